@@ -1,0 +1,179 @@
+"""Spectrum and Response: what the readers give and everything else takes.
+
+Both are frozen NumPy dataclasses on the host. Axis words: ``channel`` (detector channels, as
+in the file), ``bin`` (channels summed by grouping and kept by the filters), ``energy`` (the
+model's true-energy bins). Energies are keV, times seconds, areas cm2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Filter(NamedTuple):
+    """One notice or ignore step; steps are replayed on the bins of the moment.
+
+    ``kind`` is "notice" or "ignore"; ``unit`` is "keV", "channel" (CHANNEL values of the file)
+    or "bin" (XSPEC's ordinals, from 1, of the grouped bins) or "bad" (QUALITY 2);
+    ``ranges`` holds closed (lo, hi) pairs, -inf and inf where a range is open.
+    """
+
+    kind: str
+    unit: str
+    ranges: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """Redistribution matrix and effective area on one true-energy grid.
+
+    Parameters
+    ----------
+    e_lo, e_hi : (n_energy,) float64 keV, ascending and positive.
+    matrix : scipy.sparse.csr_array, (n_energy, n_channel)
+        Redistribution as in the file (rows are energies); holds the effective area too when
+        the file was a full response (.rsp).
+    area : (n_energy,) float64 cm2
+        Effective area from the ARF, ones when the matrix is a full response.
+    channel : (n_channel,) int, channel numbers of EBOUNDS, ascending.
+    e_min, e_max : (n_channel,) float64 keV, nominal (reconstructed) energy bounds of EBOUNDS.
+    key : bytes
+        Hash of the content; equal keys mean interchangeable responses.
+    name : str, file name(s) for messages.
+    diagnostics : tuple of str, what was assumed while reading.
+    """
+
+    e_lo: np.ndarray
+    e_hi: np.ndarray
+    matrix: object
+    area: np.ndarray
+    channel: np.ndarray
+    e_min: np.ndarray
+    e_max: np.ndarray
+    key: bytes
+    name: str = ""
+    diagnostics: tuple[str, ...] = ()
+
+    def __repr__(self):
+        return (
+            f"Response({self.name or 'unnamed'}: {len(self.e_lo)} energies "
+            f"{self.e_lo[0]:.4g}-{self.e_hi[-1]:.4g} keV, {len(self.channel)} channels)"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """One OGIP spectrum with its background, its response and the chosen bins.
+
+    Parameters
+    ----------
+    name : str, shown in tables (file stem unless given).
+    channel : (n_channel,) int, CHANNEL values.
+    counts : (n_channel,) float64 counts (RATE files are multiplied by the exposure).
+    exposure : float, seconds.
+    stat_err : (n_channel,) float64 counts, or None; used only where ``poisserr`` is False.
+    sys_err : (n_channel,) float64 fraction, or None for zero.
+    quality, grouping : (n_channel,) int16, or None for QUALITY 0 and GROUPING 1 everywhere.
+    areascal, backscal : float or (n_channel,) float64.
+    poisserr : bool, POISSERR of the file.
+    background : Spectrum or None.
+    response : Response or None.
+    filters : tuple of Filter, replayed on the grouped bins, so that they survive regrouping.
+    path : str, where it was read from.
+    header : dict with the header keywords worth keeping (TELESCOP, INSTRUME, OBJECT, DATE-OBS,
+        TSTART, TSTOP, MJDREF, TIMESYS, OBS_ID, ...), values as in the file; type II row values.
+    diagnostics : tuple of str, what was assumed while reading.
+    """
+
+    name: str
+    channel: np.ndarray
+    counts: np.ndarray
+    exposure: float
+    stat_err: np.ndarray | None = None
+    sys_err: np.ndarray | None = None
+    quality: np.ndarray | None = None
+    grouping: np.ndarray | None = None
+    areascal: float | np.ndarray = 1.0
+    backscal: float | np.ndarray = 1.0
+    poisserr: bool = True
+    background: Spectrum | None = None
+    response: Response | None = None
+    filters: tuple[Filter, ...] = ()
+    path: str = ""
+    header: dict | None = None
+    diagnostics: tuple[str, ...] = ()
+
+    def replace(self, **changes) -> Spectrum:
+        """Return a copy with some fields changed."""
+        return replace(self, **changes)
+
+    @cached_property
+    def time_start(self):
+        """Start of the observation as `astropy.time.Time`, or None (TSTART, else DATE-OBS)."""
+        return _time(self.header or {}, "TSTART", "DATE-OBS")
+
+    @cached_property
+    def time_stop(self):
+        """End of the observation as `astropy.time.Time`, or None (TSTOP, else DATE-END)."""
+        return _time(self.header or {}, "TSTOP", "DATE-END")
+
+    def __repr__(self):
+        parts = [f"{len(self.channel)} channels", f"{self.counts.sum():.6g} counts"]
+        parts.append(f"{self.exposure:.6g} s")
+        if self.background is not None:
+            parts.append("background")
+        if self.response is None:
+            parts.append("no response")
+        return f"Spectrum({self.name}: {', '.join(parts)})"
+
+
+def mjd_start(header: dict) -> float:
+    """MJD of TSTART in the file's own time scale, NaN if unknown (fast; no astropy).
+
+    TSTART may be split (TSTARTI + TSTARTF), as may MJDREF; TIMEZERO is added (OGIP 93-003).
+    """
+    start = _met(header, "TSTART")
+    ref = _mjdref(header)
+    return np.nan if start is None or ref is None else ref + start / 86400.0
+
+
+def _met(header, key):
+    value = header.get(key)
+    if value is None and f"{key}I" in header:
+        value = header[f"{key}I"] + header.get(f"{key}F", 0.0)
+    if value is None:
+        return None
+    unit = str(header.get("TIMEUNIT", "s")).strip().lower()
+    return (value + header.get("TIMEZERO", 0.0)) * (86400.0 if unit.startswith("d") else 1.0)
+
+
+def _mjdref(header):
+    if "MJDREF" in header:
+        return header["MJDREF"]
+    if "MJDREFI" in header:
+        return header["MJDREFI"] + header.get("MJDREFF", 0.0)
+    return None
+
+
+def _time(header, met_key, date_key):
+    from astropy.time import Time
+
+    met, ref = _met(header, met_key), _mjdref(header)
+    scale = str(header.get("TIMESYS", "tt")).strip().lower()
+    if scale not in Time.SCALES:
+        scale = "tt"
+    if met is not None and ref is not None:
+        return Time(ref, met / 86400.0, format="mjd", scale=scale)
+    date = str(header.get(date_key, "")).strip()
+    if len(date) == 8 and date[2] == "/":  # dd/mm/yy, the FITS convention before 1999
+        date = f"19{date[6:]}-{date[3:5]}-{date[:2]}"
+    if not date:
+        return None
+    try:
+        return Time(date, format="isot" if "T" in date else "iso", scale=scale)
+    except ValueError:
+        return None
