@@ -1,0 +1,56 @@
+"""jaxspec: fit hundreds of X-ray and gamma-ray spectra in one compiled call.
+
+The names below are loaded when they are first used, so that ``import jaxspec`` costs
+milliseconds; importing changes no global setting of JAX, NumPy or astropy.
+"""
+
+from importlib import import_module as _import_module
+
+from jaxspec import fit
+
+# The package ``jaxspec.fit`` and the function ``jaxspec.fit()`` share a name. Loading the (empty)
+# package first and dropping its binding leaves the name to __getattr__, for good: Python binds a
+# sub-package to its parent only once.
+del fit
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "InputError": "jaxspec.errors",
+    "FitError": "jaxspec.errors",
+    "Status": "jaxspec._status",
+    "Spectrum": "jaxspec._types",
+    "Response": "jaxspec._types",
+    "SpectrumList": "jaxspec.reduce.spectra",
+    "read_pha": "jaxspec.reduce.spectra",
+    "read_response": "jaxspec.read.ogip",
+    "read_arf": "jaxspec.read.ogip",
+    "write_pha": "jaxspec.read.ogip",
+    "write_arf": "jaxspec.read.ogip",
+    "write_response": "jaxspec.read.ogip",
+    "Model": "jaxspec.model.model",
+    "models": "jaxspec.model.library",
+    "component": "jaxspec.model.library",
+    "evaluate": "jaxspec.model.evaluate",
+    "statistic": "jaxspec.likelihood.statistics",
+    "fit": "jaxspec.fit.run",
+    "FitResult": "jaxspec.fit.result",
+    "fake": "jaxspec.estimate.simulate",
+    "simulate_archive": "jaxspec.estimate.pca_archive",
+    "plot": "jaxspec.report.plot",
+    "use_compilation_cache": "jaxspec._cache",
+}
+
+__all__ = sorted([*_HOME, "__version__"])
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'jaxspec' has no attribute {name!r}")
+    value = getattr(_import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,102 @@
+"""Which statistic a spectrum gets, and the sentence that says so."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxspec.likelihood.statistics import STATISTICS, statistic_name
+
+CLOSE = 1e-3  # relative; STAT_ERR this close to sqrt(counts) is Poisson
+
+
+def is_poisson(spectrum) -> bool:
+    """Whether the counts of a spectrum can be treated as Poisson.
+
+    POISSERR says so; or POISSERR is false but the counts are non-negative integers whose STAT_ERR
+    is sqrt(counts) within 1e-3. Channels without counts may carry any STAT_ERR (0, 1, 1.87 and
+    others are in use).
+    """
+    counts = spectrum.counts
+    if not (np.isfinite(counts).all() and (counts >= 0).all()):
+        return False
+    if spectrum.poisserr:
+        return True
+    if spectrum.stat_err is None or (np.abs(counts - np.rint(counts)) > 1e-3).any():
+        return False
+    seen = counts > 0
+    root = np.sqrt(counts[seen])
+    return bool((np.abs(spectrum.stat_err[seen] - root) <= CLOSE * root).all())
+
+
+def choose_statistic(spectrum, requested="auto"):
+    """Statistic for one spectrum and why.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    requested : str
+        A name for `jaxspec.likelihood.statistics.statistic_name`, or "auto": Poisson counts get
+        cstat without a background, wstat with a Poisson background and pgstat with a modelled one
+        (POISSERR=F and STAT_ERR); everything else gets chi2. "cstat" becomes wstat where a
+        background is loaded, as in XSPEC; "cash" leaves the background out.
+
+    Returns
+    -------
+    name : str, a key of ``STATISTICS``
+    note : str, one or more sentences for the result.
+
+    Raises
+    ------
+    InputError
+        Unknown name, or a statistic that needs a background where none is loaded.
+    """
+    if str(requested).strip().lower() == "auto":
+        name, note = _automatic(spectrum)
+    else:
+        name, note = _asked(spectrum, statistic_name(requested))
+    if STATISTICS[name].poisson and spectrum.sys_err is not None and np.any(spectrum.sys_err):
+        note += " SYS_ERR is left out: it has no place in a Poisson statistic."
+    return name, note
+
+
+def _automatic(spectrum):
+    background = spectrum.background
+    if not is_poisson(spectrum):
+        return "chi2", "chi2: the counts are not Poisson (POISSERR=F with their own STAT_ERR)."
+    if background is None:
+        return "cstat", "cstat: Poisson counts, no background."
+    if is_poisson(background):
+        return "wstat", "wstat: Poisson counts with a Poisson background."
+    if background.stat_err is not None:
+        return "pgstat", (
+            "pgstat: Poisson counts with a modelled background (POISSERR=F, with STAT_ERR)."
+        )
+    return "chi2", "chi2: the background is neither Poisson nor has it STAT_ERR."
+
+
+def _asked(spectrum, name):
+    from jaxspec.errors import InputError
+
+    background = spectrum.background
+    if STATISTICS[name].background and background is None:
+        raise InputError(
+            f"{name} needs a background and none is loaded",
+            file=spectrum.path or spectrum.name,
+            remedy="load one (background=) or use cstat or auto",
+        )
+    if background is None:
+        return name, f"{name}, as asked."
+    if name == "cash":
+        return name, "cash, as asked: the background that is loaded is left out."
+    if name == "cstat":
+        name, note = "wstat", "wstat: cstat with a background, as in XSPEC."
+    else:
+        note = f"{name}, as asked."
+    if name == "wstat" and not is_poisson(background):
+        note += (
+            " The background has POISSERR=F but is treated as Poisson counts;"
+            " pgstat (or auto) uses its STAT_ERR."
+        )
+    if name == "pgstat" and background.poisserr:
+        note += " The background is Poisson; sqrt(counts) is taken for its error."
+    return name, note

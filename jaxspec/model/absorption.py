@@ -1,0 +1,221 @@
+"""Photoelectric absorption: phabs, TBabs, wabs.
+
+All three are exp(-nH sigma), nH in 1e22 hydrogen atoms/cm2, sigma in 1e-22 cm2 per hydrogen. The
+cross sections do not depend on what is fitted: ``prepare_*`` computes them once per energy grid as
+the mean over the two edges of each bin (XSPEC's rule), and ``lookup_*`` gives a JAX function with
+the same result for energies that depend on a parameter.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import jax.numpy as jnp
+import numpy as np
+
+from ..errors import InputError
+from . import cross_sections as xs
+from .quadrature import load_data
+
+UNIT = 1e22
+AMU = 1.66053886e-24  # g
+
+
+def absorption(e_lo, e_hi, nH, sigma):
+    """Transmission exp(-nH sigma).
+
+    Parameters
+    ----------
+    e_lo, e_hi : (n_energy,) keV, not used: they are in sigma.
+    nH : scalar, 1e22 hydrogen atoms/cm2.
+    sigma : (n_energy,) 1e-22 cm2 per hydrogen, from a ``prepare`` or ``lookup`` function.
+
+    Returns
+    -------
+    (n_energy,) transmitted fraction.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> e_lo, e_hi = np.array([1.0]), np.array([1.1])
+    >>> sigma = jnp.asarray(prepare_tbabs(e_lo, e_hi, "wilm", "vern"))
+    >>> absorption(e_lo, e_hi, 0.5, sigma).round(3).tolist()
+    [0.385]
+    """
+    return jnp.exp(-nH * sigma)
+
+
+def _abundance(abund):
+    if abund not in xs.ABUNDANCES:
+        raise InputError(
+            f"abundance table {abund!r} is not known",
+            parameter="abund",
+            remedy=f"choose one of {', '.join(xs.ABUNDANCES)}",
+        )
+    return xs.elements().abundance[abund]
+
+
+def sigma_phabs(energy, abund="angr", xsect="vern"):
+    """Cross section per hydrogen of neutral gas.
+
+    Parameters
+    ----------
+    energy : (n_energy,) keV; zero outside 13.6 eV - 100 keV.
+    abund : str, abundance table.
+    xsect : "vern" (Verner et al. 1996), "bcmc" or "obcm" (Balucinska-Church & McCammon 1992 with
+        the helium of Yan et al. 1998 or Marr & West 1976).
+
+    Returns
+    -------
+    (n_energy,) 1e-22 cm2.
+
+    Examples
+    --------
+    >>> sigma_phabs(np.array([1.0]), "angr", "vern").round(4).tolist()
+    [2.4217]
+    """
+    abundance = _abundance(abund)
+    ev = np.asarray(energy, float) * 1e3
+    inside = (ev >= xs.LOWEST) & (ev <= 1e5)
+    ev = np.clip(ev, xs.LOWEST, 1e5)
+    if xsect == "vern":
+        sigma = xs.verner(ev)
+    elif xsect in xs.CROSS_SECTIONS:
+        helium = xs.helium_yan if xsect == "bcmc" else xs.helium_marr_west
+        sigma = xs.balucinska_mccammon(ev, helium(ev))
+    else:
+        raise InputError(
+            f"cross sections {xsect!r} are not known",
+            parameter="xsect",
+            remedy=f"choose one of {', '.join(xs.CROSS_SECTIONS)}",
+        )
+    return np.where(inside, UNIT * (abundance @ sigma), 0.0)
+
+
+def sigma_tbabs(energy, abund="wilm", xsect="vern"):
+    """Cross section per hydrogen of gas, molecules and grains; Wilms, Allen & McCray 2000.
+
+    A fifth of the hydrogen is molecular; the depletion of the elements in grains is fixed.
+
+    Parameters
+    ----------
+    energy : (n_energy,) keV; zero below 13.6 eV.
+    abund : str, abundance table.
+    xsect : str, ignored, as in XSPEC.
+
+    Returns
+    -------
+    (n_energy,) 1e-22 cm2.
+
+    Examples
+    --------
+    >>> sigma_tbabs(np.array([1.0]), "wilm").round(4).tolist()
+    [2.0799]
+    """
+    abundance, atoms = _abundance(abund), xs.elements()
+    ev = np.asarray(energy, float) * 1e3
+    inside = ev >= xs.LOWEST
+    ev = np.maximum(ev, xs.LOWEST)
+    sigma = xs.verner(ev)
+    sigma[0], sigma[1] = xs.hydrogen_band(ev), xs.helium_yan(ev)
+    sigma = xs.fine_structure(ev, sigma)
+    gas = abundance * atoms.gas
+    gas[0] *= 0.8
+    solid = abundance * (1 - atoms.gas)
+    total = gas @ sigma + 0.1 * xs.hydrogen_molecule(ev)
+    total = total + xs.grains(solid @ sigma, AMU * (solid @ atoms.weight))
+    return np.where(inside, UNIT * total, 0.0)
+
+
+def sigma_wabs(energy, abund="aneb", xsect="vern"):
+    """Cross section per hydrogen of Morrison & McCammon 1983, ApJ 270, 119.
+
+    Parameters
+    ----------
+    energy : (n_energy,) keV; zero below 13.6 eV.
+    abund, xsect : str, ignored: the abundances are those of Anders & Ebihara 1982.
+
+    Returns
+    -------
+    (n_energy,) 1e-22 cm2.
+
+    Examples
+    --------
+    >>> sigma_wabs(np.array([1.0])).round(3).tolist()
+    [2.422]
+    """
+    lo, hi, c0, c1, c2 = load_data("morrison_mccammon.txt").T
+    e = np.maximum(np.asarray(energy, float), 1e-3)
+    row = np.searchsorted(hi, e)
+    sigma = (c0[row] + e * (c1[row] + e * c2[row])) / e**3
+    return np.where(np.asarray(energy) >= 0.0135984, sigma, 0.0)
+
+
+def _edge_mean(sigma, e_lo, e_hi, abund, xsect):
+    """Mean of a cross section over the two edges of each bin; shared edges are computed once."""
+    edges, index = np.unique(np.concatenate([e_lo, e_hi]), return_inverse=True)
+    both = sigma(edges, abund, xsect)[index].reshape(2, -1)
+    return 0.5 * (both[0] + both[1])
+
+
+def prepare_phabs(e_lo, e_hi, abund, xsect):
+    """`sigma_phabs` averaged over the edges of each bin: (n_energy,) 1e-22 cm2."""
+    return _edge_mean(sigma_phabs, e_lo, e_hi, abund, xsect)
+
+
+def prepare_tbabs(e_lo, e_hi, abund, xsect):
+    """`sigma_tbabs` averaged over the edges of each bin: (n_energy,) 1e-22 cm2."""
+    return _edge_mean(sigma_tbabs, e_lo, e_hi, abund, xsect)
+
+
+def prepare_wabs(e_lo, e_hi, abund, xsect):
+    """`sigma_wabs` averaged over the edges of each bin: (n_energy,) 1e-22 cm2."""
+    return _edge_mean(sigma_wabs, e_lo, e_hi, abund, xsect)
+
+
+@cache
+def _table_energies():
+    """Energies (keV) between which sigma E^3 is close to linear in ln E; edges are doubled."""
+    verner = load_data("verner.txt")
+    edges = [*verner[:, 3], *verner[:, 4], *load_data("balucinska_mccammon.txt")[:, 2]]
+    edges += [*(1e3 * load_data("morrison_mccammon.txt")[:, 1]), 13.5984, 13.599, 24.58, 24.601]
+    edges += [15.4, 18, 30, 85, 745, 795, 12398.54 / 46, 1e5]
+    structure = load_data("fine_structure.txt")[:, 1]
+    for z in (8, 10, 26):
+        rows = load_data("fine_structure.txt")
+        edges += [*rows[rows[:, 0] == z, 1][[0, -1]]]
+    edges = np.array([e for e in edges if xs.LOWEST < e < 1e6])
+    resonances = 13.605698 * np.linspace(4.4, 4.81, 400)
+    grid = np.geomspace(xs.LOWEST, 1e6, 6000)
+    points = [grid, structure, resonances, edges * (1 - 1e-9), edges * (1 + 1e-9)]
+    below = xs.LOWEST * np.array([1e-9, 1 - 1e-9])
+    return np.unique(np.concatenate([below, *points])) * 1e-3
+
+
+def _lookup(sigma, abund, xsect):
+    e = _table_energies()
+    log_e, scaled = np.log(e), sigma(e, abund, xsect) * e**3
+
+    def at(energy):
+        x, y = jnp.asarray(log_e, energy.dtype), jnp.asarray(scaled, energy.dtype)
+        return jnp.interp(jnp.log(energy), x, y) / energy**3
+
+    return lambda e_lo, e_hi: 0.5 * (at(e_lo) + at(e_hi))
+
+
+@cache
+def lookup_phabs(abund, xsect):
+    """JAX function (e_lo, e_hi) -> `prepare_phabs`, within 1e-5 from 13.6 eV to 1 MeV."""
+    return _lookup(sigma_phabs, abund, xsect)
+
+
+@cache
+def lookup_tbabs(abund, xsect):
+    """JAX function (e_lo, e_hi) -> `prepare_tbabs`, within 1e-5 from 13.6 eV to 1 MeV."""
+    return _lookup(sigma_tbabs, abund, xsect)
+
+
+@cache
+def lookup_wabs(abund, xsect):
+    """JAX function (e_lo, e_hi) -> `prepare_wabs`, within 1e-5 from 13.6 eV to 1 MeV."""
+    return _lookup(sigma_wabs, abund, xsect)

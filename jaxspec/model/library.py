@@ -1,0 +1,129 @@
+"""`models`, one callable for each component of the catalogue, and `component` for your own."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+from jaxspec.errors import InputError
+from jaxspec.model.catalogue import CATALOGUE
+from jaxspec.model.component import Component, Parameter
+from jaxspec.model.expression import Leaf
+from jaxspec.model.model import Model
+
+NORM = Parameter("norm", 1.0, 0.0, 1e24, 0.0, 1e24)
+_KINDS = {"add": "additive", "mul": "multiplicative", "con": "convolution"}
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes a `Model` of one component: ``powerlaw(PhoIndex=2.0)``.
+
+    A convolution also takes the model that it acts on: ``cflux(powerlaw(), Emin=2, Emax=10)``.
+    """
+
+    component: Component
+
+    def __call__(self, inner: Model | None = None, /, **values) -> Model:
+        """Return a model with these parameter values, applied to ``inner`` if that is given."""
+        model = Model.of(Leaf(self.component, 1))
+        for name, value in values.items():
+            model[name].set(value)
+        return model if inner is None else model(inner)
+
+    def __repr__(self):
+        names = ", ".join(p.name for p in self.component.parameters)
+        what = f"{self.component.name}({names}): {_KINDS[self.component.kind]}"
+        return f"{what}; {self.component.summary}" if self.component.summary else what
+
+
+models = SimpleNamespace(**{c.name: Maker(c) for c in CATALOGUE})
+
+
+def component(
+    function: Callable, *, kind: str = "add", name: str | None = None, parameters=()
+) -> Maker:
+    """Make a model component of your own from one pure function.
+
+    Parameters
+    ----------
+    function : callable
+        ``f(e_lo, e_hi, *parameters)`` in JAX. ``e_lo, e_hi`` are (n_energy,) keV; each parameter
+        is a scalar array. It gives (n_energy,) photons/cm2/s per bin ("add", for a norm of 1) or
+        factors ("mul"). A convolution ("con") is ``f(inner, e_lo, e_hi, *parameters)``, where
+        ``inner(e_lo, e_hi)`` evaluates what it acts on.
+    kind : "add", "mul" or "con"
+    name : str, name in expressions; the function's own by default.
+    parameters : dict of name to (value, min, max), or list of `Parameter`
+        In the order of the arguments. A norm is added to additive components and applied for you.
+
+    Returns
+    -------
+    Maker
+        Call it for a model; pass it as ``Model("TBabs*name", components=[it])``.
+
+    Raises
+    ------
+    InputError
+        Parameters that are not those of the function, or limits that exclude the value.
+
+    Examples
+    --------
+    >>> def flat(e_lo, e_hi, level):
+    ...     return level * (e_hi - e_lo)
+    >>> flat = component(flat, parameters={"level": (1.0, 0.0, 10.0)})
+    >>> [p.full_name for p in flat()]
+    ['flat.level', 'flat.norm']
+    """
+    if kind not in _KINDS:
+        raise InputError(f"kind={kind!r} is not known", remedy="use 'add', 'mul' or 'con'")
+    name = name or getattr(function, "__name__", "")
+    if not re.fullmatch(r"[A-Za-z]\w*", name):
+        raise InputError(f"{name!r} is not a component name", remedy="give name= as one word")
+    items = parameters.items() if isinstance(parameters, dict) else [(None, p) for p in parameters]
+    made = [_parameter(name, label, item) for label, item in items]
+    _check_signature(function, kind, name, [p.name for p in made])
+    if kind == "add":
+        made.append(NORM)
+    low = [p.name.lower() for p in made]
+    if len(set(low)) < len(low):
+        raise InputError(f"{name}: two parameters share a name: {', '.join(low)}")
+    return Maker(Component(name, kind, tuple(made), function))
+
+
+def _parameter(owner, name, item):
+    if isinstance(item, Parameter):
+        made = item
+    else:
+        try:
+            value, low, high = (float(x) for x in item)
+        except (TypeError, ValueError):
+            message = f"{item!r} does not describe a parameter"
+            remedy = "give a dict of name to (value, min, max) or a list of Parameter"
+            raise InputError(message, parameter=f"{owner}.{name}", remedy=remedy) from None
+        made = Parameter(name, value, low, high, low, high)
+    if not made.hard_min <= made.default <= made.hard_max or made.hard_min == made.hard_max:
+        limits = f"{made.hard_min:g} to {made.hard_max:g}"
+        raise InputError(
+            f"{made.default:g} is not inside the limits {limits}", parameter=f"{owner}.{made.name}"
+        )
+    return made
+
+
+def _check_signature(function, kind, name, expected):
+    if not callable(function):
+        raise InputError(f"component {name} is {function!r}", remedy="give a function")
+    given = list(inspect.signature(function).parameters.values())
+    leading = 3 if kind == "con" else 2
+    places = [a.name for a in given if a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD)]
+    if len(places) >= leading and any(a.kind == a.VAR_POSITIONAL for a in given):
+        return
+    if len(places) < leading or places[leading:] != expected:
+        first = ("inner, e_lo, e_hi", "e_lo, e_hi")[leading == 2]
+        raise InputError(
+            f"the function of {name} takes ({', '.join(places)})",
+            remedy=f"it should take ({', '.join([first, *expected])})",
+        )

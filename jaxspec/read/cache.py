@@ -1,0 +1,79 @@
+"""Responses by content, so that equal files become one object in memory."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from jaxspec.read.fits import open_hdus
+from jaxspec.read.paths import decompress
+from jaxspec.read.response import parse_arf, parse_rmf, select_channels, with_area
+
+
+class ResponseCache:
+    """Responses that were read so far, found again by the content of their files.
+
+    Files are recognised by a hash of their bytes as stored, before anything is parsed;
+    responses that differ only in their headers are recognised by ``Response.key`` after it.
+    Give the same cache to several reading calls, and spectra that share a response hold the
+    same object.
+
+    Examples
+    --------
+    >>> cache = ResponseCache()
+    >>> len(cache)
+    0
+    """
+
+    def __init__(self):
+        self._by_file = {}
+        self._by_content = {}
+
+    def __len__(self):
+        return len(self._by_content)
+
+    def _once(self, key, make):
+        value = self._by_file.get(key)
+        if value is None:
+            value = make()
+            if hasattr(value, "key"):
+                value = self._by_content.setdefault(value.key, value)
+            value = self._by_file.setdefault(key, value)
+        return value
+
+    def rmf(self, raw: bytes, file: str, hdu=None, spare_ebounds=None):
+        """Response of an RMF or RSP file, given its bytes as stored."""
+        spare = spare_ebounds.content() if spare_ebounds else b""
+        key = ("rmf", _digest(raw), hdu, _digest(spare))
+        return self._once(
+            key,
+            lambda: parse_rmf(
+                open_hdus(decompress(raw, file), file), _short(file), hdu, spare_ebounds
+            ),
+        )
+
+    def arf(self, raw: bytes, file: str, hdu=None, row=None):
+        """Grid and area of an ARF file, given its bytes as stored."""
+        key = ("arf", _digest(raw), hdu, row)
+        return self._once(
+            key, lambda: parse_arf(open_hdus(decompress(raw, file), file), hdu, row)
+        )
+
+    def combine(self, response, arf, name: str):
+        """Response with the area of an ARF."""
+        key = ("area", response.key, b"".join(np.asarray(a, float).tobytes() for a in arf))
+        return self._once((*key[:2], _digest(key[2])), lambda: with_area(response, arf, name))
+
+    def select(self, response, index):
+        """Response with the channels at ``index`` only."""
+        key = ("channels", response.key, np.asarray(index).tobytes())
+        return self._once(key, lambda: select_channels(response, index))
+
+
+def _digest(raw):
+    return hashlib.blake2b(raw, digest_size=16).digest()
+
+
+def _short(file):
+    return file.replace("\\", "/").rpartition("/")[2]

@@ -1,0 +1,394 @@
+"""FITS bytes to header values and table columns, without copying what is not asked for.
+
+Only what OGIP files need: binary tables with fixed and variable-length columns. ASCII tables
+go through astropy. Layout: Pence et al. 2010, A&A 524, A42 (FITS 3.0).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import cached_property
+
+import numpy as np
+
+from jaxspec.errors import InputError
+
+_END = b"END" + b" " * 77
+_FORM = re.compile(r"(\d{0,9})([LXBIJKAEDCMPQ])(.*)", re.S)
+_VARIABLE = re.compile(r"([LXBIJKAEDCM])(?:\(\d*\))?")
+_BYTES = dict(B=1, I=2, J=4, K=8, A=1, E=4, D=8, C=8, M=16, L=1, P=8, Q=16)
+_DTYPE = dict(B="u1", I=">i2", J=">i4", K=">i8", E=">f4", D=">f8", L="S1", A="S", P=">i4", Q=">i8")
+_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([EDed][+-]?\d+)?")
+
+
+class Column:
+    """Where one column of a table lies: number, type letter, repeat count, offset in the row."""
+
+    __slots__ = ("n", "code", "repeat", "offset", "element")
+
+    def __init__(self, n, code, repeat, offset, element):
+        self.n, self.code, self.repeat, self.offset, self.element = n, code, repeat, offset, element
+
+    @property
+    def is_vector(self):
+        """Whether a row holds an array."""
+        return self.element is not None or self.repeat > 1
+
+
+class HDU:
+    """One header, its data unit and the file that they lie in."""
+
+    def __init__(self, raw, file, index, cards, start):
+        self.raw, self.file, self.index, self.cards, self.start = raw, file, index, cards, start
+        self.name = str(self.get("EXTNAME", "" if index else "PRIMARY")).strip().upper()
+
+    def __repr__(self):
+        return self.label
+
+    @property
+    def label(self):
+        """Name for messages."""
+        return self.name or str(self.index)
+
+    def fail(self, problem, column=None, remedy=None):
+        """Return the error that says what is wrong here."""
+        return InputError(problem, file=self.file, hdu=self.label, column=column, remedy=remedy)
+
+    def get(self, key, default=None):
+        """Value of a keyword: str, bool, int or float, None if it is absent or has no value."""
+        at = self.cards.get(key.ljust(8).encode())
+        value = None if at is None else card_value(self.raw, at)
+        return default if value is None else value
+
+    def integer(self, key, default=None):
+        """Value of a keyword that must be a whole number (text such as '0' is accepted)."""
+        value = self.get(key, default)
+        if value is None:
+            return None
+        try:
+            whole = int(value)
+        except (ValueError, OverflowError):
+            whole = None
+        if whole is None or whole != float(value) or abs(whole) > 2**53:
+            raise self.fail(f"{key} is {value!r}, not a whole number")
+        return whole
+
+    @cached_property
+    def size(self):
+        """Bytes of the data unit, without the fill."""
+        n_axes = self.integer("NAXIS", -1)
+        if not 0 <= n_axes <= 999:
+            raise self.fail(f"NAXIS is {n_axes}")
+        axes = [self.integer(f"NAXIS{i + 1}", -1) for i in range(n_axes)]
+        if not axes:
+            return 0
+        parameters, groups = self.integer("PCOUNT", 0), self.integer("GCOUNT", 1)
+        bits = self.integer("BITPIX", 0)
+        if min(axes, default=0) < 0 or parameters < 0 or groups < 0:
+            raise self.fail("the NAXIS keywords are missing or negative")
+        return abs(bits) // 8 * groups * (parameters + math.prod(axes))
+
+    def content(self):
+        """Bytes of the header and the data unit."""
+        return self.raw[min(self.cards.values()) : self.start + self.size]
+
+    # ------------------------------------------------------------------ tables
+
+    @property
+    def n_rows(self):
+        """Number of rows."""
+        return self.integer("NAXIS2", 0)
+
+    @cached_property
+    def columns(self):
+        """Dict of upper-case column name to `Column`; empty if this is no binary table."""
+        if self.get("XTENSION") not in ("BINTABLE", "A3DTABLE"):
+            return {}
+        if self.get("ZTABLE") is True:
+            raise self.fail("is a compressed table", remedy="unpack the file with funpack")
+        width, offset, columns = self.integer("NAXIS1", 0), 0, {}
+        for n in range(1, min(self.integer("TFIELDS", 0), 999) + 1):
+            column = self._column(n, offset)
+            name = str(self.get(f"TTYPE{n}", "")).strip().upper()
+            offset += column.repeat * _BYTES[column.code] if column.code != "X" else (
+                (column.repeat + 7) // 8
+            )
+            if name and column.repeat:
+                columns.setdefault(name, column)
+        if offset != width:
+            raise self.fail(f"the columns take {offset} bytes but a row has {width}")
+        if self.start + self.size > len(self.raw):
+            raise self.fail(
+                f"the file ends after {len(self.raw)} bytes, inside this extension",
+                remedy="fetch the file again",
+            )
+        return columns
+
+    def _column(self, n, offset):
+        form = str(self.get(f"TFORM{n}", "")).strip()
+        match = _FORM.fullmatch(form)
+        if match is None:
+            raise self.fail(f"TFORM{n} is {form!r}, not a column format")
+        repeat, code, rest = int(match[1] or 1), match[2], match[3]
+        element = None
+        if code in "PQ":
+            inner = _VARIABLE.match(rest)
+            if inner is None or repeat > 1:
+                raise self.fail(f"TFORM{n} is {form!r}, not a column format")
+            element = inner[1]
+        return Column(n, code, repeat, offset, element)
+
+    def has(self, name):
+        """Whether the table has this column."""
+        return name in self.columns
+
+    def unit(self, name):
+        """TUNIT of a column, blank if absent."""
+        return str(self.get(f"TUNIT{self.columns[name].n}", "")).strip()
+
+    def _view(self, column):
+        if column.code not in _DTYPE:
+            raise self.fail(f"columns of type {column.code} cannot hold numbers")
+        kind, size, shape = _DTYPE[column.code], _BYTES[column.code], (self.n_rows,)
+        strides = (self.integer("NAXIS1"),)
+        if column.code == "A":
+            kind, size = f"S{column.repeat}", column.repeat
+        elif column.repeat > 1 or column.element:
+            shape += (column.repeat if not column.element else 2,)
+            strides += (size if not column.element else size // 2,)
+        return np.ndarray(shape, kind, self.raw, self.start + column.offset, strides)
+
+    def column(self, name):
+        """Values of a fixed-width column in native byte order: (rows,) or (rows, repeat)."""
+        column = self.columns[name]
+        return self._native(column, self._view(column))
+
+    def row(self, name, row):
+        """Values of one row (from 0) of any column: a scalar or an array."""
+        column = self.columns[name]
+        if column.element is None:
+            return self._native(column, self._view(column)[row : row + 1])[0]
+        take = np.zeros(self.n_rows, np.int64)
+        take[row] = max(int(self._view(column)[row, 0]), 0)
+        return self.ragged(name, take)
+
+    def _native(self, column, values):
+        if column.code in "AL":
+            return values if column.code == "A" else values == b"T"
+        return self._scaled(column, values.astype(values.dtype.newbyteorder("=")))
+
+    def _scaled(self, column, values):
+        null = self.get(f"TNULL{column.n}") if values.dtype.kind in "iu" else None
+        scale, zero = self.get(f"TSCAL{column.n}", 1), self.get(f"TZERO{column.n}", 0)
+        plain = scale == 1 and zero == 0
+        if null is None and plain:
+            return values
+        if isinstance(scale, str) or isinstance(zero, str) or not math.isfinite(zero):
+            raise self.fail(f"TSCAL{column.n} or TZERO{column.n} is not a number")
+        missing = values == null if isinstance(null, int) else np.zeros(1, bool)
+        if not plain:
+            whole = values.dtype.kind in "iu" and scale == 1 and zero == int(zero) < 2**53
+            values = values.astype(np.int64) + int(zero) if whole else values * scale + float(zero)
+        return np.where(missing, np.nan, values) if missing.any() else values
+
+    def ragged(self, name, take):
+        """First ``take[i]`` values of every row, joined; rows may hold more.
+
+        Parameters
+        ----------
+        name : str
+            A scalar, fixed-width or variable-length column.
+        take : (rows,) int
+
+        Returns
+        -------
+        (take.sum(),) array in native byte order
+        """
+        column = self.columns[name]
+        if column.element is None:
+            values = self.column(name).reshape(self.n_rows, -1)
+            self._enough(name, np.full(self.n_rows, values.shape[1]), take)
+            return values[np.arange(values.shape[1]) < take[:, None]]
+        if column.element not in "BIJKED":
+            raise self.fail(f"arrays of type {column.element} are not numbers", name)
+        count, offset = self._view(column).T.astype(np.int64)
+        self._enough(name, count, take)
+        size, heap = _BYTES[column.element], self._heap
+        if len(take) and np.any(
+            (take > 0) & ((offset < 0) | (offset > len(heap)) | (offset + take * size > len(heap)))
+        ):
+            raise self.fail("a row points outside the data of this extension", name)
+        used = take > 0
+        first, stop = offset[used], (offset + take * size)[used]
+        if first.size and np.array_equal(first[1:], stop[:-1]):
+            data = heap[first[0] : stop[-1]]
+        else:
+            data = b"".join([heap[a:b] for a, b in zip(first.tolist(), stop.tolist(), strict=True)])
+        values = np.frombuffer(data, _DTYPE[column.element])
+        return self._native(column, values)
+
+    @property
+    def _heap(self):
+        table = self.integer("NAXIS1") * self.n_rows
+        theap = self.integer("THEAP", table)
+        if not table <= theap <= self.size:
+            raise self.fail(f"THEAP is {theap}, outside the data of this extension")
+        return memoryview(self.raw)[self.start + theap : self.start + self.size]
+
+    def _enough(self, name, there, take):
+        short = np.flatnonzero(there < take)
+        if short.size:
+            row = short[0]
+            raise self.fail(f"row {row + 1} has {there[row]} values instead of {take[row]}", name)
+
+
+def card_value(raw, at):
+    """Value of the header card that starts at byte ``at``; None if it has no value."""
+    if raw[at + 8 : at + 9] != b"=":
+        return None
+    field = raw[at + 9 : at + 80].strip()
+    if field[:1] == b"'":
+        text = _quoted(field)
+        while text[-1:] == "&" and raw[at + 80 : at + 88] == b"CONTINUE":
+            at += 80
+            more = raw[at + 8 : at + 80].strip()
+            if more[:1] != b"'":
+                break
+            text = text[:-1] + _quoted(more)
+        return text
+    field = field.partition(b"/")[0].rstrip()
+    if field in (b"T", b"F"):
+        return field == b"T"
+    if _NUMBER.fullmatch(field) is None:
+        return field.decode("latin-1") or None
+    if field.lstrip(b"+-").isdigit():
+        return int(field)
+    return float(field.upper().replace(b"D", b"E"))
+
+
+def _quoted(field):
+    end = field.find(b"'", 1)
+    while end >= 0 and field[end + 1 : end + 2] == b"'":
+        end = field.find(b"'", end + 2)
+    body = field[1:end] if end > 0 else field[1:]
+    return body.replace(b"''", b"'").rstrip().decode("latin-1")
+
+
+def open_hdus(raw: bytes, file: str, ascii_tables: bool = True) -> list[HDU]:
+    """Find the headers and data units in the bytes of a FITS file.
+
+    Parameters
+    ----------
+    raw : bytes
+        Uncompressed file.
+    file : str
+        Name for messages.
+    ascii_tables : bool
+        Whether ASCII tables are converted to binary tables (by astropy).
+
+    Returns
+    -------
+    list of HDU
+        What comes before the first damaged header; an extension that the file cuts off is
+        kept, and raises when its columns are asked for.
+
+    Raises
+    ------
+    InputError
+        If this is not a FITS file.
+    """
+    if raw[:6] != b"SIMPLE":
+        found = "is empty" if not raw else f"is not a FITS file (it starts with {raw[:20]!r})"
+        raise InputError(found, file=file, remedy="give a FITS file, plain or gzipped")
+    hdus, start = [], 0
+    while start < len(raw):
+        if hdus and raw[start : start + 8] != b"XTENSION":
+            break
+        end = raw.find(_END, start)
+        while end >= 0 and (end - start) % 80:
+            end = raw.find(_END, end + 1)
+        if end < 0:
+            break
+        cards = {raw[i : i + 8]: i for i in range(end - 80, start - 80, -80)}
+        hdu = HDU(raw, file, len(hdus), cards, end + 80 + -(end + 80 - start) % 2880)
+        hdus.append(hdu)
+        start = hdu.start + hdu.size + -hdu.size % 2880
+    if not hdus:
+        raise InputError("the first header has no end", file=file, remedy="fetch the file again")
+    if ascii_tables and any(h.get("XTENSION") == "TABLE" for h in hdus):
+        return open_hdus(_binary(raw, file), file, ascii_tables=False)
+    return hdus
+
+
+def _binary(raw, file):
+    """Rewrite ASCII tables as binary tables, by astropy."""
+    import io
+    import warnings
+
+    from astropy.io import fits
+
+    try:
+        with warnings.catch_warnings(), fits.open(io.BytesIO(raw)) as hdus:
+            warnings.simplefilter("ignore")
+            out = fits.HDUList([fits.PrimaryHDU(header=hdus[0].header)])
+            for hdu in hdus[1:]:
+                if isinstance(hdu, fits.TableHDU):
+                    names = {c.name: np.array(hdu.data[c.name]) for c in hdu.columns}
+                    columns = [
+                        fits.Column(c.name, _ascii_form(names[c.name]), c.unit, array=names[c.name])
+                        for c in hdu.columns
+                    ]
+                    keep = hdu.header.copy(strip=True)
+                    hdu = fits.BinTableHDU.from_columns(columns, header=keep)
+                out.append(hdu)
+            stream = io.BytesIO()
+            out.writeto(stream, output_verify="silentfix")
+    except Exception as error:  # astropy raises many kinds on damaged tables
+        raise InputError(f"has an ASCII table that cannot be read ({error})", file=file) from error
+    return stream.getvalue()
+
+
+def _ascii_form(values):
+    return {"i": "K", "f": "D"}.get(values.dtype.kind) or f"{max(values.dtype.itemsize, 1)}A"
+
+
+def find_hdu(hdus, wanted, extname=(), hduclass=()):
+    """All HDUs of one kind, by number or name if the user gave one, else by EXTNAME or HDUCLASn.
+
+    Parameters
+    ----------
+    hdus : list of HDU
+    wanted : str or None
+        Number or name, from ``file[1]`` or ``file[SPECTRUM]``.
+    extname : tuple of str
+    hduclass : tuple of (keyword, value)
+
+    Returns
+    -------
+    list of HDU, maybe empty
+
+    Raises
+    ------
+    InputError
+        If the user asked for an extension that is not there.
+    """
+    if wanted is not None:
+        name = wanted.partition(",")[0].strip()
+        number = int(name) if name.isdigit() and len(name) < 6 else None
+        found = [h for h in hdus if h.index == number or (h.name == name.upper() and name)]
+        if not found:
+            raise InputError(
+                f"has no extension {wanted!r}, only {names_of(hdus)}", file=hdus[0].file
+            )
+        return found
+    found = [h for h in hdus[1:] if h.name in extname]
+    found = found or [
+        h for h in hdus[1:] if any(str(h.get(k, "")).strip().upper() == v for k, v in hduclass)
+    ]
+    return found
+
+
+def names_of(hdus):
+    """Extensions of a file, for messages."""
+    return ", ".join(h.label for h in hdus)

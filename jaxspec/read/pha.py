@@ -1,0 +1,398 @@
+"""PHA extensions, type I and II, to `Spectrum` (OGIP 92-007 and 92-007a), links not followed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from jaxspec._types import Spectrum
+from jaxspec.errors import InputError
+from jaxspec.read.fits import HDU, find_hdu, names_of
+
+_TEXT_KEYS = (
+    "TELESCOP INSTRUME DETNAM FILTER OBJECT OBS_ID DATE-OBS DATE-END TIME-OBS TIME-END TIMESYS "
+    "TIMEUNIT CHANTYPE HDUCLAS2 BACKFILE RESPFILE ANCRFILE"
+).split()
+_NUMBER_KEYS = (
+    "TSTART TSTARTI TSTARTF TSTOP TSTOPI TSTOPF MJDREF MJDREFI MJDREFF TIMEZERO "
+    "RA_OBJ DEC_OBJ RA_PNT DEC_PNT DETCHANS"
+).split()
+_RATES = ("COUNTS", "RATE", "RATES")
+
+
+class _Row:
+    """One spectrum of a table: every keyword may be a column, which then comes first."""
+
+    def __init__(self, hdu: HDU, primary: HDU, row: int | None):
+        self.hdu, self.primary, self.row = hdu, primary, row
+        self.columns = hdu.columns
+        self.notes: list[str] = []
+
+    def fail(self, problem, column=None, remedy=None):
+        return self.hdu.fail(problem, column, remedy)
+
+    def get(self, key, default=None):
+        """Column values (all rows for type I, this row for type II), else the keyword."""
+        if key not in self.columns:
+            return self.hdu.get(key, default)
+        if self.row is None:
+            column = self.columns[key]
+            if column.is_vector and column.code != "A":
+                raise self.fail("the column holds arrays but the spectrum is of type I", key)
+            return self.hdu.column(key)
+        return self.hdu.row(key, self.row)
+
+    def scalar(self, key, default=None):
+        """One value: a keyword, or a column that is the same in all channels."""
+        value = self.get(key, default)
+        if isinstance(value, np.ndarray):
+            if not value.size or np.any(value != value.flat[0]):
+                raise self.fail("the value must be the same in all channels", key)
+            value = value.flat[0]
+        if isinstance(value, np.generic):
+            value = value.item()
+        return value.decode("latin-1").strip() if isinstance(value, bytes) else value
+
+    def text(self, key):
+        """Text of a keyword, else of the primary header; None if absent."""
+        value = self.scalar(key)
+        return self.primary.get(key) if value is None else value
+
+    def vector(self, key, n):
+        """Float values per channel, or one float for a keyword; None if absent."""
+        value = self.get(key)
+        if value is None:
+            return None
+        if np.ndim(value) == 0:
+            return self._float(key, value)
+        if len(value) != n:
+            raise self.fail(f"has {len(value)} values for {n} channels", key)
+        if value.dtype.kind not in "iufb":
+            raise self.fail("the column does not hold numbers", key)
+        return value.astype(np.float64)
+
+    def _float(self, key, value):
+        if isinstance(value, bytes | np.bytes_):
+            value = value.decode("latin-1")
+        try:
+            return float(value)
+        except ValueError:
+            raise self.fail(f"{key} is {value!r}, not a number") from None
+
+
+def spectrum_hdu(hdus, wanted=None) -> HDU:
+    """Return the SPECTRUM extension of a PHA file.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    found = find_hdu(hdus, wanted, ("SPECTRUM",), (("HDUCLAS1", "SPECTRUM"),))
+    if found:
+        return found[0]
+    remedy = "give a PHA file, or name its extension as in file.pha[1]"
+    if len(hdus) == 1:
+        remedy = "the file may be cut off: fetch it again, or give a PHA file"
+    raise InputError(
+        f"has no SPECTRUM extension, only {names_of(hdus)}", file=hdus[0].file, remedy=remedy
+    )
+
+
+def n_spectra(hdu: HDU) -> int | None:
+    """Number of rows of a type II file, None for type I."""
+    columns = hdu.columns
+    values = next((columns[name] for name in _RATES if name in columns), None)
+    kinds = f"{hdu.get('HDUCLAS3')} {hdu.get('HDUCLAS4')}".upper().split()
+    if values is not None and (values.is_vector or ("TYPE:II" in kinds and "SPEC_NUM" in columns)):
+        return hdu.n_rows
+    return None
+
+
+def row_index(hdu: HDU, row: int | None) -> int | None:
+    """Row, from 0, of the spectrum that the user numbers ``row`` (SPEC_NUM, else the row)."""
+    n = n_spectra(hdu)
+    if n is None:
+        if row not in (None, 1):
+            raise hdu.fail(f"holds one spectrum (type I), not number {row}", remedy="omit {n}")
+        return None
+    if row is None and n == 1:
+        return 0
+    numbers = hdu.column("SPEC_NUM") if hdu.has("SPEC_NUM") else None
+    if numbers is None or numbers.ndim > 1 or len(np.unique(numbers)) < n:
+        numbers = np.arange(1, n + 1)
+    match = np.flatnonzero(numbers == row) if row is not None else ()
+    if len(match):
+        return int(match[0])
+    raise hdu.fail(
+        f"holds {n} spectra (type II)" + ("" if row is None else f" and no number {row}"),
+        remedy="choose one with file.pha{n} or row=n, or read them all with read_spectra",
+    )
+
+
+def parse_pha(
+    hdus, hdu: HDU, row: int | None, name: str, *, exposure=None, poisserr=None
+) -> Spectrum:
+    """Build one spectrum, without background and response.
+
+    Parameters
+    ----------
+    hdus : list of HDU
+        All extensions of the file.
+    hdu : HDU
+        The SPECTRUM extension.
+    row : int or None
+        Row from 0 in a type II file.
+    name : str
+        Name for tables.
+    exposure : float or None
+        Seconds; in place of EXPOSURE.
+    poisserr : bool or None
+        In place of POISSERR.
+
+    Returns
+    -------
+    Spectrum
+        Channels ascend.
+
+    Raises
+    ------
+    InputError
+        Naming the column or keyword that is missing or cannot be right.
+    """
+    table = _Row(hdu, hdus[0], row)
+    channel = _channels(table)
+    n = len(channel)
+    exposure = _exposure(table, exposure)
+    counts, factor = _counts(table, n, exposure)
+    stat_err = _errors(table, "STAT_ERR", n, factor)
+    quality, grouping = _flags(table, "QUALITY", n), _flags(table, "GROUPING", n)
+    if grouping is not None and not grouping.any():
+        grouping = None
+    good = np.ones(n, bool) if quality is None else quality == 0
+    spectrum = Spectrum(
+        name=name,
+        channel=channel,
+        counts=counts,
+        exposure=exposure,
+        stat_err=stat_err,
+        sys_err=_errors(table, "SYS_ERR", n, 1.0),
+        quality=quality,
+        grouping=grouping,
+        areascal=_scaling(table, "AREASCAL", n, good),
+        backscal=_scaling(table, "BACKSCAL", n, good),
+        poisserr=_poisserr(table, counts, stat_err, poisserr),
+        path=hdu.file,
+        header=_header(table),
+        diagnostics=(),
+    )
+    spectrum = _ascending(spectrum, hdu)
+    return spectrum.replace(diagnostics=tuple(table.notes))
+
+
+def _channels(table):
+    if "CHANNEL" not in table.columns:
+        raise table.fail(
+            f"the column is missing, there are only {', '.join(table.columns) or 'none'}",
+            "CHANNEL",
+            "is this a PHA file?",
+        )
+    channel = np.atleast_1d(table.get("CHANNEL"))
+    if channel.dtype.kind not in "iuf":
+        raise table.fail("the column does not hold numbers", "CHANNEL")
+    if not len(channel):
+        raise table.fail("has no channels", "CHANNEL")
+    if channel.dtype.kind == "f" and not np.all(np.isfinite(channel) & (abs(channel) < 2**31)):
+        raise table.fail("holds numbers that cannot be channels", "CHANNEL")
+    channel = channel.astype(np.int64)
+    if len(np.unique(channel)) != len(channel):
+        raise table.fail("a channel number occurs twice", "CHANNEL")
+    return channel
+
+
+def _exposure(table, given):
+    value = table.scalar("EXPOSURE") if given is None else given
+    if value is None:
+        raise table.fail("EXPOSURE is missing", remedy="pass exposure=... in seconds")
+    value = table._float("EXPOSURE", value)
+    if not (math.isfinite(value) and value > 0):
+        raise table.fail(
+            f"EXPOSURE is {value:g} s, it must be positive", remedy="pass exposure=... in seconds"
+        )
+    return value
+
+
+def _counts(table, n, exposure):
+    """Counts, and what turns STAT_ERR into counts."""
+    name = next((c for c in _RATES if c in table.columns), None)
+    if name is None:
+        raise table.fail(
+            f"COUNTS or RATE is missing, there are only {', '.join(table.columns)}",
+            remedy="is this a PHA file?",
+        )
+    values = np.atleast_1d(table.vector(name, n))
+    if len(values) != n:
+        raise table.fail(f"has {len(values)} values for {n} channels", name)
+    unit, factor = table.hdu.unit(name).replace(" ", "").lower(), 1.0
+    if name != "COUNTS" or unit.endswith(("/s", "s**-1", "s^-1", "/sec", "/second")):
+        factor = exposure
+        if name == "COUNTS":
+            table.notes.append(f"COUNTS has the unit {unit!r}; read as a rate")
+    values = values * factor
+    if not np.isfinite(values).all():
+        i = int(np.argmin(np.isfinite(values)))
+        raise table.fail(f"row {i + 1} is {values[i]}", name, "repair the file")
+    if np.any(values < 0):
+        table.notes.append(f"{name} is negative in {np.sum(values < 0)} channels")
+    return values, factor
+
+
+def _errors(table, name, n, factor):
+    """STAT_ERR or SYS_ERR per channel; None where it is absent or zero throughout."""
+    values = table.vector(name, n)
+    if values is None or (np.ndim(values) == 0 and values == 0):
+        return None
+    values = np.broadcast_to(np.asarray(values) * factor, n).copy()
+    bad = ~(np.isfinite(values) & (values >= 0))
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise table.fail(f"row {i + 1} is {values[i]}", name, "repair the file")
+    return values
+
+
+def _flags(table, name, n):
+    """QUALITY or GROUPING as int16; None for a keyword of 0 (or GROUPING 1)."""
+    values = table.vector(name, n)
+    if values is None or (np.ndim(values) == 0 and values in (0.0, 1.0) and name == "GROUPING"):
+        return None
+    if np.ndim(values) == 0 and values == 0:
+        return None
+    values = np.broadcast_to(values, n)
+    allowed = (-1, 0, 1) if name == "GROUPING" else None
+    bad = ~(abs(values) < 2**15) if allowed is None else ~np.isin(values, allowed)
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise table.fail(f"row {i + 1} is {values[i]:g}", name, "repair the file")
+    return values.astype(np.int16)
+
+
+def _scaling(table, name, n, good):
+    """AREASCAL or BACKSCAL: float, or an array if it is a column; 1 if absent."""
+    values = table.vector(name, n)
+    if values is None:
+        return 1.0
+    bad = ~(np.isfinite(values) & (np.asarray(values) > 0))
+    if np.ndim(values) == 0:
+        if bad:
+            raise table.fail(f"{name} is {values:g}, it must be positive", remedy="set it to 1")
+        return values
+    if np.any(bad & good):
+        i = int(np.argmax(bad & good))
+        raise table.fail(f"row {i + 1} is {values[i]:g}, it must be positive", name)
+    if bad.any():
+        table.notes.append(f"{name} is not positive in {bad.sum()} bad channels; 1 is put there")
+        values[bad] = 1.0
+    return values
+
+
+def _poisserr(table, counts, stat_err, given):
+    if given is not None:
+        return bool(given)
+    flag = table.scalar("POISSERR")
+    if isinstance(flag, str) and flag.strip().upper() in ("T", "TRUE", "F", "FALSE"):
+        flag = flag.strip().upper().startswith("T")
+    if flag is not None and not isinstance(flag, str):
+        if not flag and stat_err is None:
+            table.notes.append("POISSERR is F but there is no STAT_ERR; Poisson errors are assumed")
+            return True
+        return bool(flag)
+    whole = bool(np.all(counts == np.rint(counts)))
+    flag = stat_err is None
+    kind = "whole" if whole else "not whole"
+    error = "no STAT_ERR" if flag else "a STAT_ERR"
+    table.notes.append(
+        f"POISSERR is missing; counts are {kind} and there is {error}, so {'T' if flag else 'F'}"
+    )
+    return flag
+
+
+def _header(table):
+    header = {}
+    for key in _TEXT_KEYS:
+        value = table.text(key)
+        if value is not None:
+            header[key] = value if isinstance(value, str) else str(value)
+    for key in _NUMBER_KEYS:
+        value = table.text(key)
+        if value is None:
+            continue
+        try:
+            value = float(value) if isinstance(value, str | bool) else value
+        except ValueError:
+            value = math.nan
+        if math.isfinite(value):
+            header[key] = value
+        else:
+            table.notes.append(f"{key} is not a number; left out")
+    return header
+
+
+def _ascending(spectrum, hdu):
+    """Sort by channel; groups are runs of neighbours, so grouped data must come sorted."""
+    step = np.diff(spectrum.channel)
+    if np.all(step > 0):
+        return spectrum
+    if spectrum.grouping is not None and np.any(spectrum.grouping < 1):
+        raise hdu.fail(
+            "does not ascend, but GROUPING joins neighbours", "CHANNEL", "sort the file and regroup"
+        )
+    return take_channels(spectrum, np.argsort(spectrum.channel))
+
+
+def take_channels(spectrum: Spectrum, index) -> Spectrum:
+    """Return the spectrum with the channels at ``index``, in that order."""
+    per_channel = ("channel", "counts", "stat_err", "sys_err", "quality", "grouping")
+    changes = {}
+    for name in (*per_channel, "areascal", "backscal"):
+        value = getattr(spectrum, name)
+        if np.ndim(value):
+            changes[name] = value[index]
+    return spectrum.replace(**changes)
+
+
+def builtin_background(hdu: HDU, row: int, source: Spectrum) -> Spectrum | None:
+    """Background from the columns BACKGROUND_UP and BACKGROUND_DOWN of a grating file.
+
+    Both sides are summed; BACKSCAL is the sum of BACKSCUP and BACKSCDN (Chandra PHA2 files).
+    """
+    table = _Row(hdu, hdu, row)
+    n, counts, scale, used = len(source.channel), 0.0, 0.0, []
+    for name, key in (("BACKGROUND_UP", "BACKSCUP"), ("BACKGROUND_DOWN", "BACKSCDN")):
+        if name not in table.columns:
+            continue
+        side = table.vector(name, n)
+        if not np.isfinite(side).all() or np.any(side < 0):
+            raise table.fail("holds values that cannot be counts", name)
+        weight = table.vector(key, n)
+        if weight is None:
+            table.notes.append(f"{key} is missing; 1 is assumed")
+            weight = 1.0
+        if not np.all(np.isfinite(weight) & (np.asarray(weight) > 0)):
+            raise table.fail(f"{key} is not positive")
+        counts, scale, used = counts + side, scale + weight, [*used, name]
+    if not used:
+        return None
+    order = np.argsort(np.atleast_1d(table.get("CHANNEL")))
+    note = f"background is {' + '.join(used)} with the sum of their BACKSC keywords as BACKSCAL"
+    return Spectrum(
+        name=f"{source.name} background",
+        channel=source.channel,
+        counts=np.broadcast_to(counts, n)[order],
+        exposure=source.exposure,
+        areascal=source.areascal,
+        backscal=scale if np.ndim(scale) == 0 else scale[order],
+        path=source.path,
+        header=dict(source.header),
+        diagnostics=(*table.notes, note),
+    )

@@ -1,0 +1,397 @@
+"""RMF, ARF and RSP: FITS extensions to `Response` (OGIP CAL/GEN/92-002 and its 2020 update)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+
+from jaxspec._types import Response
+from jaxspec.errors import InputError
+from jaxspec.read.fits import HDU, find_hdu, names_of
+
+_KEV = dict(ev=1e-3, kev=1.0, mev=1e3, gev=1e6, tev=1e9)
+_TINY = 1e-10  # of ENERG_HI: stands in for ENERG_LO = 0, where most models have a pole
+
+_FULL = "HDUCLAS3 is FULL, so the matrix holds the effective area"
+
+
+def response_key(e_lo, e_hi, matrix, channel, e_min, e_max) -> bytes:
+    """Hash of the numbers of a response; equal keys mean interchangeable responses.
+
+    Parameters
+    ----------
+    e_lo, e_hi : (n_energy,) keV
+    matrix : scipy.sparse.csr_array, (n_energy, n_channel)
+    channel, e_min, e_max : (n_channel,)
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    parts = (e_lo, e_hi, matrix.indptr, matrix.indices, matrix.data, channel, e_min, e_max)
+    for part in parts:
+        digest.update(f"{part.dtype.str}{part.shape}".encode())
+        digest.update(np.ascontiguousarray(part))
+    return digest.digest()
+
+
+def holds_area(response: Response) -> bool:
+    """Whether the matrix was said to hold the effective area (HDUCLAS3 FULL)."""
+    return any(_FULL in note for note in response.diagnostics)
+
+
+def with_area(response: Response, arf, name: str = "") -> Response:
+    """Return the response with an effective area on the same energy grid.
+
+    Parameters
+    ----------
+    response : Response
+        Its area is multiplied (it is one for a redistribution matrix).
+    arf : tuple of (n_energy,) arrays
+        ``e_lo, e_hi`` in keV, area in cm2.
+    name : str
+        Name of the ARF for messages.
+
+    Raises
+    ------
+    InputError
+        If the grids differ: an ARF is not interpolated unasked.
+    """
+    e_lo, e_hi, area = (np.asarray(a, float) for a in arf)
+    if area.shape != response.area.shape:
+        raise InputError(
+            f"has {len(area)} energies but {response.name} has {len(response.area)}",
+            file=name or "ARF",
+            remedy="use the ARF that was made for this RMF",
+        )
+    width = response.e_hi - response.e_lo
+    shift = np.maximum(abs(e_lo - response.e_lo), abs(e_hi - response.e_hi))
+    if np.any(shift > 0.1 * width):
+        worst = int(np.argmax(shift / width))
+        raise InputError(
+            f"bin {worst + 1} is {e_lo[worst]:g}-{e_hi[worst]:g} keV but "
+            f"{response.e_lo[worst]:g}-{response.e_hi[worst]:g} keV in {response.name}",
+            file=name or "ARF",
+            remedy="use the ARF that was made for this RMF",
+        )
+    notes = ()
+    if holds_area(response):
+        notes = (f"{response.name} is a full response; {name or 'the ARF'} multiplies its area",)
+    area = np.ascontiguousarray(area * response.area)
+    key = hashlib.blake2b(response.key + area.tobytes(), digest_size=16).digest()
+    return replace(
+        response,
+        area=area,
+        key=key,
+        name=f"{response.name} + {name}" if name else response.name,
+        diagnostics=response.diagnostics + notes,
+    )
+
+
+def select_channels(response: Response, index) -> Response:
+    """Return the response with only some of its channels, in the order of ``index``."""
+    index = np.asarray(index)
+    matrix = response.matrix[:, index]
+    matrix.sort_indices()
+    mark = response.key + index.astype(np.int64).tobytes()
+    return replace(
+        response,
+        matrix=matrix,
+        channel=response.channel[index],
+        e_min=response.e_min[index],
+        e_max=response.e_max[index],
+        key=hashlib.blake2b(mark, digest_size=16).digest(),
+    )
+
+
+# ---------------------------------------------------------------------------- columns
+
+
+def _numbers(hdu: HDU, name: str, kind=float):
+    """Scalar column as float or int64, finite."""
+    if not hdu.has(name):
+        raise hdu.fail(
+            f"the column is missing, there are only {', '.join(hdu.columns) or 'none'}",
+            name,
+            "is this the right file or extension?",
+        )
+    column = hdu.columns[name]
+    if column.is_vector or column.code in "ALX":
+        raise hdu.fail("the column does not hold one number per row", name)
+    values = hdu.column(name)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        row = int(np.argmin(np.isfinite(values)))
+        raise hdu.fail(f"row {row + 1} is {values[row]}", name, "repair or remake the file")
+    return values.astype(np.float64 if kind is float else np.int64)
+
+
+def _energies(hdu: HDU, name: str):
+    """Energy column in keV."""
+    values, unit = _numbers(hdu, name), hdu.unit(name)
+    if not unit:
+        return values
+    if unit.lower() not in _KEV:
+        raise hdu.fail(f"the unit is {unit!r}", name, "energies must be eV, keV, MeV, GeV or TeV")
+    return values * _KEV[unit.lower()]
+
+
+def _grid(hdu: HDU):
+    """Ascending true-energy grid in keV, the order of the rows, and what was assumed."""
+    e_lo, e_hi, notes = _energies(hdu, "ENERG_LO"), _energies(hdu, "ENERG_HI"), []
+    if not len(e_lo):
+        raise hdu.fail("has no rows")
+    if np.all(e_lo >= e_hi) and np.any(e_lo > e_hi):
+        e_lo, e_hi = e_hi, e_lo
+        notes.append(f"{hdu.label}: ENERG_LO lies above ENERG_HI; exchanged")
+    order = None
+    if np.any(np.diff(e_lo) < 0):
+        order = np.argsort(e_lo, kind="stable")
+        e_lo, e_hi = e_lo[order], e_hi[order]
+        notes.append(f"{hdu.label}: energies do not ascend; rows reordered")
+    if e_lo[0] == 0.0 < e_hi[0]:
+        e_lo[0] = _TINY * e_hi[0]
+        notes.append(f"{hdu.label}: the first ENERG_LO is 0; replaced by {e_lo[0]:.3g} keV")
+    bad = (e_lo <= 0) | (e_hi <= e_lo)
+    bad[1:] |= e_lo[1:] <= e_lo[:-1]
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise hdu.fail(f"row {i + 1} is {e_lo[i]:g}-{e_hi[i]:g} keV", "ENERG_LO")
+    return e_lo, e_hi, order, notes
+
+
+def _ebounds(hdu: HDU):
+    """Channel numbers, ascending, with their nominal energies in keV."""
+    channel, notes = _numbers(hdu, "CHANNEL", int), []
+    e_min, e_max = _energies(hdu, "E_MIN"), _energies(hdu, "E_MAX")
+    if not len(channel):
+        raise hdu.fail("has no channels")
+    step = np.diff(channel)
+    if np.any(step < 0):
+        order = np.argsort(channel, kind="stable")
+        channel, e_min, e_max = channel[order], e_min[order], e_max[order]
+        step = np.diff(channel)
+        notes.append(f"{hdu.label}: CHANNEL does not ascend; rows reordered")
+    if np.any(step == 0):
+        raise hdu.fail("a channel number occurs twice", "CHANNEL")
+    if np.any(e_min > e_max):
+        e_min, e_max = np.minimum(e_min, e_max), np.maximum(e_min, e_max)
+        notes.append(f"{hdu.label}: E_MIN lies above E_MAX in some channels; exchanged")
+    return channel, e_min, e_max, notes
+
+
+# ---------------------------------------------------------------------------- matrix
+
+
+def _matrix(hdu: HDU, channel):
+    """One MATRIX extension as a csr_array, rows as in the file."""
+    from scipy.sparse import csr_array
+
+    for name in ("F_CHAN", "N_CHAN", "MATRIX"):
+        if not hdu.has(name):
+            raise hdu.fail("the column is missing", name, "is this the right file or extension?")
+    n_grp = _numbers(hdu, "N_GRP", int)
+    if np.any(n_grp < 0):
+        raise hdu.fail(f"has the value {n_grp.min()}", "N_GRP")
+    first, width = (_groups(hdu, name, n_grp) for name in ("F_CHAN", "N_CHAN"))
+    if np.any(width < 0):
+        raise hdu.fail(f"has the value {width.min()}", "N_CHAN")
+    if np.any(width > len(channel)):
+        raise hdu.fail(f"is {width.max()} but EBOUNDS has {len(channel)} channels", "N_CHAN")
+    offset, notes = _channel_offset(hdu, first, width, channel)
+    ends = np.concatenate([[0], np.cumsum(width)])
+    indptr = ends[np.concatenate([[0], np.cumsum(n_grp)])]
+    data = hdu.ragged("MATRIX", np.diff(indptr))
+    if data.dtype.kind != "f":
+        data = data.astype(np.float64)
+    if not np.isfinite(data).all():
+        row = int(np.searchsorted(indptr, np.argmin(np.isfinite(data)), "right"))
+        raise hdu.fail(f"row {row} holds NaN or infinity", "MATRIX", "remake the response")
+    if hdu.unit("MATRIX").replace(" ", "").lower() in ("m**2", "m2", "m^2"):
+        data = data * data.dtype.type(1e4)
+    index = (np.arange(ends[-1]) + np.repeat(first - offset - ends[:-1], width)).astype(np.int32)
+    matrix = csr_array((data, index, indptr.astype(np.int32)), shape=(len(n_grp), len(channel)))
+    row = np.repeat(np.arange(len(n_grp)), n_grp)
+    if np.any((row[1:] == row[:-1]) & (first[1:] < (first + width)[:-1]) & (width[1:] > 0)):
+        matrix.sum_duplicates()
+    return matrix, notes
+
+
+def _groups(hdu, name, n_grp):
+    if hdu.columns[name].code in "ALX":
+        raise hdu.fail("the column does not hold numbers", name)
+    values = hdu.ragged(name, n_grp)
+    if values.dtype.kind == "f":
+        if not np.isfinite(values).all() or np.any(abs(values) > 2**31):
+            raise hdu.fail("holds numbers that cannot be channels", name)
+    return values.astype(np.int64)
+
+
+def _channel_offset(hdu, first, width, channel):
+    """F_CHAN of the first channel of EBOUNDS: TLMIN, or what makes all groups fit."""
+    used = width > 0
+    if not used.any():
+        return 0, []
+    low, high = first[used].min(), (first + width)[used].max()
+    stated = hdu.integer(f"TLMIN{hdu.columns['F_CHAN'].n}")
+    begin = int(channel[0])
+    for offset in (1, 0, begin) if stated is None else (stated, begin):
+        if low >= offset and high - offset <= len(channel):
+            break
+    else:
+        raise hdu.fail(
+            f"the groups span channels {low}-{high - 1} but EBOUNDS has "
+            f"{channel[0]}-{channel[-1]}",
+            "F_CHAN",
+            "is TLMIN of F_CHAN right, and EBOUNDS of the same response?",
+        )
+    if stated is None:
+        why = "the default of 1" if offset == 1 else f"{offset}, since 1 does not fit EBOUNDS"
+        return offset, [f"{hdu.label}: F_CHAN has no TLMIN; the first channel is taken as {why}"]
+    if offset != stated:
+        return offset, [f"{hdu.label}: TLMIN of F_CHAN is {stated}, which does not fit; {offset}"]
+    return offset, []
+
+
+def _sum_matrices(parts):
+    """Add matrices; one with wider energy bins acts on every finer bin inside its own."""
+    parts = sorted(parts, key=lambda p: -len(p[1]))
+    hdu, e_lo, e_hi, total = parts[0]
+    middle, notes = 0.5 * (e_lo + e_hi), []
+    for other, lo, hi, matrix in parts[1:]:
+        row = np.clip(np.searchsorted(lo, middle, "right") - 1, 0, len(lo) - 1)
+        if len(lo) != len(e_lo):
+            notes.append(f"{other.label} {other.index}: wider energy bins, applied to finer ones")
+        slack = 1e-3 * (e_hi - e_lo)
+        if np.any(lo[row] > e_lo + slack) or np.any(hi[row] < e_hi - slack):
+            raise other.fail(
+                "its energy bins do not contain those of the other MATRIX extension",
+                "ENERG_LO",
+                "choose one extension with file[n]",
+            )
+        total = total + matrix[row]
+    return hdu, e_lo, e_hi, total, notes
+
+
+def parse_rmf(hdus, name: str, wanted=None, spare_ebounds=None) -> Response:
+    """Build a response from the extensions of an RMF or RSP file.
+
+    Parameters
+    ----------
+    hdus : list of HDU
+    name : str
+        Name for messages.
+    wanted : str or None
+        MATRIX extension that the user chose; all are summed otherwise.
+    spare_ebounds : HDU or None
+        EBOUNDS from elsewhere (the spectrum), used if this file has none.
+
+    Returns
+    -------
+    Response
+        With an area of one everywhere.
+
+    Raises
+    ------
+    InputError
+        If extensions or columns are missing or their numbers cannot be a response.
+    """
+    kinds = ("MATRIX", "SPECRESP MATRIX")
+    found = find_hdu(hdus, wanted, kinds, (("HDUCLAS2", "RSP_MATRIX"),))
+    if not found:
+        raise InputError(
+            f"has no MATRIX extension, only {names_of(hdus)}",
+            file=hdus[0].file,
+            remedy="give an RMF or RSP file as the response (an ARF is passed as arf=...)",
+        )
+    bounds = find_hdu(hdus, None, ("EBOUNDS",), (("HDUCLAS2", "EBOUNDS"),)) or (
+        [spare_ebounds] if spare_ebounds else []
+    )
+    if not bounds:
+        raise InputError(
+            f"has no EBOUNDS extension, only {names_of(hdus)}",
+            file=hdus[0].file,
+            remedy="use a response with EBOUNDS",
+        )
+    channel, e_min, e_max, notes = _ebounds(bounds[0])
+    if bounds[0] is spare_ebounds:
+        notes.append(f"{name}: no EBOUNDS; taken from the spectrum")
+    parts = []
+    for hdu in found:
+        e_lo, e_hi, order, grid_notes = _grid(hdu)
+        matrix, matrix_notes = _matrix(hdu, channel)
+        parts.append((hdu, e_lo, e_hi, matrix if order is None else matrix[order]))
+        notes += grid_notes + matrix_notes
+    _, e_lo, e_hi, matrix, sum_notes = _sum_matrices(parts)
+    if len(parts) > 1:
+        notes.append(f"{name}: {len(parts)} MATRIX extensions summed")
+    if str(found[0].get("HDUCLAS3", "")).strip().upper() == "FULL":
+        notes.append(f"{name}: {_FULL}")
+    return Response(
+        e_lo=e_lo,
+        e_hi=e_hi,
+        matrix=matrix,
+        area=np.ones(len(e_lo)),
+        channel=channel,
+        e_min=e_min,
+        e_max=e_max,
+        key=response_key(e_lo, e_hi, matrix, channel, e_min, e_max),
+        name=name,
+        diagnostics=tuple(notes + sum_notes),
+    )
+
+
+def parse_arf(hdus, wanted=None, row=None):
+    """Energy grid (keV) and effective area (cm2) from the extensions of an ARF file.
+
+    Parameters
+    ----------
+    hdus : list of HDU
+    wanted : str or None
+        SPECRESP extension that the user chose.
+    row : int or None
+        Row of a type II ARF, from 1.
+
+    Returns
+    -------
+    e_lo, e_hi, area : (n_energy,) arrays
+    """
+    found = find_hdu(hdus, wanted, ("SPECRESP",), (("HDUCLAS2", "SPECRESP"),))
+    if not found:
+        raise InputError(
+            f"has no SPECRESP extension, only {names_of(hdus)}",
+            file=hdus[0].file,
+            remedy="give an ARF file as arf=...",
+        )
+    hdu = found[0]
+    if not hdu.has("SPECRESP"):
+        raise hdu.fail("the column is missing", "SPECRESP", "is this an ARF?")
+    if hdu.columns["SPECRESP"].is_vector:
+        return _arf_row(hdu, row)
+    e_lo, e_hi, order, _ = _grid(hdu)
+    area = _area(hdu, _numbers(hdu, "SPECRESP"))
+    return e_lo, e_hi, area if order is None else area[order]
+
+
+def _arf_row(hdu, row):
+    if row is None or not 1 <= row <= hdu.n_rows:
+        raise hdu.fail(f"has {hdu.n_rows} areas (type II)", remedy="choose one with file.arf{n}")
+    columns = {}
+    for name in ("ENERG_LO", "ENERG_HI", "SPECRESP"):
+        if not hdu.has(name) or hdu.columns[name].code in "ALX":
+            raise hdu.fail("the column is missing, or holds no numbers", name)
+        unit = hdu.unit(name).lower() if name != "SPECRESP" else ""
+        columns[name] = np.atleast_1d(hdu.row(name, row - 1)).astype(float) * _KEV.get(unit, 1.0)
+    e_lo, e_hi, area = columns.values()
+    order = np.argsort(e_lo, kind="stable")
+    if not len(e_lo) == len(e_hi) == len(area) or not np.isfinite([e_lo, e_hi]).all():
+        raise hdu.fail(f"row {row} is no energy grid", "ENERG_LO")
+    return e_lo[order], e_hi[order], _area(hdu, area)[order]
+
+
+def _area(hdu, area):
+    unit = hdu.unit("SPECRESP").replace(" ", "").lower()
+    if unit in ("m**2", "m2", "m^2"):
+        area = area * 1e4
+    if not np.isfinite(area).all() or np.any(area < 0):
+        i = int(np.argmin(np.isfinite(area) & (area >= 0)))
+        raise hdu.fail(f"row {i + 1} is {area[i]}", "SPECRESP", "remake the ARF")
+    return area
