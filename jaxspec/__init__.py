@@ -37,7 +37,7 @@ _HOME = {
     "FitResult": "jaxspec.fit.result",
     "fake": "jaxspec.estimate.simulate",
     "simulate_archive": "jaxspec.estimate.pca_archive",
-    "plot": "jaxspec.report.plot",
+    "plot": "jaxspec.report",
     "use_compilation_cache": "jaxspec._cache",
 }
 

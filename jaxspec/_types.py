@@ -173,6 +173,9 @@ def _time(header, met_key, date_key):
         date = f"19{date[6:]}-{date[3:5]}-{date[:2]}"
     if not date:
         return None
+    clock = str(header.get(date_key.replace("DATE", "TIME"), "")).strip()  # before 1999
+    if "T" not in date and clock:
+        date = f"{date}T{clock}"
     try:
         return Time(date, format="isot" if "T" in date else "iso", scale=scale)
     except ValueError:

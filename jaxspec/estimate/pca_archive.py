@@ -106,7 +106,7 @@ def simulate_archive(
     flaw = _choose_flaws(n, seed, flaws)
     plan["exposure"][flaw == "short exposure"] = 16.0
 
-    counts, background, rates = _draw(plan, rng)
+    counts, background, rates = _draw(plan, seed)
     counts[flaw == "zero counts"] = 0.0
     _write(folder, plan, counts, background, source, flaw)
 
@@ -191,28 +191,28 @@ def _choose_flaws(n, seed, flaws):
     return flaw
 
 
-def _draw(plan, rng):
+def _draw(plan, seed):
     """Draw counts and background counts (n, 129), and the expected rates from 3 to 25 keV."""
     edges = pca_response.ENERGY_EDGES.astype(np.float32).astype(float)
     flux = simulate.model_flux(MODEL, edges[:-1], edges[1:], {p: plan[p] for p in PARAMETERS})
 
-    n = len(plan["mjd"])
-    source, background = np.empty((2, n, pca_files.N_CHANNEL))
-    band = np.empty((n, pca_files.N_CHANNEL), bool)
+    shape = len(flux), pca_files.N_CHANNEL
+    counts, background, band = np.zeros(shape), np.zeros(shape), np.zeros(shape, bool)
+    source, model_background = np.zeros(shape), np.zeros(shape)
     for i, (epoch, pcus) in enumerate(zip(plan["epoch"], plan["pcus"], strict=True)):
-        middle = pca_response.channel_edges(epoch)
-        middle = 0.5 * (middle[1:] + middle[:-1])
+        edges = pca_response.channel_edges(epoch)
+        middle = 0.5 * (edges[1:] + edges[:-1])
         band[i] = (middle > 3.0) & (middle < 25.0)
         source[i] = flux[i] @ pca_response.response_matrix(epoch, pcus)
         one = pca_response.background_rate(epoch, plan["activation"][i])
-        background[i] = one * len(pcus)
-    rates = [np.sum(rate * band, axis=1) for rate in (source, background)]
-
-    seconds = plan["exposure"][:, None]
-    counts = rng.poisson((source + background) * seconds).astype(float)
-    expected = background * seconds
-    drawn = expected + np.sqrt(expected) * rng.normal(size=expected.shape)
-    return counts, np.maximum(drawn, 0.0), rates
+        model_background[i] = one * len(pcus)
+        # A generator for each observation: a change in one leaves the others as they are.
+        rng = np.random.default_rng([seed, 2, i])
+        expected = model_background[i] * plan["exposure"][i]
+        counts[i] = rng.poisson(source[i] * plan["exposure"][i] + expected)
+        background[i] = expected + np.sqrt(expected) * rng.normal(size=expected.shape)
+    rates = [np.sum(rate * band, axis=1) for rate in (source, model_background)]
+    return counts, np.maximum(background, 0.0), rates
 
 
 def _gti(mjd, exposure):

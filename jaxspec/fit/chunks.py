@@ -13,8 +13,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxspec.fit.covariance import finish, local
-from jaxspec.fit.levmar import Bounds, Quadratic, minimise
+from jaxspec.fit.covariance import finish
+from jaxspec.fit.levmar import Bounds, minimise
 from jaxspec.fit.start import start_one
 from jaxspec.likelihood.objective import Lane, Links
 from jaxspec.likelihood.statistics import net_rate
@@ -35,23 +35,13 @@ class Problem(NamedTuple):
     max_iter: jax.Array
 
 
-class Minimum(NamedTuple):
-    """Where the minimiser of each lane stopped (n_lane, ...)."""
-
-    theta: jax.Array
-    edm: jax.Array
-    iterations: jax.Array
-    done: jax.Array
-
-
 def _axes(shared):
     """Axes of a Lane for vmap: with one response for the whole chunk the matrix has no lane axis."""
     folding = None if shared else 0
     return Lane(folding, folding, folding, folding, 0, 0)
 
 
-@partial(jax.jit, static_argnames=("objective", "shared"))
-def start_chunk(objective, shared, lanes, problem):
+def _start(objective, shared, lanes, problem):
     """Start vectors (n_lane, n_par)."""
 
     def one(lane):
@@ -73,34 +63,49 @@ def start_chunk(objective, shared, lanes, problem):
 
 
 @partial(jax.jit, static_argnames=("objective", "shared"))
-def minimise_chunk(objective, shared, lanes, problem, theta):
-    """Run every lane of the chunk to its minimum, or to ``problem.max_iter``."""
-
-    def one(lane, theta):
-        def evaluate(t):
-            return Quadratic(*objective.quadratic(lane, problem.links, t))
-
-        state = minimise(
-            evaluate, theta, problem.bounds, tol=problem.tol, max_iter=problem.max_iter
-        )
-        return Minimum(state.theta, state.edm, state.iterations, state.done)
-
-    return jax.vmap(one, in_axes=(_axes(shared), 0))(lanes, theta)
+def start_chunk(objective, shared, lanes, problem):
+    """Start vectors (n_lane, n_par), for joint fits."""
+    return _start(objective, shared, lanes, problem)
 
 
 @partial(jax.jit, static_argnames=("objective", "shared"))
-def finish_chunk(objective, shared, lanes, problem, theta):
-    """Errors and checks of every lane of the chunk: `Ending` with a lane axis."""
+def fit_chunk(objective, shared, lanes, problem, theta, fresh):
+    """Fit every lane of the chunk by itself.
+
+
+    Parameters
+    ----------
+    objective, shared : static
+    lanes : Lane with a lane axis
+    problem : Problem
+    theta : (n_lane, n_par), where to go on; not looked at if ``fresh``.
+    fresh : bool (traced), whether to start from the data.
+
+    Returns
+    -------
+    Ending with a lane axis
+    """
+    theta = jax.lax.cond(
+        fresh, lambda: _start(objective, shared, lanes, problem), lambda: theta
+    )
 
     def one(lane, theta):
-        return finish(objective, lane, problem.links, theta, problem.bounds)
+        state = minimise(
+            lambda t: objective.quadratic(lane, problem.links, t),
+            theta,
+            problem.bounds,
+            n_bin=lane.mask.size,
+            tol=problem.tol,
+            max_iter=problem.max_iter,
+        )
+        return finish(objective, problem.links, state, problem.bounds)
 
     return jax.vmap(one, in_axes=(_axes(shared), 0))(lanes, theta)
 
 
 @partial(jax.jit, static_argnames=("objective", "shared"))
 def quadratic_chunk(objective, shared, lanes, problem, theta):
-    """Value, gradient and expected information of every lane, for joint fits."""
+    """`Quadratic` of every lane at its theta, for joint fits."""
 
     def one(lane, theta):
         return objective.quadratic(lane, problem.links, theta)
@@ -108,11 +113,8 @@ def quadratic_chunk(objective, shared, lanes, problem, theta):
     return jax.vmap(one, in_axes=(_axes(shared), 0))(lanes, theta)
 
 
-@partial(jax.jit, static_argnames=("objective", "shared"))
-def local_chunk(objective, shared, lanes, problem, theta):
-    """The statistic around theta for every lane, for joint fits: `Local` with a lane axis."""
-
-    def one(lane, theta):
-        return local(objective, lane, problem.links, theta)
-
-    return jax.vmap(one, in_axes=(_axes(shared), 0))(lanes, theta)
+@partial(jax.jit, static_argnames=("objective",))
+def linked_chunk(objective, problem, theta):
+    """For joint fits: all parameters (n_lane, n_par) with links applied, and the derivatives."""
+    links = problem.links
+    return jax.vmap(lambda t: (objective.parameters(links, t), objective.spread(links, t)))(theta)

@@ -1,4 +1,4 @@
-"""Every lane by itself: start, minimise, gather the slow lanes and go on, finish."""
+"""Every lane by itself; the slow ones are gathered into chunks of their own and go on."""
 
 from __future__ import annotations
 
@@ -8,44 +8,38 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import numpy as np
 
-from jaxspec.fit.chunks import finish_chunk, minimise_chunk, start_chunk
+from jaxspec.fit.chunks import fit_chunk
 from jaxspec.likelihood.objective import Objective
 from jaxspec.fit.lanes import chunk_lanes, chunk_positions
 from jaxspec.reduce.spectra import bar
 
-FIRST_ROUND = 12  # iterations before the slow lanes are gathered into chunks of their own
+FIRST_ROUND = 8  # iterations before the slow lanes are gathered into chunks of their own
 
 
 def fit_batch(tree, functions, batch, problem, rows, progress=None):
     """Fit all lanes of one batch and record them in ``rows``."""
     objective = Objective(tree, batch.stat, functions)
-    first = problem._replace(max_iter=np.minimum(problem.max_iter, FIRST_ROUND))
-    rest = problem._replace(max_iter=problem.max_iter - first.max_iter)
+    nowhere = np.zeros((len(batch.index), len(problem.bounds.free)))
 
-    def begin(chunk):
-        lanes = chunk_lanes(batch, chunk)
-        theta = start_chunk(objective, batch.shared, lanes, problem)
-        return minimise_chunk(objective, batch.shared, lanes, first, theta)
-
-    minimum = over_chunks(begin, batch, None, "fitting", progress)
-    slow = np.flatnonzero(~minimum.done)
-    if slow.size and rest.max_iter > 0:
-
-        def go_on(chunk):
+    def work(problem, theta, fresh):
+        def one(chunk):
             lanes = chunk_lanes(batch, chunk)
-            return minimise_chunk(objective, batch.shared, lanes, rest, minimum.theta[chunk.lanes])
+            return fit_chunk(objective, batch.shared, lanes, problem, theta[chunk.lanes], fresh)
 
+        return one
+
+    few = np.minimum(problem.max_iter, FIRST_ROUND)
+    first = problem._replace(max_iter=few)
+    ending = over_chunks(work(first, nowhere, np.array(True)), batch, None, "fitting", progress)
+    slow = np.flatnonzero(~ending.done)
+    rest = problem._replace(max_iter=problem.max_iter - few)
+    if slow.size and rest.max_iter > 0:
+        go_on = work(rest, ending.theta, np.array(False))
         more = over_chunks(go_on, batch, slow, "slow rows", progress)
-        more = more._replace(iterations=more.iterations + minimum.iterations[slow])
-        for kept, new in zip(minimum, more, strict=True):
+        more = more._replace(iterations=more.iterations + few)
+        for kept, new in zip(ending, more, strict=True):
             kept[slow] = new
-
-    def end(chunk):
-        lanes = chunk_lanes(batch, chunk)
-        return finish_chunk(objective, batch.shared, lanes, problem, minimum.theta[chunk.lanes])
-
-    ending = over_chunks(end, batch, None, "errors", progress)
-    rows.record(batch, ending, minimum.iterations)
+    rows.record(batch, ending)
 
 
 def over_chunks(work, batch, positions, label, progress):
@@ -65,5 +59,5 @@ def over_chunks(work, batch, positions, label, progress):
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             parts = list(bar(pool.map(in_double, chunks), label, progress, total=len(chunks)))
     lanes = np.concatenate([chunk.lanes[: chunk.size] for chunk in chunks])
-    order = np.argsort(lanes, kind="stable")
+    order = np.argsort(lanes, kind="stable")  # chunks of a shared batch are sorted by response
     return jax.tree.map(lambda *x: np.concatenate(x)[order], *parts)

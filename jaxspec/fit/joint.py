@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.fit.chunks import local_chunk, quadratic_chunk, start_chunk
+from jaxspec.fit.chunks import linked_chunk, quadratic_chunk, start_chunk
 from jaxspec.fit.covariance import Ending, errors
 from jaxspec.fit.independent import over_chunks
-from jaxspec.fit.levmar import Bounds, Quadratic, advance, start
-from jaxspec.likelihood.objective import Objective
+from jaxspec.fit.levmar import Bounds, advance, start
+from jaxspec.likelihood.objective import Objective, Quadratic
 from jaxspec.fit.lanes import chunk_lanes
 
 
@@ -40,20 +40,21 @@ def fit_joint(model, functions, batches, problem, untie, rows):
     begin = each(lambda o, b, lanes: start_chunk(o, b.shared, lanes, problem))
     theta = gather_start(np.concatenate(begin), place)
 
-    def evaluate(theta):
+    def quadratics(theta):
         vectors = [np.asarray(theta)[p] for p in places]
-        parts = each(
+        return each(
             lambda o, b, lanes, t: quadratic_chunk(o, b.shared, lanes, problem, t), vectors
         )
-        return scatter(parts, places, theta.size)
+
+    def evaluate(theta):
+        return together(quadratics(theta), places, theta.size)
 
     bounds = Bounds(*(spread(x, place) for x in problem.bounds))
-    state = start(evaluate, jnp.asarray(theta), bounds)
+    state = start(jnp.asarray(theta), 0)
     while not state.done and state.iterations < problem.max_iter:
         state = advance(evaluate, state, bounds, problem.tol)
-    vectors = [np.asarray(state.theta)[p] for p in places]
-    parts = each(lambda o, b, lanes, t: local_chunk(o, b.shared, lanes, problem, t), vectors)
-    record(parts, places, state, bounds, batches, rows)
+    ends = quadratics(state.theta)
+    record(state, ends, objectives, problem, places, bounds, batches, rows)
 
 
 def untied(model, untie):
@@ -96,37 +97,45 @@ def spread(values, place):
 
 
 def scatter(parts, places, size):
-    """Sum the lanes' values, gradients and curvatures on the long vector."""
-    value, gradient, curvature = 0.0, np.zeros(size), np.zeros((size, size))
-    for (v, g, c), place in zip(parts, places, strict=True):
-        value += v.sum()
-        np.add.at(gradient, place, g)
-        np.add.at(curvature, (place[:, :, None], place[:, None, :]), c)
-    return Quadratic(jnp.asarray(value), jnp.asarray(gradient), jnp.asarray(curvature))
+    """Sum the lanes' vectors or matrices on the long vector."""
+    rank = parts[0].ndim - 1
+    out = np.zeros((size,) * rank)
+    for part, place in zip(parts, places, strict=True):
+        np.add.at(out, place if rank == 1 else (place[:, :, None], place[:, None, :]), part)
+    return jnp.asarray(out)
 
 
-def record(parts, places, state, bounds, batches, rows):
-    """Covariance of the whole, cut into rows."""
-    theta = state.theta
-    expected = scatter([(p.value, p.gradient, p.expected) for p in parts], places, theta.size)
-    observed = scatter([(p.value, p.gradient, p.observed) for p in parts], places, theta.size)
-    covariance, fisher, edm, held, definite = map(
-        np.asarray,
-        errors(expected.gradient, expected.curvature, observed.curvature, theta, bounds),
+def together(parts, places, size) -> Quadratic:
+    """One `Quadratic` of the long vector from those of the lanes."""
+    return Quadratic(
+        value=jnp.asarray(sum(part.value.sum() for part in parts)),
+        gradient=scatter([part.gradient for part in parts], places, size),
+        expected=scatter([part.expected for part in parts], places, size),
+        observed=scatter([part.observed for part in parts], places, size),
+        rate=jnp.zeros(0),
     )
-    for part, place, batch in zip(parts, places, batches, strict=True):
+
+
+def record(state, ends, objectives, problem, places, bounds, batches, rows):
+    """Covariance of the whole, cut into rows."""
+    covariance, fisher, edm, held, definite = map(np.asarray, errors(state.at, state.theta, bounds))
+    for objective, end, place, batch in zip(objectives, ends, places, batches, strict=True):
+        theta = np.asarray(state.theta)[place]
+        params, spread_one = map(np.asarray, linked_chunk(objective, problem, theta))
         cut = (place[:, :, None], place[:, None, :])
-        spread_t = np.swapaxes(part.spread, -1, -2)
+        transposed = np.swapaxes(spread_one, -1, -2)
         n = len(place)
         ending = Ending(
-            params=part.params,
-            value=part.value,
-            edm=np.full(n, edm),
-            rate=part.rate,
-            covariance=part.spread @ covariance[cut] @ spread_t,
-            covariance_expected=part.spread @ fisher[cut] @ spread_t,
+            theta=theta,
+            params=params,
+            iterations=np.full(n, int(state.iterations)),
+            done=np.full(n, bool(state.done)),
+            value=end.value,
+            edm=np.full(n, float(edm)),
+            rate=end.rate,
+            covariance=spread_one @ covariance[cut] @ transposed,
+            covariance_expected=spread_one @ fisher[cut] @ transposed,
             held=held[place],
             definite=np.full(n, bool(definite)),
         )
-        rows.record(batch, ending, np.full(n, int(state.iterations)))
-
+        rows.record(batch, ending)

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxspec.likelihood.objective import Lane
 
-CHUNK = {"cpu": 64, "gpu": 4096}
+CHUNK = {"cpu": 16, "gpu": 4096}
 
 
 class Chunk(NamedTuple):

@@ -1,8 +1,10 @@
 """Levenberg-Marquardt on a likelihood, for one lane.
 
-The curvature is the expected (Fisher) information, so that every step is a descent direction
-however far the start is from the minimum. Bounds are kept by projection: a parameter that sits
-on a bound and is pushed outwards is held for the step. Nothing here knows about spectra.
+Steps are taken with the expected (Fisher) information, which always points downhill, and near the
+minimum with the observed one where that is positive definite: Newton's method, which converges
+quadratically also where the model does not fit. Bounds are kept by projection: a
+parameter that sits on a bound and is pushed outwards is held for the step. Nothing here knows
+about spectra.
 """
 
 from __future__ import annotations
@@ -12,22 +14,21 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxspec.likelihood.objective import Quadratic
 
-
-class Quadratic(NamedTuple):
-    """Value, gradient (n_par,) and curvature (n_par, n_par) of the statistic at one point."""
-
-    value: jax.Array
-    gradient: jax.Array
-    curvature: jax.Array
 
 
 class Bounds(NamedTuple):
-    """Box (n_par,) and which parameters (n_par,) may move at all."""
+    """Box (n_par,), which parameters may move at all, and which are ``amplitude``s.
+
+    An amplitude is stepped in its logarithm: norm and shape of a component are tied by a curved
+    valley that is nearly straight in ln(norm).
+    """
 
     lower: jax.Array
     upper: jax.Array
     free: jax.Array
+    amplitude: jax.Array
 
 
 class State(NamedTuple):
@@ -42,26 +43,29 @@ class State(NamedTuple):
     done: jax.Array
 
 
-def movable(theta, gradient, curvature, bounds):
+def movable(theta, at, bounds):
     """Mask (n_par,) of the parameters that a step may change.
 
     Held are the frozen ones, those on a bound with the statistic falling outwards, and those
     without any influence on the model at this point (a component whose norm is 0).
     """
-    outward = ((theta <= bounds.lower) & (gradient > 0)) | (
-        (theta >= bounds.upper) & (gradient < 0)
+    outward = ((theta <= bounds.lower) & (at.gradient > 0)) | (
+        (theta >= bounds.upper) & (at.gradient < 0)
     )
-    acts = jnp.diagonal(curvature) > 0
-    return bounds.free & ~outward & acts
+    return bounds.free & ~outward & (jnp.diagonal(at.expected) > 0)
 
 
-def scaled(curvature, mask):
-    """Curvature in units of its own diagonal, identity where ``mask`` is False; and the scale."""
-    diagonal = jnp.diagonal(curvature)
-    scale = jnp.where(mask & (diagonal > 0), jax.lax.rsqrt(jnp.where(mask, diagonal, 1.0)), 1.0)
+def scale_of(information, mask):
+    """Factors (n_par,) that give the information a unit diagonal; 1 where ``mask`` is False."""
+    diagonal = jnp.diagonal(information)
+    return jax.lax.rsqrt(jnp.where(mask & (diagonal > 0), diagonal, 1.0))
+
+
+def masked(information, scale, mask):
+    """Scaled information (n_par, n_par), identity where ``mask`` is False."""
     both = mask[:, None] & mask[None, :]
-    eye = jnp.eye(mask.shape[0], dtype=curvature.dtype)
-    return jnp.where(both, curvature * scale[:, None] * scale[None, :], eye), scale
+    eye = jnp.eye(mask.shape[0], dtype=information.dtype)
+    return jnp.where(both, information * scale[:, None] * scale[None, :], eye)
 
 
 def cholesky_solve(matrix, rhs):
@@ -88,6 +92,10 @@ def cholesky_solve(matrix, rhs):
     return jnp.stack(x)
 
 
+NEAR = 0.003  # Newton's method from an expected decrease below this part of the statistic: 62 real
+# PCA spectra took 3.4 iterations on average with powerlaw (Newton always 3.6, never 4.2) and 18
+# with TBabs*(diskbb+powerlaw) (19.8 and 21.8)
+
 WRITTEN_OUT = 8  # parameters up to which the solve is unrolled; compile time grows as the cube
 
 
@@ -99,46 +107,83 @@ def solve(matrix, rhs):
 
 
 def propose(theta, at, damping, bounds):
-    """Damped Newton step (n_par,), to be subtracted, and its expected decrease."""
-    mask = movable(theta, at.gradient, at.curvature, bounds)
-    matrix, scale = scaled(at.curvature, mask)
+    """Damped step (n_par,), to be subtracted, and its expected decrease."""
+    mask = movable(theta, at, bounds)
+    scale = scale_of(at.expected, mask)
     rhs = jnp.where(mask, at.gradient * scale, 0.0)
-    damped = matrix + damping * jnp.eye(mask.shape[0], dtype=matrix.dtype)
-    x = solve(damped, rhs)
+    more = damping * jnp.eye(mask.shape[0], dtype=rhs.dtype)
+    x = solve(masked(at.expected, scale, mask) + more, rhs)
+    bend = jnp.where(in_logarithm(theta, bounds), at.gradient / jnp.where(theta > 0, theta, 1.0), 0.0)
+    sharp = solve(masked(at.observed + jnp.diag(bend), scale, mask) + more, rhs)
+    near = rhs @ x < 2.0 * NEAR * at.value
+    x = jnp.where(near & jnp.all(jnp.isfinite(sharp)), sharp, x)
     # for the damped step x: the model falls by rhs.x - x.H.x / 2 = (rhs.x + damping x.x) / 2
     return x * scale, 0.5 * (rhs @ x + damping * (x @ x))
 
 
-def start(evaluate, theta, bounds):
-    """State at ``theta`` before any step."""
-    at = evaluate(theta)
-    damping = jnp.asarray(1e-3, theta.dtype)
-    step, edm = propose(theta, at, damping, bounds)
-    finite = jnp.isfinite(at.value) & jnp.isfinite(edm)
-    return State(theta, at, step, edm, damping, jnp.asarray(0), ~finite)
+def in_logarithm(theta, bounds):
+    """Mask (n_par,) of the amplitudes that are positive."""
+    return bounds.amplitude & (theta > 0)
+
+
+def move(theta, step, at, bounds):
+    """Take a step (to be subtracted) inside the bounds.
+
+    An amplitude that is less than a thousandth of its own error, and still falling, is set to its
+    limit: in its logarithm it would never get there.
+    """
+    logarithm = in_logarithm(theta, bounds)
+    ratio = jnp.where(logarithm, step / jnp.where(logarithm, theta, 1.0), 0.0)
+    trial = jnp.where(logarithm, theta * jnp.exp(-jnp.clip(ratio, -3.0, 3.0)), theta - step)
+    faint = trial * jnp.sqrt(jnp.maximum(jnp.diagonal(at.expected), 0.0)) < 1e-3
+    trial = jnp.where(logarithm & faint & (at.gradient > 0), bounds.lower, trial)
+    trial = jnp.clip(trial, bounds.lower, bounds.upper)
+    return jnp.where(bounds.free, trial, theta)
+
+
+def start(theta, n_bin):
+    """State before the statistic was evaluated at all; the first `advance` does so at theta.
+
+    Evaluating it here as well would put the model twice into the compiled code.
+    """
+    zero = jnp.zeros((), theta.dtype)
+    eye = jnp.eye(theta.shape[0], dtype=theta.dtype)
+    rate = jnp.zeros(n_bin, theta.dtype)
+    nowhere = Quadratic(zero + jnp.inf, jnp.zeros_like(theta), eye, eye, rate)
+    return State(
+        theta=theta,
+        at=nowhere,
+        step=jnp.zeros_like(theta),
+        edm=zero,
+        damping=zero + 1e-3,
+        iterations=jnp.asarray(-1),
+        done=jnp.asarray(False),
+    )
 
 
 def advance(evaluate, state, bounds, tol):
     """One trial step: taken if the statistic falls, else more damping."""
-    trial = jnp.clip(state.theta - state.step, bounds.lower, bounds.upper)
-    trial = jnp.where(bounds.free, trial, state.theta)
+    trial = move(state.theta, state.step, state.at, bounds)
     new = evaluate(trial)
     finite = jnp.isfinite(new.value) & jnp.all(jnp.isfinite(new.gradient))
-    decrease = state.at.value - new.value
-    rounding = 64 * jnp.finfo(trial.dtype).eps * jnp.abs(state.at.value)
+    first = state.iterations < 0
+    before = jnp.where(first, new.value, state.at.value)
+    decrease = before - new.value
+    rounding = 64 * jnp.finfo(trial.dtype).eps * jnp.abs(before)
     accept = finite & (decrease >= -rounding)
     ratio = decrease / jnp.maximum(state.edm, rounding)
     factor = jnp.where(ratio > 0.75, 0.05, jnp.where(ratio > 0.1, 0.5, 4.0))
-    damping = jnp.clip(state.damping * jnp.where(accept, factor, 10.0), 1e-12, 1e12)
+    factor = jnp.where(accept, jnp.where(first, 1.0, factor), 10.0)
+    damping = jnp.clip(state.damping * factor, 1e-12, 1e12)
     theta = jnp.where(accept, trial, state.theta)
     at = jax.tree.map(lambda a, b: jnp.where(accept, a, b), new, state.at)
     step, edm = propose(theta, at, damping, bounds)
     converged = (edm <= tol) & (damping <= 0.1)
-    stuck = damping >= 1e12
-    return State(theta, at, step, edm, damping, state.iterations + 1, converged | stuck)
+    hopeless = (damping >= 1e12) | (first & ~accept)
+    return State(theta, at, step, edm, damping, state.iterations + 1, converged | hopeless)
 
 
-def minimise(evaluate, theta, bounds, *, tol, max_iter):
+def minimise(evaluate, theta, bounds, *, n_bin, tol, max_iter):
     """Minimise a statistic from ``theta``.
 
     Parameters
@@ -148,15 +193,17 @@ def minimise(evaluate, theta, bounds, *, tol, max_iter):
         standard deviation of one parameter).
     theta : (n_par,) start, inside the bounds.
     bounds : Bounds
+    n_bin : int, length of ``Quadratic.rate``.
     tol : scalar
         Expected decrease at which the minimum counts as reached; a decrease of ``tol`` is a
         distance of sqrt(tol) standard deviations.
-    max_iter : scalar int (traced).
+    max_iter : scalar int (traced). With 0, the statistic is evaluated once.
 
     Returns
     -------
     State
-        ``done`` and ``edm <= tol`` mean converged; ``done`` with a larger ``edm`` means stuck.
+        ``done`` and ``edm <= tol`` mean converged; ``done`` with a larger ``edm`` means stuck, or
+        that the statistic is not finite at the start.
     """
 
     def unfinished(state):
@@ -165,5 +212,5 @@ def minimise(evaluate, theta, bounds, *, tol, max_iter):
     return jax.lax.while_loop(
         unfinished,
         lambda state: advance(evaluate, state, bounds, tol),
-        start(evaluate, theta, bounds),
+        start(theta, n_bin),
     )

@@ -15,6 +15,8 @@ def make_problem(model, *, tol, max_iter) -> Problem:
     pars = model.parameters
     links = model.link_map()
     free = np.array([not p.frozen and p.link is None for p in pars])
+    norm = np.zeros(len(pars), dtype=bool)
+    norm[list(model.tree.norm_indices)] = True
     scalable = np.zeros(len(pars), dtype=bool)
     for i in amplitudes(model.tree)[0]:
         scalable[i] = free[i] and not pars[i].is_set
@@ -25,6 +27,7 @@ def make_problem(model, *, tol, max_iter) -> Problem:
             np.array([p.min for p in pars], dtype=float),
             np.array([p.max for p in pars], dtype=float),
             free,
+            norm,
         ),
         links=Links(np.asarray(links.matrix, float), np.asarray(links.offset, float)),
         tol=np.asarray(tol, float),

@@ -44,7 +44,7 @@ class Rows:
         if sentence:
             self.notes[sentence] += 1
 
-    def record(self, batch, ending, iterations):
+    def record(self, batch, ending):
         """Take the lanes of a batch: ``ending`` is an `Ending` with a lane axis."""
         rows = batch.index
         self.params[rows] = ending.params
@@ -52,7 +52,7 @@ class Rows:
         self.covariance_expected[rows] = ending.covariance_expected
         self.stat[rows] = ending.value
         self.edm[rows] = ending.edm
-        self.iterations[rows] = iterations
+        self.iterations[rows] = ending.iterations
         self.n_bins[rows] = batch.mask.sum(axis=1)
         mean, variance = expected_statistic(batch.stat, batch.bins, ending.rate)
         self.expected[rows] = np.where(batch.mask, mean, 0.0).sum(axis=1)

@@ -56,19 +56,19 @@ def start_one(objective, lane, links, target, weight, table, scalable, bounds):
     bounds : Bounds
     """
     index, is_log = amplitudes(objective.tree)
-    index = np.array(index, dtype=int)
-    is_log = np.array(is_log)
+    index, is_log = np.array(index, dtype=int), np.array(is_log, dtype=bool)
+
+    tiny = jnp.finfo(target.dtype).tiny
 
     def try_candidate(theta):
-        unit = jnp.where(is_log, 1.0 / np.log(10.0), 1.0).astype(theta.dtype)
-        eye = jnp.eye(theta.shape[0], dtype=theta.dtype)[index] * unit[:, None]
-        rate, columns = objective.tangents(lane, links, theta, eye)
+        rate, slopes, _ = objective.tangents(lane, links, theta, index)
         active = scalable[index]
-        columns = jnp.where(active, columns, 0.0)
+        per_unit = slopes[index] * jnp.where(is_log, 1.0 / np.log(10.0), 1.0)[:, None]
+        columns = jnp.where(active[:, None], per_unit, 0.0)
         present = jnp.where(is_log, 1.0, theta[index])
-        rest = target - (rate - columns @ present)
-        matrix = (columns * weight[:, None]).T @ columns
-        right = columns.T @ (weight * rest)
+        rest = target - (rate - present @ columns)
+        matrix = (columns * weight) @ columns.T
+        right = columns @ (weight * rest)
         diagonal = jnp.diagonal(matrix)
         safe = jnp.where(diagonal > 0, diagonal, 1.0)
         least = 0.1 * jax.lax.rsqrt(safe)  # a tenth of its own error: never exactly zero
@@ -77,14 +77,14 @@ def start_one(objective, lane, links, target, weight, table, scalable, bounds):
             # Lee & Seung 2001: keeps every amplitude positive and lowers chi2 in each sweep
 
             def sweep(_, x):
-                return x * jnp.maximum(right, 0.0) / jnp.maximum(matrix @ x, 1e-300)
+                return x * jnp.maximum(right, 0.0) / jnp.maximum(matrix @ x, tiny)
 
             amount = jnp.maximum(jax.lax.fori_loop(0, SWEEPS, sweep, amount), least)
         scored = jnp.where(active & (diagonal > 0), amount, present)
         move = scored - present
-        chi2 = move @ matrix @ move - 2.0 * move @ (columns.T @ (weight * (target - rate)))
+        chi2 = move @ matrix @ move - 2.0 * move @ (columns @ (weight * (target - rate)))
         chi2 = chi2 + jnp.sum(weight * (target - rate) ** 2)
-        scaled = jnp.where(is_log, theta[index] + jnp.log10(jnp.maximum(scored, 1e-300)), scored)
+        scaled = jnp.where(is_log, theta[index] + jnp.log10(jnp.maximum(scored, tiny)), scored)
         theta = theta.at[index].set(jnp.where(active, scaled, theta[index]))
         return jnp.clip(theta, bounds.lower, bounds.upper), chi2
 

@@ -1,24 +1,6 @@
-r"""Fit statistics of one bin: value, slope and curvature with respect to the model rate.
+"""Fit statistics by name, and `statistic`, which evaluates one on plain arrays.
 
-Symbols: S counts in the source region and B in the background region, t_s and t_b the exposures
-with every scaling in them (t_s = T_s AREASCAL_s, t_b = T_b AREASCAL_b BACKSCAL_b / BACKSCAL_s),
-m the model rate of the source in counts/s.
-
-The four Poisson statistics differ only in what they say of the background. Once the background
-is profiled out, each is described by mu, the expected counts in the source region, and all share
-
-    slope = 2 t_s (1 - S / mu),    curvature = 2 t_s^2 / (mu + V),
-
-the first because the statistic is stationary in the background (envelope theorem), the second
-the expected (Fisher) information, V being the variance of the background estimate in the source
-region: t_s^2/t_b^2 times B's expectation for wstat, times its variance for pgstat, else 0.
-
-At least ``FLOOR`` counts are expected in any bin, as in XSPEC. Below that the value stays what it
-is at the floor, while slope and curvature are those of the formula with mu at the floor: finite,
-and pointing back to positive rates.
-
-Sources: Cash 1979, ApJ 228, 939; XSPEC manual, appendix B (Arnaud); Wachter et al. 1979, ApJ
-230, 274 (wstat); Gehrels 1986, ApJ 303, 336; Churazov et al. 1996, ApJ 471, 673.
+The kernels themselves, and what their symbols mean, are in `jaxspec.likelihood.kernels`.
 """
 
 from __future__ import annotations
@@ -32,160 +14,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.likelihood.kernels import (
+    FLOOR,
+    alpha_of,
+    chi2,
+    chi2_model,
+    chi2_model_observed,
+    chi2_observed,
+    cstat,
+    pgstat,
+    poisson,
+    poisson_observed,
+    pstat,
+    wstat,
+)
+from jaxspec.likelihood.weights import chi2_variance
 from jaxspec.reduce.bins import BinCounts, make_bins
-
-FLOOR = 1e-5  # counts; XSPEC's
-
-
-class Bin(NamedTuple):
-    """Statistic of each bin and its derivatives with respect to the model rate (counts/s)."""
-
-    value: jax.Array
-    slope: jax.Array
-    curvature: jax.Array
-
-
-class _Profile(NamedTuple):
-    """A Poisson statistic with its background profiled out.
-
-    ``mean`` is mu; ``expected`` and ``observed`` are half the expected and the true second
-    derivative with respect to t_s m.
-    """
-
-    value: jax.Array
-    mean: jax.Array
-    expected: jax.Array
-    observed: jax.Array
-
-
-def _deviance(n, mean):
-    """2 (mean - n + n ln(n / mean)), accurate where mean is close to a large n."""
-    counted = n > 0
-    safe_n = jnp.where(counted, n, 1.0)
-    excess = mean - n
-    near = counted & (jnp.abs(excess) < 0.5 * safe_n)
-    far = counted & ~near
-    log = jnp.where(
-        near,
-        jnp.log1p(jnp.where(near, excess / safe_n, 0.0)),
-        jnp.log(jnp.where(far, mean / safe_n, 1.0)),
-    )
-    return jnp.where(counted, 2.0 * (excess - n * log), 2.0 * mean)
-
-
-def _positive_root(b, c):
-    """Larger root of x^2 + b x - c = 0 for c >= 0, without cancellation; max(-b, 0) at c = 0."""
-    square = b * b + 4.0 * c
-    curved = square > 0
-    d = jnp.where(curved, jnp.sqrt(jnp.where(curved, square, 1.0)), 0.0)
-    small = b >= 0
-    bottom = jnp.where(small & curved, b + d, 1.0)
-    return jnp.where(small, 2.0 * c / bottom, 0.5 * (d - b))
-
-
-def _alpha(bins):
-    """t_s / t_b; 0 where a bin has no background exposure, which leaves its background out."""
-    seen = bins.t_b > 0
-    return jnp.where(seen, bins.t_s / jnp.where(seen, bins.t_b, 1.0), 0.0)
-
-
-def _known(bins, mean):
-    """Give the profile of bins whose background is exactly known, ``mean`` counts in all."""
-    mean = jnp.maximum(mean, FLOOR)
-    return _Profile(_deviance(bins.counts, mean), mean, 1.0 / mean, bins.counts / mean**2)
-
-
-def _cstat(bins, rate):
-    return _known(bins, bins.t_s * rate)
-
-
-def _pstat(bins, rate):
-    return _known(bins, bins.t_s * rate + _alpha(bins) * bins.background)
-
-
-def _wstat(bins, rate):
-    # k = background counts expected in the source region: k^2 + (s - a (S + B)) k - a B s = 0
-    source = jnp.maximum(bins.t_s * rate, FLOOR)
-    alpha = _alpha(bins)
-    a = alpha / (1.0 + alpha)
-    k = _positive_root(source - a * (bins.counts + bins.background), a * bins.background * source)
-    mean = source + k
-    scaled = alpha > 0
-    mean_b = jnp.where(scaled, k / jnp.where(scaled, alpha, 1.0), bins.background)
-    value = _deviance(bins.counts, mean) + _deviance(bins.background, mean_b)
-    # both Poisson terms bend: their curvatures S/mu^2 and B/k^2 act in series
-    bottom = mean**2 * bins.background + k**2 * bins.counts
-    bent = bottom > 0
-    series = bins.counts * bins.background / jnp.where(bent, bottom, 1.0)
-    observed = jnp.where(bent, series, bins.counts / mean**2)
-    return _Profile(value, mean, 1.0 / (mean + alpha * k), observed)
-
-
-def _pgstat(bins, rate):
-    # mu solves mu^2 + (V - n) mu - S V = 0 with n = t_s (m + B / t_b)
-    alpha = _alpha(bins)
-    total = bins.t_s * rate + alpha * bins.background
-    variance = alpha**2 * bins.background_variance
-    exact = variance <= 0
-    counted = bins.counts > 0
-    # XSPEC keeps the unconstrained minimum for S = 0, where the background may become negative
-    free = jnp.where(
-        counted,
-        _positive_root(variance - total, bins.counts * variance),
-        total - variance,
-    )
-    mean = jnp.where(exact, jnp.maximum(total, FLOOR), free)
-    ratio = jnp.where(counted, bins.counts / jnp.where(counted, mean, 1.0), 0.0)
-    value = _deviance(bins.counts, mean) + variance * (1.0 - ratio) ** 2
-    expected = 1.0 / (jnp.maximum(mean, FLOOR) + variance)
-    bottom = jnp.where(counted, mean**2 + bins.counts * variance, 1.0)
-    return _Profile(value, mean, expected, jnp.where(counted, bins.counts / bottom, 0.0))
-
-
-def _poisson(profile, bins, rate):
-    value, mean, expected, _ = profile(bins, rate)
-    counted = bins.counts > 0
-    ratio = jnp.where(counted, bins.counts / jnp.where(counted, mean, 1.0), 0.0)
-    return Bin(value, 2.0 * bins.t_s * (1.0 - ratio), 2.0 * bins.t_s**2 * expected)
-
-
-def _poisson_observed(profile, bins, rate):
-    return 2.0 * bins.t_s**2 * profile(bins, rate).observed
-
-
-def _weight(variance):
-    usable = variance > 0
-    return jnp.where(usable, 1.0 / jnp.where(usable, variance, 1.0), 0.0)
-
-
-def _chi2(bins, rate):
-    miss, weight = rate - bins.rate, _weight(bins.rate_variance)
-    return Bin(miss**2 * weight, 2.0 * miss * weight, 2.0 * weight)
-
-
-def _chi2_observed(bins, rate):
-    return 2.0 * _weight(bins.rate_variance) * jnp.ones_like(rate)
-
-
-def _model_weight(bins, rate):
-    """Inverse variance with the model's own Poisson variance m / t_s in it, and its d/dm / var."""
-    exposed = bins.t_s > 0
-    t_s = jnp.where(exposed, bins.t_s, 1.0)
-    weight = _weight(jnp.maximum(rate, FLOOR / t_s) / t_s + bins.rate_variance)
-    weight = jnp.where(exposed, weight, 0.0)
-    return weight, jnp.where(rate * t_s > FLOOR, weight / t_s, 0.0)
-
-
-def _chi2_model(bins, rate):
-    miss = rate - bins.rate
-    weight, growth = _model_weight(bins, rate)
-    value = miss**2 * weight
-    return Bin(value, 2.0 * miss * weight - value * growth, 2.0 * weight)
-
-
-def _chi2_model_observed(bins, rate):
-    weight, growth = _model_weight(bins, rate)
-    return 2.0 * weight * (1.0 - (rate - bins.rate) * growth) ** 2
 
 
 class Statistic(NamedTuple):
@@ -200,23 +44,23 @@ class Statistic(NamedTuple):
 
 def _poisson_entry(profile, background, summary):
     return Statistic(
-        partial(_poisson, profile), partial(_poisson_observed, profile), True, background, summary
+        partial(poisson, profile), partial(poisson_observed, profile), True, background, summary
     )
 
 
 STATISTICS = {
-    "cash": _poisson_entry(_cstat, False, "Poisson deviance of the source region alone"),
-    "cstat": _poisson_entry(_cstat, False, "as cash; wstat where a background is loaded"),
-    "wstat": _poisson_entry(_wstat, True, "Poisson source, Poisson background profiled out"),
-    "pstat": _poisson_entry(_pstat, True, "Poisson source, background known exactly"),
-    "pgstat": _poisson_entry(_pgstat, True, "Poisson source, Gaussian background profiled out"),
-    "chi2": Statistic(_chi2, _chi2_observed, False, False, "STAT_ERR, or sqrt(counts)"),
-    "chi2-gehrels": Statistic(_chi2, _chi2_observed, False, False, "error 1 + sqrt(N + 0.75)"),
+    "cash": _poisson_entry(cstat, False, "Poisson deviance of the source region alone"),
+    "cstat": _poisson_entry(cstat, False, "as cash; wstat where a background is loaded"),
+    "wstat": _poisson_entry(wstat, True, "Poisson source, Poisson background profiled out"),
+    "pstat": _poisson_entry(pstat, True, "Poisson source, background known exactly"),
+    "pgstat": _poisson_entry(pgstat, True, "Poisson source, Gaussian background profiled out"),
+    "chi2": Statistic(chi2, chi2_observed, False, False, "STAT_ERR, or sqrt(counts)"),
+    "chi2-gehrels": Statistic(chi2, chi2_observed, False, False, "error 1 + sqrt(N + 0.75)"),
     "chi2-churazov": Statistic(
-        _chi2, _chi2_observed, False, False, "variance from neighbouring bins"
+        chi2, chi2_observed, False, False, "variance from neighbouring bins"
     ),
     "chi2-model": Statistic(
-        _chi2_model, _chi2_model_observed, False, False, "variance from the model"
+        chi2_model, chi2_model_observed, False, False, "variance from the model"
     ),
 }
 
@@ -267,7 +111,8 @@ def kernel(name):
 
     ``bins`` is a `jaxspec.reduce.bins.BinCounts` of (n_bin,) arrays, ``rate`` (n_bin,) the model
     in counts/s. Everything is elementwise, finite, and follows the dtype of its arguments. For
-    the chi2 family ``bins.rate_variance`` comes from `weighted`.
+    the chi2 family ``bins.rate_variance`` comes from `weighted`. A third argument, ``floor``,
+    replaces ``FLOOR``; so for `observed_curvature`.
     """
     return STATISTICS[statistic_name(name)].kernel
 
@@ -290,82 +135,21 @@ def net_rate(name):
     if not STATISTICS[name].poisson:
         return lambda bins: (bins.rate, bins.rate_variance)
 
-    def poisson(bins):
+    def net(bins):
         exposed = bins.t_s > 0
         scale = jnp.where(exposed, 1.0 / jnp.where(exposed, bins.t_s, 1.0), 0.0)
-        alpha = _alpha(bins) if STATISTICS[name].background else jnp.zeros_like(bins.t_s)
-        net = bins.counts - alpha * bins.background
+        alpha = alpha_of(bins) if STATISTICS[name].background else jnp.zeros_like(bins.t_s)
+        counts = bins.counts - alpha * bins.background
         variance = jnp.maximum(bins.counts, 1.0) + alpha**2 * bins.background_variance
-        return net * scale, variance * scale**2
+        return counts * scale, variance * scale**2
 
-    return poisson
-
-
-def chi2_variance(name, bins):
-    """Variance (n_bin,) of the net rate for the chi2 family, (counts/s)^2; NumPy, on the host.
-
-    Parameters
-    ----------
-    name : str
-        "chi2": ``bins.variance`` and ``bins.background_variance``; a bin without any error gets
-        that of one count, in whichever of source and background the rate is smaller (XSPEC).
-        "chi2-gehrels": (1 + sqrt(N + 0.75))^2 for source and background. "chi2-churazov": the
-        mean counts in the smallest symmetric window of the given bins that holds 20 counts.
-        "chi2-model": only what the model does not bring: the Poisson noise of the background in
-        the source region and that of the background's own estimate.
-    bins : BinCounts
-
-    Returns
-    -------
-    (n_bin,) float64, with ``bins.systematic`` added; inf in bins without exposure.
-
-    Examples
-    --------
-    >>> chi2_variance("gehrels", make_bins([0.0], t_s=10.0)).round(5)
-    array([0.03482])
-    """
-    name = statistic_name(name)
-    source, background = bins.variance, bins.background_variance
-    weigh = {"chi2-gehrels": _gehrels, "chi2-churazov": _churazov}.get(name)
-    if weigh is not None:
-        source = weigh(bins.counts)
-        background = np.where(bins.background_variance > 0, weigh(bins.background), 0.0)
-    if name == "chi2-model":
-        with np.errstate(divide="ignore", invalid="ignore"):
-            source = np.where(bins.t_b > 0, bins.t_s * bins.background / bins.t_b, 0.0)
-    return _add_rates(source, background, bins, replace=name != "chi2-model") + bins.systematic
-
-
-def _add_rates(source, background, bins, replace):
-    with np.errstate(divide="ignore", invalid="ignore"):
-        per_s = 1.0 / bins.t_s**2
-        per_b = np.where(bins.t_b > 0, 1.0 / bins.t_b**2, np.inf)
-        total = source * per_s + np.where(background > 0, background * per_b, 0.0)
-        if replace:
-            total = np.where(total > 0, total, np.minimum(per_s, per_b))
-    return np.where(bins.t_s > 0, total, np.inf)
-
-
-def _gehrels(counts):
-    return (1.0 + np.sqrt(np.maximum(counts, 0.0) + 0.75)) ** 2
-
-
-def _churazov(counts):
-    n = len(counts)
-    running = np.concatenate([[0.0], np.cumsum(counts)])
-    bin_, half = np.arange(n), np.zeros(n, dtype=int)
-    while True:
-        lo, hi = np.maximum(bin_ - half, 0), np.minimum(bin_ + half + 1, n)
-        inside = running[hi] - running[lo]
-        grow = (inside < 20.0) & (hi - lo < n)
-        if not grow.any():
-            return inside / (hi - lo)
-        half = half + grow
+    return net
 
 
 def weighted(name, bins):
     """``bins`` with ``rate_variance`` as the statistic wants it (unchanged for Poisson ones)."""
-    if STATISTICS[statistic_name(name)].poisson:
+    name = statistic_name(name)
+    if STATISTICS[name].poisson:
         return bins
     return bins._replace(rate_variance=chi2_variance(name, bins))
 
@@ -380,6 +164,7 @@ def statistic(
     background_error=None,
     rate=0.0,
     error=None,
+    floor=FLOOR,
 ):
     """Evaluate a fit statistic bin by bin.
 
@@ -398,6 +183,9 @@ def statistic(
         Model of the source in counts/s, before the scalings.
     error : (n_bin,) or scalar, counts
         Standard deviation of ``counts`` for "chi2"; sqrt(counts) unless given.
+    floor : float, counts
+        Least expected counts of a bin: XSPEC's 1e-5. Sherpa has none to speak of; 1e-25 gives
+        its totals where bins of the response are dead (2e-5 less for each empty one).
 
     Returns
     -------
@@ -440,13 +228,14 @@ def statistic(
         t_b=arrays["background_exposure"].ravel(),
     )
     with jax.enable_x64(True):
-        values = np.asarray(_values(name, weighted(name, bins), arrays["rate"].ravel()))
+        values = _values(name, weighted(name, bins), arrays["rate"].ravel(), float(floor))
+        values = np.asarray(values)
     return values.reshape(arrays["counts"].shape)
 
 
 @partial(jax.jit, static_argnums=0)
-def _values(name, bins: BinCounts, rate):
-    return kernel(name)(bins, rate).value
+def _values(name, bins: BinCounts, rate, floor):
+    return kernel(name)(bins, rate, floor).value
 
 
 def _require(name, background, background_exposure, background_error):

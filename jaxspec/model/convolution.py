@@ -6,8 +6,7 @@ import math
 
 import jax.numpy as jnp
 
-from .._constants import XSPEC_KEV_TO_ERG
-from .quadrature import log_width
+from jaxspec._constants import XSPEC_KEV_TO_ERG
 
 FLUX_BINS = 400
 LOWEST_ENERGY = 1e-3  # keV; Emin = 0 is allowed, a logarithmic grid needs more
@@ -31,8 +30,8 @@ def zashift(inner, e_lo, e_hi, Redshift):
     >>> import jax.numpy as jnp
     >>> from jaxspec.model.additive import powerlaw
     >>> inner = lambda lo, hi: powerlaw(lo, hi, 2.0)
-    >>> zashift(inner, jnp.asarray([1.0]), jnp.asarray([2.0]), 1.0).round(4).tolist()
-    [0.125]
+    >>> [f"{x:.4g}" for x in zashift(inner, jnp.asarray([1.0]), jnp.asarray([2.0]), 1.0)]
+    ['0.125']
     """
     stretch = 1.0 + Redshift
     return inner(e_lo * stretch, e_hi * stretch) / stretch
@@ -66,8 +65,7 @@ def energy_flux(inner, e_lo, e_hi, Emin, Emax):
     start = jnp.log(jnp.maximum(Emin, LOWEST_ENERGY))
     edges = jnp.exp(start + step * (jnp.log(jnp.maximum(Emax, LOWEST_ENERGY)) - start))
     lo, hi = edges[:-1], edges[1:]
-    # Photons times the mean energy of a bin in which E^2 dN/dE is flat, within h^2/24 of the truth
-    # for any index from 1 to 3; h is the logarithmic width, 0.0075 for two decades' e-fold.
+    # Photons spread evenly over each bin, as in XSPEC: for E^-2 and Emax/Emin = 20 it is 1e-5 off.
     return XSPEC_KEV_TO_ERG * jnp.sum(inner(lo, hi) * 0.5 * (lo + hi))
 
 

@@ -10,12 +10,13 @@ from functools import cache
 
 import numpy as np
 
-from .quadrature import load_data
+from jaxspec.model.quadrature import load_data
 
 ABUNDANCES = ("angr", "aspl", "feld", "aneb", "grsa", "wilm", "lodd", "lpgp", "lpgs")
 CROSS_SECTIONS = ("bcmc", "obcm", "vern")
 MEGABARN = 1e-18
 LOWEST = 13.6  # eV; nothing absorbs below the Lyman edge
+AVOGADRO = 6.022045e23  # the value behind the published fits
 
 _HE_YAN = (1, -4.7416, 14.8200, -30.8678, 37.3584, -23.4585, 5.9133)
 _HE_RESONANCES = (  # q, nu, gamma/Ryd
@@ -72,12 +73,13 @@ def verner(energy):
     Examples
     --------
     >>> float(verner(np.array([1000.0]))[0, 0]).__format__(".4g")  # hydrogen at 1 keV
-    '1.179e-23'
+    '1.141e-23'
     """
-    z, _, l, lo, hi, e_0, sigma_0, y_a, p, y_w, y_0, y_1 = load_data("verner.txt").T[:, :, None]
+    rows = load_data("verner.txt").T[:, :, None]
+    z, _, shell_l, lo, hi, e_0, sigma_0, y_a, p, y_w, y_0, y_1 = rows
     x = energy / e_0 - y_0
     y = np.sqrt(x * x + y_1 * y_1)
-    shape = np.exp((0.5 * p - 5.5 - l) * np.log(y) - p * np.log1p(np.sqrt(y / y_a)))
+    shape = np.exp((0.5 * p - 5.5 - shell_l) * np.log(y) - p * np.log1p(np.sqrt(y / y_a)))
     sigma = sigma_0 * ((x - 1) ** 2 + y_w**2) * shape
     return MEGABARN * _by_element(z[:, 0], np.where((energy >= lo) & (energy < hi), sigma, 0.0))
 
@@ -98,7 +100,7 @@ def balucinska_mccammon(energy, helium):
     --------
     >>> e = np.array([1000.0])
     >>> float(balucinska_mccammon(e, 0 * e)[0, 0]).__format__(".4g")
-    '1.08e-23'
+    '1.137e-23'
     """
     table = load_data("balucinska_mccammon.txt")
     z, lo, hi, scale = table.T[:4, :, None]
@@ -109,27 +111,31 @@ def balucinska_mccammon(energy, helium):
     inside = (energy >= lo) & (energy < hi)
     exponent = np.where(inside, polynomial, -np.inf) - 3 * log_e - 55.26204
     sigma = _by_element(z[:, 0], scale * np.exp(exponent))
-    sigma[1] = helium * (6.022045e23 / 4.0026 * 1e-24 * 6.646)
+    sigma[1] = helium * (AVOGADRO / 4.0026 * 1e-24 * 6.646)
     return sigma
 
 
-def helium_yan(energy):
-    """Helium: Yan, Sadeghpour & Dalgarno 1998 with the autoionisation resonances near 60 eV."""
-    x = energy / 24.58
-    sigma = 733e-24 * (energy / 1e3) ** -3.5 * _polynomial(_HE_YAN, x**-0.5)
+def _helium_resonances(energy):
+    """Fano profiles of the doubly excited states of helium near 60 eV (Oza 1986; Fernley 1987)."""
+    factor = 1.0
     for q, nu, width in _HE_RESONANCES:
         offset = 2 * (energy / 13.605698 - (3 - 1 / nu**2 + 1.807317)) / width
-        sigma = sigma * ((offset - q) ** 2) / (1 + offset**2)
-    return np.where(energy >= 24.58, sigma, 0.0)
+        factor = factor * (offset - q) ** 2 / (1 + offset**2)
+    return factor
+
+
+def helium_yan(energy):
+    """Helium: Yan, Sadeghpour & Dalgarno 1998, ApJ 496, 1044, with resonances."""
+    smooth = 733e-24 * (energy / 1e3) ** -3.5 * _polynomial(_HE_YAN, (energy / 24.58) ** -0.5)
+    return np.where(energy >= 24.58, smooth * _helium_resonances(energy), 0.0)
 
 
 def helium_marr_west(energy):
-    """Helium: Marr & West 1976, Atomic Data Nucl. Data Tables 18, 497."""
-    wavelength = 12398.54 / energy
-    log_w = np.log10(wavelength)
-    long, short = (_polynomial(c, log_w) for c in _HE_MARR_WEST)
-    exponent = np.where(wavelength >= 46.0, long, short)
-    return np.where(wavelength <= 503.97, 10.0**exponent, 0.0)
+    """Helium: Marr & West 1976, ADNDT 18, 497; with resonances above 46 Angstrom, as in XSPEC."""
+    wavelength = 12398.54 / energy  # this value of h c belongs to the fit as it is in use
+    long, short = (10.0 ** _polynomial(c, np.log10(wavelength)) for c in _HE_MARR_WEST)
+    sigma = np.where(wavelength >= 46.0, long * _helium_resonances(energy), short)
+    return np.where(wavelength <= 503.97, sigma, 0.0)
 
 
 def hydrogen_band(energy):

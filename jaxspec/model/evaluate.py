@@ -50,7 +50,7 @@ def evaluate(expression: str, edges, parameters=(), flux=None, abund="angr", xse
         raise InputError("edges must be positive and ascending, in keV, at least two")
     known = {c.name: c for c in CATALOGUE}
     single = None
-    if expression.strip().isidentifier():
+    if isinstance(expression, str) and expression.strip().isidentifier():
         single = resolve(expression.strip(), known, ALIASES)
         root = Leaf(single, 1)
     else:
@@ -127,6 +127,7 @@ def rebin(e_lo, e_hi, flux, lo, hi):
     Parts of a bin are added to sums over whole bins, rather than differences of one cumulative
     sum taken, which would lose small fluxes beside large ones.
     """
+    e_lo, e_hi = jnp.asarray(e_lo), jnp.asarray(e_hi)
     lo, hi = (jnp.clip(x, e_lo[0], e_hi[-1]) for x in (lo, hi))
     density = flux / (e_hi - e_lo)
     zero = jnp.zeros(1, flux.dtype)

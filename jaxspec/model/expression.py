@@ -138,8 +138,9 @@ def multiply(factors: list, fail: Callable, *, open_end: bool = False) -> Node:
 
 def fail_at(text: str, position: int, message: str):
     """Raise InputError with the expression and a caret under the place."""
-    shown = re.sub(r"\s", " ", text)
-    raise InputError(f"{message}\n    {shown}\n    {' ' * position}^")
+    start = max(0, position - 60) if len(text) > 120 else 0  # a window of what is very long
+    shown = re.sub(r"\s", " ", text[start : start + 120])
+    raise InputError(f"{message}\n    {shown}\n    {' ' * (position - start)}^")
 
 
 def resolve(word: str, components: dict, aliases: dict) -> Component:

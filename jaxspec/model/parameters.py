@@ -29,6 +29,15 @@ class ModelParameter:
     switch : bool, the parameter chooses between algorithms and is never fitted.
     is_set : bool, the user gave the value; a fit then starts from it.
     prior : object or None, kept for Bayesian fits.
+
+    Examples
+    --------
+    >>> from jaxspec.model.model import Model
+    >>> model = Model("gaussian+gaussian")
+    >>> model["gaussian.LineE"].set(6.4, min=6, max=7)
+    gaussian.LineE = 6.4 keV (free)
+    >>> model["gaussian_2.LineE"].link_to("p1*7.06/6.4")
+    gaussian_2.LineE = 7.06 keV (= p1*7.06/6.4)
     """
 
     def __init__(self, model, index: int, component: str, definition: Parameter):

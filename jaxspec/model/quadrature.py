@@ -52,9 +52,10 @@ def integrate_bins(density, e_lo, e_hi, order: int = 5):
     >>> [round(float(x), 5) for x in integrate_bins(lambda e, log_e: 1 / e**2, e[:-1], e[1:])]
     [0.5, 0.25]
     """
-    nodes, weights = (np.array(c)[:, None] for c in zip(*legendre_nodes(order)))
     log_lo, width = jnp.log(e_lo), log_width(e_lo, e_hi)
-    log_e = log_lo + jnp.asarray(nodes, e_lo.dtype) * width[None]
-    e = jnp.exp(log_e)
-    values = jnp.asarray(weights, e_lo.dtype) * e * density(e, log_e)
-    return jnp.sum(values, 0) * width
+    total = jnp.zeros_like(e_lo)
+    for node, weight in legendre_nodes(order):
+        log_e = log_lo + node * width
+        e = jnp.exp(log_e)
+        total = total + (weight * e) * density(e, log_e)
+    return total * width

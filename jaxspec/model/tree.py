@@ -33,6 +33,15 @@ class Tree:
         than ``root`` does (see `additive_parts`).
     abund : str, abundance table, XSPEC's names ("angr", "wilm", ...).
     xsect : str, photoelectric cross sections: "vern", "bcmc" or "obcm".
+
+    Examples
+    --------
+    >>> flat = Component("flat", "add", (Parameter("norm", 1, 0, 1, 0, 1),), lambda lo, hi: hi - lo)
+    >>> tree = build(Sum((Leaf(flat, 1), Leaf(flat, 2))))
+    >>> [name for name, _ in tree.parameters]
+    ['flat.norm', 'flat_2.norm']
+    >>> tree.flux(np.array([1.0, 3.0]), np.array([3.0, 4.0]), (), [5.0, 2.0]).tolist()
+    [14.0, 7.0]
     """
 
     root: Node
@@ -131,35 +140,35 @@ class Tree:
         """
         if self.kind == "con":
             raise InputError(f"the convolution in {self} has nothing to act on")
-        return self._value(self.root, e_lo, e_hi, tables, params)
+        return self.evaluate(self.root, e_lo, e_hi, tables, params)
 
-    def _value(self, node, e_lo, e_hi, tables, params):
+    def evaluate(self, node, e_lo, e_hi, tables, params):
         """Value of one node; ``tables`` is None on energies that were not prepared."""
 
         def value(part):
-            return self._value(part, e_lo, e_hi, tables, params)
+            return self.evaluate(part, e_lo, e_hi, tables, params)
 
         if isinstance(node, Sum):
             return functools.reduce(jnp.add, map(value, node.terms))
         if isinstance(node, Product):
             return functools.reduce(jnp.multiply, map(value, node.factors))
         if isinstance(node, Leaf):
-            arguments, norm = self._arguments(node, e_lo, e_hi, tables, params)
+            arguments, norm = self.arguments(node, e_lo, e_hi, tables, params)
             bins = node.component.kernel(e_lo, e_hi, *arguments)
             return bins if norm is None else norm * bins
 
         def inner(lo, hi):
             same = lo is e_lo and hi is e_hi
-            return self._value(node.inner, lo, hi, tables if same else None, params)
+            return self.evaluate(node.inner, lo, hi, tables if same else None, params)
 
         return self.convolve(node.convolution, inner, e_lo, e_hi, tables, params)
 
     def convolve(self, leaf, inner, e_lo, e_hi, tables, params):
         """Apply one convolution of the tree to ``inner(e_lo, e_hi) -> (n_energy,)``."""
-        arguments, _ = self._arguments(leaf, e_lo, e_hi, tables, params)
+        arguments, _ = self.arguments(leaf, e_lo, e_hi, tables, params)
         return leaf.component.kernel(inner, e_lo, e_hi, *arguments)
 
-    def _arguments(self, leaf, e_lo, e_hi, tables, params):
+    def arguments(self, leaf, e_lo, e_hi, tables, params):
         """Arguments of a kernel after the energies, and the norm (None unless additive)."""
         component, place = leaf.component, leaf.number - 1
         own = [params[i] for i in range(self.first[place], self.first[place + 1])]

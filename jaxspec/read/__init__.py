@@ -1,0 +1,1 @@
+"""Bytes to frozen NumPy dataclasses: OGIP spectra and responses."""

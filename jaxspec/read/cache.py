@@ -6,9 +6,10 @@ import hashlib
 
 import numpy as np
 
+from jaxspec.read.arf import parse_arf
 from jaxspec.read.fits import open_hdus
 from jaxspec.read.paths import decompress
-from jaxspec.read.response import parse_arf, parse_rmf, select_channels, with_area
+from jaxspec.read.response import parse_rmf, select_channels, with_area
 
 
 class ResponseCache:
@@ -56,9 +57,7 @@ class ResponseCache:
     def arf(self, raw: bytes, file: str, hdu=None, row=None):
         """Grid and area of an ARF file, given its bytes as stored."""
         key = ("arf", _digest(raw), hdu, row)
-        return self._once(
-            key, lambda: parse_arf(open_hdus(decompress(raw, file), file), hdu, row)
-        )
+        return self._once(key, lambda: parse_arf(open_hdus(decompress(raw, file), file), hdu, row))
 
     def combine(self, response, arf, name: str):
         """Response with the area of an ARF."""
@@ -72,7 +71,7 @@ class ResponseCache:
 
 
 def _digest(raw):
-    return hashlib.blake2b(raw, digest_size=16).digest()
+    return hashlib.sha256(raw).digest()
 
 
 def _short(file):

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from functools import cached_property
 
 import numpy as np
 
 from jaxspec.errors import InputError
 
-_END = b"END" + b" " * 77
+_BLANK = b" " * 77
 _FORM = re.compile(r"(\d{0,9})([LXBIJKAEDCMPQ])(.*)", re.S)
 _VARIABLE = re.compile(r"([LXBIJKAEDCM])(?:\(\d*\))?")
 _BYTES = dict(B=1, I=2, J=4, K=8, A=1, E=4, D=8, C=8, M=16, L=1, P=8, Q=16)
@@ -33,18 +32,34 @@ class Column:
     @property
     def is_vector(self):
         """Whether a row holds an array."""
-        return self.element is not None or self.repeat > 1
+        return self.element is not None or (self.repeat > 1 and self.code != "A")
 
 
 class HDU:
     """One header, its data unit and the file that they lie in."""
 
-    def __init__(self, raw, file, index, cards, start):
-        self.raw, self.file, self.index, self.cards, self.start = raw, file, index, cards, start
-        self.name = str(self.get("EXTNAME", "" if index else "PRIMARY")).strip().upper()
+    def __init__(self, raw, file, index, begin, end):
+        self.raw, self.file, self.index = raw, file, index
+        self.begin, self.end = begin, end
+        self.start = end + 80 + -(end + 80 - begin) % 2880
+        self._cards = self._columns = None
+        self._values = {}
+        # The few keywords that every extension needs are searched, since a file may have many
+        # extensions (GTI, regions) that nobody asks for; the others go through a dict.
+        self.name = str(self._early("EXTNAME", "" if index else "PRIMARY")).strip().upper()
+        self.size = self._size()
 
     def __repr__(self):
         return self.label
+
+    def _early(self, key, default=None):
+        name = key.ljust(8).encode()
+        at = self.raw.find(name, self.begin, self.end)
+        while at >= 0 and (at - self.begin) % 80:
+            at = self.raw.find(name, at + 1, self.end)
+        if at >= 0:
+            self._values[key] = card_value(self.raw, at)
+        return self._values.get(key, default)
 
     @property
     def label(self):
@@ -56,16 +71,22 @@ class HDU:
         return InputError(problem, file=self.file, hdu=self.label, column=column, remedy=remedy)
 
     def get(self, key, default=None):
-        """Value of a keyword: str, bool, int or float, None if it is absent or has no value."""
-        at = self.cards.get(key.ljust(8).encode())
-        value = None if at is None else card_value(self.raw, at)
+        """Value of a keyword: str, bool, int or float; the default if it has none."""
+        try:
+            value = self._values[key]
+        except KeyError:
+            if self._cards is None:
+                raw, begin, end = self.raw, self.begin, self.end
+                self._cards = {raw[i : i + 8]: i for i in range(end - 80, begin - 80, -80)}
+            at = self._cards.get(b"%-8b" % key.encode())
+            value = self._values[key] = None if at is None else card_value(self.raw, at)
         return default if value is None else value
 
     def integer(self, key, default=None):
         """Value of a keyword that must be a whole number (text such as '0' is accepted)."""
         value = self.get(key, default)
-        if value is None:
-            return None
+        if value is None or type(value) is int:
+            return value
         try:
             whole = int(value)
         except (ValueError, OverflowError):
@@ -74,24 +95,22 @@ class HDU:
             raise self.fail(f"{key} is {value!r}, not a whole number")
         return whole
 
-    @cached_property
-    def size(self):
+    def _size(self):
         """Bytes of the data unit, without the fill."""
-        n_axes = self.integer("NAXIS", -1)
-        if not 0 <= n_axes <= 999:
+        n_axes = self._early("NAXIS")
+        if type(n_axes) is not int or not 0 <= n_axes <= 999:
             raise self.fail(f"NAXIS is {n_axes}")
-        axes = [self.integer(f"NAXIS{i + 1}", -1) for i in range(n_axes)]
-        if not axes:
+        if not n_axes:
             return 0
-        parameters, groups = self.integer("PCOUNT", 0), self.integer("GCOUNT", 1)
-        bits = self.integer("BITPIX", 0)
-        if min(axes, default=0) < 0 or parameters < 0 or groups < 0:
-            raise self.fail("the NAXIS keywords are missing or negative")
-        return abs(bits) // 8 * groups * (parameters + math.prod(axes))
+        axes = [self._early(f"NAXIS{i + 1}") for i in range(n_axes)]
+        others = [self._early("PCOUNT", 0), self._early("GCOUNT", 1), self._early("BITPIX")]
+        if any(type(v) is not int for v in axes + others) or min(axes + others[:2]) < 0:
+            raise self.fail("a mandatory keyword (BITPIX, NAXISn) is missing or not a number")
+        return abs(others[2]) // 8 * others[1] * (others[0] + math.prod(axes))
 
     def content(self):
         """Bytes of the header and the data unit."""
-        return self.raw[min(self.cards.values()) : self.start + self.size]
+        return self.raw[self.begin : self.start + self.size]
 
     # ------------------------------------------------------------------ tables
 
@@ -100,9 +119,16 @@ class HDU:
         """Number of rows."""
         return self.integer("NAXIS2", 0)
 
-    @cached_property
+    @property
     def columns(self):
         """Dict of upper-case column name to `Column`; empty if this is no binary table."""
+        if self._columns is None:
+            self._columns = self._find_columns()
+            header = self.raw[self.begin : self.end]
+            self._is_plain = not any(k in header for k in (b"TSCAL", b"TZERO", b"TNULL"))
+        return self._columns
+
+    def _find_columns(self):
         if self.get("XTENSION") not in ("BINTABLE", "A3DTABLE"):
             return {}
         if self.get("ZTABLE") is True:
@@ -111,8 +137,10 @@ class HDU:
         for n in range(1, min(self.integer("TFIELDS", 0), 999) + 1):
             column = self._column(n, offset)
             name = str(self.get(f"TTYPE{n}", "")).strip().upper()
-            offset += column.repeat * _BYTES[column.code] if column.code != "X" else (
-                (column.repeat + 7) // 8
+            offset += (
+                column.repeat * _BYTES[column.code]
+                if column.code != "X"
+                else ((column.repeat + 7) // 8)
             )
             if name and column.repeat:
                 columns.setdefault(name, column)
@@ -176,7 +204,8 @@ class HDU:
     def _native(self, column, values):
         if column.code in "AL":
             return values if column.code == "A" else values == b"T"
-        return self._scaled(column, values.astype(values.dtype.newbyteorder("=")))
+        values = values.astype(values.dtype.newbyteorder("="))
+        return values if self._is_plain else self._scaled(column, values)
 
     def _scaled(self, column, values):
         null = self.get(f"TNULL{column.n}") if values.dtype.kind in "iu" else None
@@ -189,7 +218,11 @@ class HDU:
         missing = values == null if isinstance(null, int) else np.zeros(1, bool)
         if not plain:
             whole = values.dtype.kind in "iu" and scale == 1 and zero == int(zero) < 2**53
-            values = values.astype(np.int64) + int(zero) if whole else values * scale + float(zero)
+            values = (
+                values.astype(np.int64) + int(zero)
+                if whole
+                else values * float(scale) + float(zero)
+            )
         return np.where(missing, np.nan, values) if missing.any() else values
 
     def ragged(self, name, take):
@@ -245,9 +278,14 @@ class HDU:
 
 def card_value(raw, at):
     """Value of the header card that starts at byte ``at``; None if it has no value."""
-    if raw[at + 8 : at + 9] != b"=":
+    if raw[at + 10 : at + 11] == b"'":  # the usual text, without doubled quotes or CONTINUE
+        end = raw.find(b"'", at + 11, at + 79)
+        if end > 0 and raw[end + 1] != 39 and raw[end - 1] != 38 and raw[at + 8] == 61:
+            return raw[at + 11 : end].rstrip().decode("latin-1")
+    card = raw[at + 8 : at + 80]
+    if card[:1] != b"=":
         return None
-    field = raw[at + 9 : at + 80].strip()
+    field = card[1:].lstrip()
     if field[:1] == b"'":
         text = _quoted(field)
         while text[-1:] == "&" and raw[at + 80 : at + 88] == b"CONTINUE":
@@ -258,21 +296,24 @@ def card_value(raw, at):
             text = text[:-1] + _quoted(more)
         return text
     field = field.partition(b"/")[0].rstrip()
+    if field.isdigit():
+        return int(field)
     if field in (b"T", b"F"):
         return field == b"T"
     if _NUMBER.fullmatch(field) is None:
         return field.decode("latin-1") or None
-    if field.lstrip(b"+-").isdigit():
+    if field[1:].isdigit():
         return int(field)
     return float(field.upper().replace(b"D", b"E"))
 
 
 def _quoted(field):
     end = field.find(b"'", 1)
-    while end >= 0 and field[end + 1 : end + 2] == b"'":
-        end = field.find(b"'", end + 2)
-    body = field[1:end] if end > 0 else field[1:]
-    return body.replace(b"''", b"'").rstrip().decode("latin-1")
+    if field[end + 1 : end + 2] == b"'" or end < 0:
+        while end >= 0 and field[end + 1 : end + 2] == b"'":
+            end = field.find(b"'", end + 2)
+        field, end = field[: end if end > 0 else None].replace(b"''", b"'"), None
+    return field[1:end].rstrip().decode("latin-1")
 
 
 def open_hdus(raw: bytes, file: str, ascii_tables: bool = True) -> list[HDU]:
@@ -305,52 +346,21 @@ def open_hdus(raw: bytes, file: str, ascii_tables: bool = True) -> list[HDU]:
     while start < len(raw):
         if hdus and raw[start : start + 8] != b"XTENSION":
             break
-        end = raw.find(_END, start)
-        while end >= 0 and (end - start) % 80:
-            end = raw.find(_END, end + 1)
+        end = raw.find(b"END", start)
+        while end >= 0 and ((end - start) % 80 or raw[end + 3 : end + 80] != _BLANK):
+            end = raw.find(b"END", end + 1)
         if end < 0:
             break
-        cards = {raw[i : i + 8]: i for i in range(end - 80, start - 80, -80)}
-        hdu = HDU(raw, file, len(hdus), cards, end + 80 + -(end + 80 - start) % 2880)
+        hdu = HDU(raw, file, len(hdus), start, end)
         hdus.append(hdu)
         start = hdu.start + hdu.size + -hdu.size % 2880
     if not hdus:
         raise InputError("the first header has no end", file=file, remedy="fetch the file again")
-    if ascii_tables and any(h.get("XTENSION") == "TABLE" for h in hdus):
-        return open_hdus(_binary(raw, file), file, ascii_tables=False)
+    if ascii_tables and any(card_value(raw, h.begin) == "TABLE" for h in hdus):
+        from jaxspec.read.ascii import binary_tables
+
+        return open_hdus(binary_tables(raw, file), file, ascii_tables=False)
     return hdus
-
-
-def _binary(raw, file):
-    """Rewrite ASCII tables as binary tables, by astropy."""
-    import io
-    import warnings
-
-    from astropy.io import fits
-
-    try:
-        with warnings.catch_warnings(), fits.open(io.BytesIO(raw)) as hdus:
-            warnings.simplefilter("ignore")
-            out = fits.HDUList([fits.PrimaryHDU(header=hdus[0].header)])
-            for hdu in hdus[1:]:
-                if isinstance(hdu, fits.TableHDU):
-                    names = {c.name: np.array(hdu.data[c.name]) for c in hdu.columns}
-                    columns = [
-                        fits.Column(c.name, _ascii_form(names[c.name]), c.unit, array=names[c.name])
-                        for c in hdu.columns
-                    ]
-                    keep = hdu.header.copy(strip=True)
-                    hdu = fits.BinTableHDU.from_columns(columns, header=keep)
-                out.append(hdu)
-            stream = io.BytesIO()
-            out.writeto(stream, output_verify="silentfix")
-    except Exception as error:  # astropy raises many kinds on damaged tables
-        raise InputError(f"has an ASCII table that cannot be read ({error})", file=file) from error
-    return stream.getvalue()
-
-
-def _ascii_form(values):
-    return {"i": "K", "f": "D"}.get(values.dtype.kind) or f"{max(values.dtype.itemsize, 1)}A"
 
 
 def find_hdu(hdus, wanted, extname=(), hduclass=()):

@@ -98,7 +98,9 @@ def read_spectrum(
     options = (background, response, arf, exposure, poisserr)
     with np.errstate(all="ignore"):
         hdus, hdu = _open(address)
-        return _assemble(hdus, hdu, row_index(hdu, row), options, ResponseCache() if cache is None else cache)
+        return _assemble(
+            hdus, hdu, row_index(hdu, row), options, ResponseCache() if cache is None else cache
+        )
 
 
 def read_spectra(path, *, row=None, cache=None, **options) -> list[Spectrum]:

@@ -19,6 +19,7 @@ _NUMBER_KEYS = (
     "RA_OBJ DEC_OBJ RA_PNT DEC_PNT DETCHANS"
 ).split()
 _RATES = ("COUNTS", "RATE", "RATES")
+_PER_CHANNEL = "channel counts stat_err sys_err quality grouping areascal backscal".split()
 
 
 class _Row:
@@ -37,15 +38,16 @@ class _Row:
         if key not in self.columns:
             return self.hdu.get(key, default)
         if self.row is None:
-            column = self.columns[key]
-            if column.is_vector and column.code != "A":
+            if self.columns[key].is_vector:
                 raise self.fail("the column holds arrays but the spectrum is of type I", key)
             return self.hdu.column(key)
         return self.hdu.row(key, self.row)
 
     def scalar(self, key, default=None):
         """One value: a keyword, or a column that is the same in all channels."""
-        value = self.get(key, default)
+        if key not in self.columns:
+            return self.hdu.get(key, default)
+        value = self.get(key)
         if isinstance(value, np.ndarray):
             if not value.size or np.any(value != value.flat[0]):
                 raise self.fail("the value must be the same in all channels", key)
@@ -101,7 +103,7 @@ def spectrum_hdu(hdus, wanted=None) -> HDU:
 
 
 def n_spectra(hdu: HDU) -> int | None:
-    """Number of rows of a type II file, None for type I."""
+    """Count the spectra of a type II file; None for type I."""
     columns = hdu.columns
     values = next((columns[name] for name in _RATES if name in columns), None)
     kinds = f"{hdu.get('HDUCLAS3')} {hdu.get('HDUCLAS4')}".upper().split()
@@ -206,7 +208,7 @@ def _channels(table):
     if channel.dtype.kind == "f" and not np.all(np.isfinite(channel) & (abs(channel) < 2**31)):
         raise table.fail("holds numbers that cannot be channels", "CHANNEL")
     channel = channel.astype(np.int64)
-    if len(np.unique(channel)) != len(channel):
+    if np.any(channel[1:] <= channel[:-1]) and len(np.unique(channel)) != len(channel):
         raise table.fail("a channel number occurs twice", "CHANNEL")
     return channel
 
@@ -224,7 +226,7 @@ def _exposure(table, given):
 
 
 def _counts(table, n, exposure):
-    """Counts, and what turns STAT_ERR into counts."""
+    """Return the counts, and the factor that turns STAT_ERR into counts."""
     name = next((c for c in _RATES if c in table.columns), None)
     if name is None:
         raise table.fail(
@@ -269,8 +271,7 @@ def _flags(table, name, n):
     if np.ndim(values) == 0 and values == 0:
         return None
     values = np.broadcast_to(values, n)
-    allowed = (-1, 0, 1) if name == "GROUPING" else None
-    bad = ~(abs(values) < 2**15) if allowed is None else ~np.isin(values, allowed)
+    bad = ~np.isin(values, (-1, 0, 1)) if name == "GROUPING" else ~(abs(values) < 2**15)
     if bad.any():
         i = int(np.argmax(bad))
         raise table.fail(f"row {i + 1} is {values[i]:g}", name, "repair the file")
@@ -309,10 +310,9 @@ def _poisserr(table, counts, stat_err, given):
         return bool(flag)
     whole = bool(np.all(counts == np.rint(counts)))
     flag = stat_err is None
-    kind = "whole" if whole else "not whole"
-    error = "no STAT_ERR" if flag else "a STAT_ERR"
+    kind, error = "whole" if whole else "not whole", "no" if flag else "a"
     table.notes.append(
-        f"POISSERR is missing; counts are {kind} and there is {error}, so {'T' if flag else 'F'}"
+        f"POISSERR is missing; counts are {kind} and there is {error} STAT_ERR, so {'FT'[flag]}"
     )
     return flag
 
@@ -335,6 +335,9 @@ def _header(table):
             header[key] = value
         else:
             table.notes.append(f"{key} is not a number; left out")
+    if header.get("TIMEZERO") and header["TIMEZERO"] == header.get("TSTART"):
+        del header["TIMEZERO"]  # EXOSAT: the epoch of the times in the file, not an offset to it
+        table.notes.append("TIMEZERO equals TSTART; not added to it")
     return header
 
 
@@ -352,9 +355,8 @@ def _ascending(spectrum, hdu):
 
 def take_channels(spectrum: Spectrum, index) -> Spectrum:
     """Return the spectrum with the channels at ``index``, in that order."""
-    per_channel = ("channel", "counts", "stat_err", "sys_err", "quality", "grouping")
     changes = {}
-    for name in (*per_channel, "areascal", "backscal"):
+    for name in _PER_CHANNEL:
         value = getattr(spectrum, name)
         if np.ndim(value):
             changes[name] = value[index]
@@ -383,7 +385,7 @@ def builtin_background(hdu: HDU, row: int, source: Spectrum) -> Spectrum | None:
         counts, scale, used = counts + side, scale + weight, [*used, name]
     if not used:
         return None
-    order = np.argsort(np.atleast_1d(table.get("CHANNEL")))
+    order = np.argsort(table.get("CHANNEL"))
     note = f"background is {' + '.join(used)} with the sum of their BACKSC keywords as BACKSCAL"
     return Spectrum(
         name=f"{source.name} background",

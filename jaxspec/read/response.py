@@ -11,7 +11,7 @@ from jaxspec._types import Response
 from jaxspec.errors import InputError
 from jaxspec.read.fits import HDU, find_hdu, names_of
 
-_KEV = dict(ev=1e-3, kev=1.0, mev=1e3, gev=1e6, tev=1e9)
+KEV = dict(ev=1e-3, kev=1.0, mev=1e3, gev=1e6, tev=1e9)
 _TINY = 1e-10  # of ENERG_HI: stands in for ENERG_LO = 0, where most models have a pole
 
 _FULL = "HDUCLAS3 is FULL, so the matrix holds the effective area"
@@ -26,7 +26,7 @@ def response_key(e_lo, e_hi, matrix, channel, e_min, e_max) -> bytes:
     matrix : scipy.sparse.csr_array, (n_energy, n_channel)
     channel, e_min, e_max : (n_channel,)
     """
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.sha256()
     parts = (e_lo, e_hi, matrix.indptr, matrix.indices, matrix.data, channel, e_min, e_max)
     for part in parts:
         digest.update(f"{part.dtype.str}{part.shape}".encode())
@@ -77,7 +77,7 @@ def with_area(response: Response, arf, name: str = "") -> Response:
     if holds_area(response):
         notes = (f"{response.name} is a full response; {name or 'the ARF'} multiplies its area",)
     area = np.ascontiguousarray(area * response.area)
-    key = hashlib.blake2b(response.key + area.tobytes(), digest_size=16).digest()
+    key = hashlib.sha256(response.key + area.tobytes()).digest()
     return replace(
         response,
         area=area,
@@ -99,14 +99,14 @@ def select_channels(response: Response, index) -> Response:
         channel=response.channel[index],
         e_min=response.e_min[index],
         e_max=response.e_max[index],
-        key=hashlib.blake2b(mark, digest_size=16).digest(),
+        key=hashlib.sha256(mark).digest(),
     )
 
 
 # ---------------------------------------------------------------------------- columns
 
 
-def _numbers(hdu: HDU, name: str, kind=float):
+def numbers(hdu: HDU, name: str, kind=float):
     """Scalar column as float or int64, finite."""
     if not hdu.has(name):
         raise hdu.fail(
@@ -126,15 +126,15 @@ def _numbers(hdu: HDU, name: str, kind=float):
 
 def _energies(hdu: HDU, name: str):
     """Energy column in keV."""
-    values, unit = _numbers(hdu, name), hdu.unit(name)
+    values, unit = numbers(hdu, name), hdu.unit(name)
     if not unit:
         return values
-    if unit.lower() not in _KEV:
+    if unit.lower() not in KEV:
         raise hdu.fail(f"the unit is {unit!r}", name, "energies must be eV, keV, MeV, GeV or TeV")
-    return values * _KEV[unit.lower()]
+    return values * KEV[unit.lower()]
 
 
-def _grid(hdu: HDU):
+def energy_grid(hdu: HDU):
     """Ascending true-energy grid in keV, the order of the rows, and what was assumed."""
     e_lo, e_hi, notes = _energies(hdu, "ENERG_LO"), _energies(hdu, "ENERG_HI"), []
     if not len(e_lo):
@@ -143,6 +143,12 @@ def _grid(hdu: HDU):
         e_lo, e_hi = e_hi, e_lo
         notes.append(f"{hdu.label}: ENERG_LO lies above ENERG_HI; exchanged")
     order = None
+    if len(e_lo) > 2 and e_lo[0] >= e_hi[0] == e_lo[1] < e_lo[2] and _is_empty(hdu, 0):
+        wrong, e_lo[0] = e_lo[0], max(e_hi[0] - (e_hi[1] - e_lo[1]), 0.5 * e_hi[0])
+        notes.append(
+            f"{hdu.label}: ENERG_LO of row 1, which has no channels, is {wrong:g}, above its "
+            f"ENERG_HI; replaced by {e_lo[0]:g} keV"
+        )
     if np.any(np.diff(e_lo) < 0):
         order = np.argsort(e_lo, kind="stable")
         e_lo, e_hi = e_lo[order], e_hi[order]
@@ -158,24 +164,38 @@ def _grid(hdu: HDU):
     return e_lo, e_hi, order, notes
 
 
+def _is_empty(hdu, row):
+    return hdu.has("N_GRP") and not np.any(hdu.row("N_GRP", row))
+
+
 def _ebounds(hdu: HDU):
     """Channel numbers, ascending, with their nominal energies in keV."""
-    channel, notes = _numbers(hdu, "CHANNEL", int), []
+    channel, notes = numbers(hdu, "CHANNEL", int), []
     e_min, e_max = _energies(hdu, "E_MIN"), _energies(hdu, "E_MAX")
     if not len(channel):
         raise hdu.fail("has no channels")
     step = np.diff(channel)
+    if np.any(step <= 0) and len(np.unique(channel)) < len(channel):
+        channel = _stated_channels(hdu, len(channel))
+        notes.append(f"{hdu.label}: CHANNEL repeats numbers; TLMIN to TLMAX is used instead")
+        step = np.diff(channel)
     if np.any(step < 0):
         order = np.argsort(channel, kind="stable")
         channel, e_min, e_max = channel[order], e_min[order], e_max[order]
-        step = np.diff(channel)
         notes.append(f"{hdu.label}: CHANNEL does not ascend; rows reordered")
-    if np.any(step == 0):
-        raise hdu.fail("a channel number occurs twice", "CHANNEL")
     if np.any(e_min > e_max):
         e_min, e_max = np.minimum(e_min, e_max), np.maximum(e_min, e_max)
         notes.append(f"{hdu.label}: E_MIN lies above E_MAX in some channels; exchanged")
     return channel, e_min, e_max, notes
+
+
+def _stated_channels(hdu, n):
+    """Channel numbers from TLMIN and TLMAX, for a CHANNEL column that cannot be right."""
+    column = hdu.columns["CHANNEL"].n
+    first, last = hdu.integer(f"TLMIN{column}"), hdu.integer(f"TLMAX{column}")
+    if first is None or last is None or last - first + 1 != n:
+        raise hdu.fail("a channel number occurs twice", "CHANNEL", "repair the response")
+    return np.arange(first, last + 1)
 
 
 # ---------------------------------------------------------------------------- matrix
@@ -188,7 +208,7 @@ def _matrix(hdu: HDU, channel):
     for name in ("F_CHAN", "N_CHAN", "MATRIX"):
         if not hdu.has(name):
             raise hdu.fail("the column is missing", name, "is this the right file or extension?")
-    n_grp = _numbers(hdu, "N_GRP", int)
+    n_grp = numbers(hdu, "N_GRP", int)
     if np.any(n_grp < 0):
         raise hdu.fail(f"has the value {n_grp.min()}", "N_GRP")
     first, width = (_groups(hdu, name, n_grp) for name in ("F_CHAN", "N_CHAN"))
@@ -238,8 +258,7 @@ def _channel_offset(hdu, first, width, channel):
             break
     else:
         raise hdu.fail(
-            f"the groups span channels {low}-{high - 1} but EBOUNDS has "
-            f"{channel[0]}-{channel[-1]}",
+            f"the groups span channels {low}-{high - 1} but EBOUNDS has {channel[0]}-{channel[-1]}",
             "F_CHAN",
             "is TLMIN of F_CHAN right, and EBOUNDS of the same response?",
         )
@@ -316,7 +335,7 @@ def parse_rmf(hdus, name: str, wanted=None, spare_ebounds=None) -> Response:
         notes.append(f"{name}: no EBOUNDS; taken from the spectrum")
     parts = []
     for hdu in found:
-        e_lo, e_hi, order, grid_notes = _grid(hdu)
+        e_lo, e_hi, order, grid_notes = energy_grid(hdu)
         matrix, matrix_notes = _matrix(hdu, channel)
         parts.append((hdu, e_lo, e_hi, matrix if order is None else matrix[order]))
         notes += grid_notes + matrix_notes
@@ -337,61 +356,3 @@ def parse_rmf(hdus, name: str, wanted=None, spare_ebounds=None) -> Response:
         name=name,
         diagnostics=tuple(notes + sum_notes),
     )
-
-
-def parse_arf(hdus, wanted=None, row=None):
-    """Energy grid (keV) and effective area (cm2) from the extensions of an ARF file.
-
-    Parameters
-    ----------
-    hdus : list of HDU
-    wanted : str or None
-        SPECRESP extension that the user chose.
-    row : int or None
-        Row of a type II ARF, from 1.
-
-    Returns
-    -------
-    e_lo, e_hi, area : (n_energy,) arrays
-    """
-    found = find_hdu(hdus, wanted, ("SPECRESP",), (("HDUCLAS2", "SPECRESP"),))
-    if not found:
-        raise InputError(
-            f"has no SPECRESP extension, only {names_of(hdus)}",
-            file=hdus[0].file,
-            remedy="give an ARF file as arf=...",
-        )
-    hdu = found[0]
-    if not hdu.has("SPECRESP"):
-        raise hdu.fail("the column is missing", "SPECRESP", "is this an ARF?")
-    if hdu.columns["SPECRESP"].is_vector:
-        return _arf_row(hdu, row)
-    e_lo, e_hi, order, _ = _grid(hdu)
-    area = _area(hdu, _numbers(hdu, "SPECRESP"))
-    return e_lo, e_hi, area if order is None else area[order]
-
-
-def _arf_row(hdu, row):
-    if row is None or not 1 <= row <= hdu.n_rows:
-        raise hdu.fail(f"has {hdu.n_rows} areas (type II)", remedy="choose one with file.arf{n}")
-    columns = {}
-    for name in ("ENERG_LO", "ENERG_HI", "SPECRESP"):
-        if not hdu.has(name) or hdu.columns[name].code in "ALX":
-            raise hdu.fail("the column is missing, or holds no numbers", name)
-        unit = hdu.unit(name).lower() if name != "SPECRESP" else ""
-        columns[name] = np.atleast_1d(hdu.row(name, row - 1)).astype(float) * _KEV.get(unit, 1.0)
-    e_lo, e_hi, area = columns.values()
-    order = np.argsort(e_lo, kind="stable")
-    if not len(e_lo) == len(e_hi) == len(area) or not np.isfinite([e_lo, e_hi]).all():
-        raise hdu.fail(f"row {row} is no energy grid", "ENERG_LO")
-    return e_lo[order], e_hi[order], _area(hdu, area)[order]
-
-
-def _area(hdu, area):
-    unit = hdu.unit("SPECRESP").replace(" ", "").lower()
-    if unit in ("m**2", "m2", "m^2"):
-        area = area * 1e4
-    if not np.isfinite(area).all() or np.any(area < 0):
-        i = int(np.argmin(np.isfinite(area) & (area >= 0)))
-        raise hdu.fail(f"row {i + 1} is {area[i]}", "SPECRESP", "remake the ARF")
-    return area

@@ -47,7 +47,7 @@ class PlannedLane(NamedTuple):
 
 
 class Folding(NamedTuple):
-    """Grouped response: ``matrix`` (n_bin, n_energy) cm2 on ``e_lo, e_hi`` (n_energy,) keV."""
+    """Grouped response: ``matrix`` (n_energy, n_bin) cm2 on ``e_lo, e_hi`` (n_energy,) keV."""
 
     e_lo: np.ndarray
     e_hi: np.ndarray
@@ -64,7 +64,7 @@ class Batch(NamedTuple):
     bins : BinCounts of (n_lane, n_bin) arrays; mask : (n_lane, n_bin) bool, False for padding.
     response : (n_lane,) int, which of the n_response foldings.
     e_lo, e_hi : (n_response, n_energy) keV; tables : tuple of (n_response, n_energy).
-    matrix : (n_response, n_bin, n_energy) cm2
+    matrix : (n_response, n_energy, n_bin) cm2
     shared : bool, True if lanes are to be chunked by response.
     """
 
@@ -170,7 +170,7 @@ def fold_plan(plan, whole_grid=False) -> Folding:
     return Folding(
         np.asarray(response.e_lo[first:last], float),
         np.asarray(response.e_hi[first:last], float),
-        np.ascontiguousarray(matrix[first:last].T),
+        matrix[first:last],
     )
 
 
@@ -236,8 +236,8 @@ def fill_batch(stat, shape, lanes, foldings, of_plan, prepare, prepared, weigh) 
     """Padded arrays for lanes that share a shape."""
     used = list(dict.fromkeys(of_plan[id(lane.plan)] for lane in lanes))
     place = {key: i for i, key in enumerate(used)}
-    n_bin, n_energy = shape
-    matrix = np.zeros((len(used), n_bin, n_energy))
+    n_energy, n_bin = shape
+    matrix = np.zeros((len(used), n_energy, n_bin))
     e_lo, e_hi = np.empty((2, len(used), n_energy))
     for i, key in enumerate(used):
         folding = foldings[key]

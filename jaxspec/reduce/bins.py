@@ -286,7 +286,7 @@ def bin_counts(spectrum, index=None, n=None) -> BinCounts:
     Returns
     -------
     BinCounts of (n_bin,) float64 arrays; ``rate_variance`` is that of "chi2" but for the
-    replacement of zeros, see `jaxspec.likelihood.statistics.chi2_variance`.
+    replacement of zeros, see `jaxspec.likelihood.weights.chi2_variance`.
     """
     if index is None:
         index, n = spectrum_bins(spectrum)

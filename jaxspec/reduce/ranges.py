@@ -11,10 +11,11 @@ from jaxspec.errors import InputError
 KEV = {"ev": 1e-3, "kev": 1.0, "mev": 1e3, "gev": 1e6, "tev": 1e9}
 REMEDY = "write '3-25', '0.5-3, 4-7 keV', '**-0.5 8.0-**', a pair (3, 25) or a list of pairs"
 
-_NUMBER = r"(\*\*|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
+_NUMBER = r"(\*\*|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\d.])"
 _UNIT = r"\s*([A-Za-z]+)?"
-_RANGE = re.compile(rf"{_NUMBER}{_UNIT}\s*[-:]\s*{_NUMBER}{_UNIT}\s*(?:[,;]\s*|$|(?=[\s*.\d]))")
-_ONE = re.compile(rf"\s*{_NUMBER}{_UNIT}\s*[,;]?\s*")
+_END = r"(?:\s*[,;]\s*|\s+(?=[*.\d])|\s*$)"
+_RANGE = re.compile(rf"{_NUMBER}{_UNIT}\s*[-:]\s*{_NUMBER}{_UNIT}{_END}")
+_ONE = re.compile(rf"\s*{_NUMBER}{_UNIT}{_END}")
 
 
 def parse_ranges(ranges, *, what="energies"):
@@ -52,7 +53,7 @@ def parse_ranges(ranges, *, what="energies"):
     """
     if isinstance(ranges, str):
         pairs = _from_string(ranges, what)
-    elif what != "energies" and np.ndim(ranges) == 0 and ranges is not None:
+    elif what != "energies" and ranges is not None and _is_single(ranges):
         pairs = [(_number(ranges, what, ranges),) * 2]
     elif _is_pair(ranges):
         pairs = [_pair(ranges, what)]
@@ -131,11 +132,13 @@ def _is_pair(value):
             return False
     except TypeError:
         return False
-    return all(np.ndim(v) == 0 and not (isinstance(v, str) and not _single(v)) for v in value)
+    return all(_is_single(v) for v in value)
 
 
-def _single(text):
-    return _ONE.fullmatch(text) is not None
+def _is_single(value):
+    if isinstance(value, str):
+        return _ONE.fullmatch(value) is not None
+    return not isinstance(value, list | tuple) and getattr(value, "ndim", 0) == 0
 
 
 def _pair(value, what):
@@ -194,7 +197,7 @@ def _from_list(ranges, what):
     for item in items:
         if isinstance(item, str) or _is_pair(item):
             pairs.extend(parse_ranges(item, what=what))
-        elif what != "energies" and np.ndim(item) == 0:
+        elif what != "energies" and _is_single(item):
             pairs.append((_number(item, what, item),) * 2)
         else:
             raise InputError(f"{item!r} is not a range", remedy=REMEDY)

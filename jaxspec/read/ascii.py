@@ -1,0 +1,45 @@
+"""ASCII tables in FITS files, which are rare: rewritten as binary tables by astropy."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+
+from jaxspec.errors import InputError
+
+
+def binary_tables(raw: bytes, file: str) -> bytes:
+    """Return the FITS file with its ASCII tables as binary tables.
+
+    Raises
+    ------
+    InputError
+        If astropy cannot read a table.
+    """
+    from astropy.io import fits
+
+    try:
+        with warnings.catch_warnings(), fits.open(io.BytesIO(raw)) as hdus:
+            warnings.simplefilter("ignore")
+            out = fits.HDUList([fits.PrimaryHDU(header=hdus[0].header)])
+            for hdu in hdus[1:]:
+                if isinstance(hdu, fits.TableHDU):
+                    names = {c.name: np.array(hdu.data[c.name]) for c in hdu.columns}
+                    columns = [
+                        fits.Column(c.name, _ascii_form(names[c.name]), c.unit, array=names[c.name])
+                        for c in hdu.columns
+                    ]
+                    keep = hdu.header.copy(strip=True)
+                    hdu = fits.BinTableHDU.from_columns(columns, header=keep)
+                out.append(hdu)
+            stream = io.BytesIO()
+            out.writeto(stream, output_verify="silentfix")
+    except Exception as error:  # astropy raises many kinds on damaged tables
+        raise InputError(f"has an ASCII table that cannot be read ({error})", file=file) from error
+    return stream.getvalue()
+
+
+def _ascii_form(values):
+    return {"i": "K", "f": "D"}.get(values.dtype.kind) or f"{max(values.dtype.itemsize, 1)}A"

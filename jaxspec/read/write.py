@@ -1,0 +1,305 @@
+"""Write OGIP spectra (PHA type I) and responses (RMF, RSP, ARF) with their mandatory keywords."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+
+import numpy as np
+
+from jaxspec._types import Response, Spectrum
+from jaxspec.errors import InputError
+
+_LINKS = dict(backfile="BACKFILE", respfile="RESPFILE", ancrfile="ANCRFILE")
+_OWN = {"BACKFILE", "RESPFILE", "ANCRFILE", "CHANTYPE", "DETCHANS", "HDUCLAS2", "FILTER"}
+
+
+def write_pha(
+    spectrum: Spectrum, path, *, backfile=None, respfile=None, ancrfile=None, overwrite=True
+):
+    """Write one spectrum as a PHA type I file.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        Its background and response are not written, only their names; filters are not either.
+    path : str or os.PathLike
+        Gzipped if it ends in ``.gz`` or ``.FTZ``; local or any fsspec address.
+    backfile, respfile, ancrfile : str, optional
+        Links; by default those in the header of the spectrum, else "none".
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    InputError
+        If the file exists and may not be replaced, or cannot be written.
+
+    Examples
+    --------
+    >>> s = Spectrum("a", channel=np.arange(3), counts=np.array([1.0, 4, 2]), exposure=10.0)
+    >>> write_pha(s, "memory://doc/w.pha", respfile="a.rsp")
+    """
+    from astropy.io import fits
+
+    header, n = dict(spectrum.header or {}), len(spectrum.channel)
+    columns = [fits.Column("CHANNEL", "J", array=spectrum.channel), _counts_column(spectrum)]
+    keywords = {}
+    for name, values in (("STAT_ERR", spectrum.stat_err), ("SYS_ERR", spectrum.sys_err)):
+        if values is None:
+            keywords[name] = 0
+        else:
+            unit = "count" if name == "STAT_ERR" else None
+            columns.append(fits.Column(name, "D", unit=unit, array=values))
+    for name, values in (("QUALITY", spectrum.quality), ("GROUPING", spectrum.grouping)):
+        if values is None:
+            keywords[name] = 0
+        else:
+            columns.append(fits.Column(name, "I", array=values))
+    for name, values in (("AREASCAL", spectrum.areascal), ("BACKSCAL", spectrum.backscal)):
+        if np.ndim(values):
+            columns.append(fits.Column(name, "D", array=values))
+        else:
+            keywords[name] = float(values)
+    hdu = fits.BinTableHDU.from_columns(columns, name="SPECTRUM")
+    given = dict(backfile=backfile, respfile=respfile, ancrfile=ancrfile)
+    links = {k: given[a] or header.get(k) or "none" for a, k in _LINKS.items()}
+    _put(
+        hdu.header,
+        dict(
+            HDUCLASS="OGIP",
+            HDUCLAS1="SPECTRUM",
+            HDUVERS="1.2.1",
+            HDUCLAS2=header.get("HDUCLAS2") or "TOTAL",
+            HDUCLAS3="COUNT",
+            HDUCLAS4="TYPE:I",
+            PHAVERSN="1992a",
+            TELESCOP=header.get("TELESCOP", "UNKNOWN"),
+            INSTRUME=header.get("INSTRUME", "UNKNOWN"),
+            FILTER=header.get("FILTER", "none"),
+            EXPOSURE=float(spectrum.exposure),
+            POISSERR=bool(spectrum.poisserr),
+            CHANTYPE=header.get("CHANTYPE", "PI"),
+            DETCHANS=int(header.get("DETCHANS", n)),
+            TLMIN1=int(spectrum.channel.min()),
+            TLMAX1=int(spectrum.channel.max()),
+            CORRFILE="none",
+            CORRSCAL=0.0,
+            **keywords,
+            **links,
+        ),
+    )
+    _put(hdu.header, {k: v for k, v in header.items() if k not in hdu.header and k not in _OWN})
+    _store([hdu], path, overwrite)
+
+
+def write_arf(response, path, *, overwrite=True):
+    """Write the effective area of a response as an ARF file.
+
+    Parameters
+    ----------
+    response : Response, or tuple (e_lo, e_hi, area) in keV and cm2
+    path, overwrite
+        As for `write_pha`.
+
+    Raises
+    ------
+    InputError
+        If the file exists and may not be replaced, or cannot be written.
+
+    Examples
+    --------
+    >>> write_arf((np.array([1.0, 2]), np.array([2.0, 3]), np.array([10.0, 20])), "memory://w.arf")
+    """
+    from astropy.io import fits
+
+    if isinstance(response, Response):
+        response = (response.e_lo, response.e_hi, response.area)
+    e_lo, e_hi, area = (np.asarray(a, float) for a in response)
+    columns = [
+        fits.Column("ENERG_LO", "D", unit="keV", array=e_lo),
+        fits.Column("ENERG_HI", "D", unit="keV", array=e_hi),
+        fits.Column("SPECRESP", "D", unit="cm**2", array=area),
+    ]
+    hdu = fits.BinTableHDU.from_columns(columns, name="SPECRESP")
+    _put(hdu.header, _response_keywords("SPECRESP", "1.1.0") | dict(ARFVERSN="1992a"))
+    _store([hdu], path, overwrite)
+
+
+def write_rmf(response: Response, path, *, overwrite=True):
+    """Write the matrix of a response, without its area, as an RMF file.
+
+    Parameters
+    ----------
+    response : Response
+    path, overwrite
+        As for `write_pha`.
+
+    Raises
+    ------
+    InputError
+        If the file exists and may not be replaced, or cannot be written.
+
+    Examples
+    --------
+    The area goes into a file of its own::
+
+        write_rmf(response, "a.rmf")
+        write_arf(response, "a.arf")
+    """
+    _write_matrix(response, response.matrix, "MATRIX", "REDIST", path, overwrite)
+
+
+def write_response(response: Response, path, *, overwrite=True):
+    """Write a full response, the matrix times the area, as an RSP file.
+
+    Parameters
+    ----------
+    response : Response
+        Where the area is one throughout, the matrix is written unchanged.
+    path, overwrite
+        As for `write_pha`.
+
+    Raises
+    ------
+    InputError
+        If the file exists and may not be replaced, or cannot be written.
+
+    Examples
+    --------
+    One file that needs no ARF::
+
+        write_response(response, "a.rsp")
+    """
+    matrix = response.matrix
+    if not np.all(response.area == 1.0):
+        matrix = matrix.copy()
+        matrix.data = matrix.data * np.repeat(response.area, np.diff(matrix.indptr))
+    _write_matrix(response, matrix, "SPECRESP MATRIX", "FULL", path, overwrite)
+
+
+# ---------------------------------------------------------------------------- parts
+
+
+def _counts_column(spectrum):
+    from astropy.io import fits
+
+    counts = np.asarray(spectrum.counts, float)
+    whole = np.all(counts == np.rint(counts)) and np.all(abs(counts) < 2**31)
+    return fits.Column("COUNTS", "J" if whole else "D", unit="count", array=counts)
+
+
+def _response_keywords(kind, version):
+    return dict(
+        HDUCLASS="OGIP",
+        HDUCLAS1="RESPONSE",
+        HDUVERS1="1.0.0",
+        HDUCLAS2=kind,
+        HDUVERS2=version,
+        TELESCOP="UNKNOWN",
+        INSTRUME="UNKNOWN",
+        FILTER="none",
+    )
+
+
+def _write_matrix(response, matrix, name, kind, path, overwrite):
+    from astropy.io import fits
+
+    first, channels = int(response.channel[0]), len(response.channel)
+    matrix = matrix.sorted_indices()
+    n_grp, f_chan, n_chan = _runs(matrix)
+    widest = max(int(n_grp.max(initial=0)), 1)
+    vector = f"{widest}J" if widest > 1 else "J"
+    code = "E" if matrix.data.dtype == np.float32 else "D"
+    rows = np.empty(len(n_grp), object)
+    for i, (a, b) in enumerate(zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True)):
+        rows[i] = matrix.data[a:b]
+    columns = [
+        fits.Column("ENERG_LO", "D", unit="keV", array=response.e_lo),
+        fits.Column("ENERG_HI", "D", unit="keV", array=response.e_hi),
+        fits.Column("N_GRP", "J", array=n_grp),
+        fits.Column("F_CHAN", vector, array=_padded(f_chan + first, n_grp, widest)),
+        fits.Column("N_CHAN", vector, array=_padded(n_chan, n_grp, widest)),
+        fits.Column("MATRIX", f"P{code}()", array=rows),
+    ]
+    main = fits.BinTableHDU.from_columns(columns, name=name)
+    common = dict(RMFVERSN="1992a", CHANTYPE="PI", DETCHANS=channels)
+    _put(
+        main.header,
+        _response_keywords("RSP_MATRIX", "1.3.0")
+        | common
+        | dict(
+            HDUCLAS3=kind,
+            TLMIN4=first,
+            TLMAX4=first + channels - 1,
+            NUMGRP=int(n_grp.sum()),
+            NUMELT=int(matrix.nnz),
+            LO_THRES=0.0,
+        ),
+    )
+    columns = [
+        fits.Column("CHANNEL", "J", array=response.channel),
+        fits.Column("E_MIN", "D", unit="keV", array=response.e_min),
+        fits.Column("E_MAX", "D", unit="keV", array=response.e_max),
+    ]
+    bounds = fits.BinTableHDU.from_columns(columns, name="EBOUNDS")
+    limits = dict(TLMIN1=first, TLMAX1=int(response.channel[-1]))
+    _put(bounds.header, _response_keywords("EBOUNDS", "1.2.0") | common | limits)
+    _store([main, bounds], path, overwrite)
+
+
+def _runs(matrix):
+    """Find runs of neighbouring channels: number per row, first index and length of each."""
+    index, rows = matrix.indices.astype(np.int64), matrix.shape[0]
+    row = np.repeat(np.arange(rows), np.diff(matrix.indptr))
+    begin = np.ones(len(index), bool)
+    begin[1:] = (np.diff(index) != 1) | (np.diff(row) != 0)
+    start = np.flatnonzero(begin)
+    length = np.diff(np.append(start, len(index)))
+    return np.bincount(row[start], minlength=rows), index[start], length
+
+
+def _padded(values, n_grp, width):
+    table = np.zeros((len(n_grp), width), np.int64)
+    table[np.arange(width) < n_grp[:, None]] = values
+    return table if width > 1 else table[:, 0]
+
+
+def _put(header, keywords):
+    """Set keywords; floats keep all their digits, which astropy cuts at 20 characters."""
+    from astropy.io import fits
+
+    for key, value in keywords.items():
+        if isinstance(value, str):
+            value = value.encode("ascii", "replace").decode()
+        if isinstance(value, float) and len(repr(value)) > 20:
+            header.append(fits.Card.fromstring(f"{key:<8}= {repr(value).upper()}"))
+        else:
+            header[key] = value
+
+
+def _store(tables, path, overwrite):
+    from astropy.io import fits
+
+    stream = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), *tables]).writeto(stream)
+    raw, file = stream.getvalue(), os.fspath(path)
+    if file.endswith((".gz", ".FTZ")):
+        raw = gzip.compress(raw, 6, mtime=0)
+    try:
+        if "://" in file:
+            import fsspec
+
+            fs, name = fsspec.core.url_to_fs(file)
+            if not overwrite and fs.exists(name):
+                raise FileExistsError(file)
+            with fs.open(name, "wb") as out:
+                out.write(raw)
+        else:
+            with open(os.path.expanduser(file), "wb" if overwrite else "xb") as out:
+                out.write(raw)
+    except FileExistsError:
+        raise InputError("exists already", file=file, remedy="pass overwrite=True") from None
+    except OSError as error:
+        raise InputError(f"cannot be written: {error}", file=file) from error

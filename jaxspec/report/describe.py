@@ -1,0 +1,179 @@
+"""What a file holds, in lines of text."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxspec.errors import InputError
+from jaxspec.reduce.bins import bin_counts, net_rate, spectrum_bins
+
+_ORIGIN = ("TELESCOP", "INSTRUME", "DETNAM", "FILTER", "OBJECT", "OBS_ID")
+_LINKS = (("BACKFILE", "background"), ("RESPFILE", "response"), ("ANCRFILE", "arf"))
+
+
+def describe_file(path) -> str:
+    """Describe a PHA (I or II), RMF, RSP or ARF file.
+
+    Raises
+    ------
+    InputError
+        A file that is missing or damaged, or none of these.
+    """
+    from jaxspec.read.fits import open_hdus
+    from jaxspec.read.paths import decompress, read_bytes, split_selectors
+
+    address = split_selectors(path)
+    try:
+        raw, file = read_bytes(address.file)
+    except FileNotFoundError:
+        raise InputError("does not exist", file=address.file, remedy="check the path") from None
+    hdus = open_hdus(decompress(raw, file), file)
+    table = [hdu for hdu in hdus if hdu.columns]
+    kinds = {_kind(hdu) for hdu in table}
+    if "SPECTRUM" in kinds:
+        return _describe_spectra(path)
+    if "MATRIX" in kinds:
+        from jaxspec.read.ogip import read_response
+
+        return "\n".join([f"{file}: response", *response_lines(read_response(path))])
+    if "SPECRESP" in kinds:
+        return _describe_arf(path, file, table)
+    names = ", ".join(hdu.label for hdu in hdus)
+    raise InputError(
+        f"holds neither a spectrum nor a response, only {names}",
+        file=file,
+        remedy="give a PHA, RMF, RSP or ARF file",
+    )
+
+
+def _kind(hdu):
+    name = hdu.name.upper()
+    columns = hdu.columns
+    if name == "SPECTRUM" or str(hdu.get("HDUCLAS1", "")).strip().upper() == "SPECTRUM":
+        return "SPECTRUM"
+    if "MATRIX" in columns and "N_GRP" in columns:
+        return "MATRIX"
+    return "SPECRESP" if "SPECRESP" in columns else name
+
+
+def _describe_spectra(path):
+    from jaxspec.read.ogip import read_spectra
+
+    missing = ()
+    try:
+        spectra = read_spectra(path)
+    except InputError as error:  # often a link that leads nowhere: the spectrum itself may be good
+        spectra = read_spectra(path, background=None, response=None, arf=None)
+        missing = (str(error),)
+    kind = f"{len(spectra)} spectra (PHA type II)" if len(spectra) > 1 else "spectrum (PHA)"
+    lines = [f"{spectra[0].path or path}: {kind}"]
+    for spectrum in spectra[:12]:
+        if len(spectra) > 1:
+            lines += ["", f"-- {spectrum.name}"]
+        lines += spectrum_lines(spectrum)
+    if len(spectra) > 12:
+        lines += ["", f"... {len(spectra) - 12} more spectra"]
+    return "\n".join(lines + [f"  problem      {text}" for text in missing])
+
+
+def spectrum_lines(spectrum) -> list[str]:
+    """Facts of one spectrum: origin, times, channels, links, rates, what was assumed."""
+    header = spectrum.header or {}
+    counts = spectrum.counts[np.isfinite(spectrum.counts)]
+    errors = "Poisson" if spectrum.poisserr else "STAT_ERR" if spectrum.stat_err is not None else "none"
+    whole = "" if np.all(counts == np.rint(counts)) else ", not whole numbers"
+    rows = [
+        ("origin", ", ".join(str(header[k]) for k in _ORIGIN if _told(header.get(k)))),
+        ("start", _time_text(spectrum.time_start)),
+        ("stop", _time_text(spectrum.time_stop)),
+        ("exposure", f"{spectrum.exposure:.6g} s"),
+        ("channels", _channel_text(spectrum)),
+        ("counts", f"{counts.sum():.6g}{whole}; errors: {errors}"),
+        ("systematic", _span(spectrum.sys_err)),
+        ("AREASCAL", _span(spectrum.areascal)),
+        ("BACKSCAL", _span(spectrum.backscal)),
+        ("quality", _flags(spectrum.quality)),
+        ("grouping", _grouping_text(spectrum)),
+    ]
+    rows += [(word, _link_text(header.get(key))) for key, word in _LINKS]
+    background = spectrum.background
+    if background is not None:
+        total = bin_counts(spectrum).background.sum()
+        kind = "Poisson" if background.poisserr else "modelled, with its own errors"
+        rows.append(("", f"{total:.6g} counts in {background.exposure:.6g} s ({kind})"))
+    rate, error = net_rate(spectrum)
+    rows.append(("net rate", f"{rate:.6g} ± {error:.4g} counts/s (all channels of good quality)"))
+    lines = [f"  {word:<12} {text}" for word, text in rows if text]
+    if spectrum.response is not None:
+        lines += response_lines(spectrum.response, assumed=False)
+    return lines + [f"  assumed      {text}" for text in spectrum.diagnostics]
+
+
+def response_lines(response, assumed=True) -> list[str]:
+    """Facts of a response: energies, channels, area, what was assumed."""
+    e_lo, e_hi = response.e_lo, response.e_hi
+    low, high = np.minimum(response.e_min, response.e_max), np.maximum(response.e_min, response.e_max)
+    matrix = response.matrix
+    area = response.area * np.asarray(matrix.sum(axis=1)).ravel()
+    filled = matrix.nnz / max(matrix.shape[0] * matrix.shape[1], 1)
+    what = "area" if area.max() > 1.5 else "sum of a row"
+    at = 0.5 * (e_lo + e_hi)[int(area.argmax())]
+    lines = [
+        f"  energies     {len(e_lo)}, {e_lo[0]:.5g} to {e_hi[-1]:.5g} keV",
+        f"  EBOUNDS      {len(low)} channels, {low.min():.5g} to {high.max():.5g} keV",
+        f"  matrix       {100 * filled:.3g} % filled; largest {what} {area.max():.5g}"
+        + (" cm2" if what == "area" else "")
+        + f" at {at:.4g} keV",
+    ]
+    return lines + [f"  assumed      {text}" for text in response.diagnostics if assumed]
+
+
+def _describe_arf(path, file, table):
+    from jaxspec.read.ogip import read_arf
+
+    e_lo, e_hi, area = read_arf(path)
+    hdu = next(h for h in table if "SPECRESP" in h.columns)
+    origin = ", ".join(str(hdu.get(k)).strip() for k in _ORIGIN[:2] if _told(hdu.get(k)))
+    at = 0.5 * (e_lo + e_hi)[int(area.argmax())]
+    lines = [f"{file}: effective area (ARF)"]
+    lines += [f"  origin       {origin}"] if origin else []
+    lines.append(f"  energies     {len(e_lo)}, {e_lo[0]:.5g} to {e_hi[-1]:.5g} keV")
+    lines.append(f"  area         largest {area.max():.5g} cm2 at {at:.4g} keV")
+    return "\n".join(lines)
+
+
+def _told(value):
+    return value is not None and str(value).strip().upper() not in ("", "NONE", "UNKNOWN")
+
+
+def _link_text(value):
+    return str(value).strip() if _told(value) else "none"
+
+
+def _time_text(time):
+    return "" if time is None else f"{time.isot[:19]} {time.scale.upper()} (MJD {time.mjd:.5f})"
+
+
+def _span(values):
+    if values is None:
+        return ""
+    low, high = np.min(values), np.max(values)
+    return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}, by channel"
+
+
+def _flags(values):
+    if values is None:
+        return ""
+    value, number = np.unique(values, return_counts=True)
+    return ", ".join(f"{n} channels with {v}" for v, n in zip(value, number, strict=True))
+
+
+def _channel_text(spectrum):
+    channel = spectrum.channel
+    return f"{len(channel)}, numbered {channel[0]} to {channel[-1]}" if len(channel) else "none"
+
+
+def _grouping_text(spectrum):
+    if spectrum.grouping is None:
+        return ""
+    return f"{spectrum_bins(spectrum)[1]} bins"

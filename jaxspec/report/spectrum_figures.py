@@ -1,0 +1,283 @@
+"""Figures of one spectrum, and of all spectra or models over energy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxspec.report import draw, labels
+from jaxspec.report.arrays import data_arrays, fit_arrays, stack_models, stack_spectra
+
+_COMPONENT_LINES = ((0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1)))
+
+
+def data(spectrum, ax=None, *, subtract=True, background=True, rebin=None):
+    """Draw one spectrum with its errors.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    ax : matplotlib axes, optional; by default those of a new pyplot figure.
+    subtract : bool, subtract the background from the data.
+    background : bool, draw the background as well.
+    rebin : (min_significance, max_bins), optional
+        Join bins for display, as ``setplot rebin``.
+
+    Returns
+    -------
+    matplotlib axes
+
+    Examples
+    --------
+    >>> import jaxspec as js
+    >>> js.plot.data(js.read_pha("xp*_s2.pha")[0].notice("3-25"))      # doctest: +SKIP
+    """
+    with draw.style():
+        ax = draw.axes_of(ax)
+        arrays = data_arrays(spectrum, subtract=subtract, rebin=rebin)
+        _label_axes(ax, arrays)
+        if not len(arrays.data):
+            draw.say(ax, "no bin is left by quality, grouping and ranges")
+            return ax
+        draw.points(ax, arrays, arrays.data, arrays.error, label=arrays.name)
+        shown = _background(ax, arrays, spectrum) if background else np.zeros(0)
+        draw.energy_axis(ax, arrays.e_min, arrays.e_max, arrays.has_energies)
+        draw.flux_axis(ax, arrays.data, shown, errors=arrays.error)
+        _legend(ax)
+    return ax
+
+
+def fit(result, row, fig=None, *, residuals="delchi", subtract=None, background=True, rebin=None):
+    """Draw data and folded model of one row, with the residuals below.
+
+    Parameters
+    ----------
+    result : FitResult
+    row : int or name
+    fig : matplotlib figure, optional; by default a new pyplot figure.
+    residuals : {"delchi", "ratio"}
+        (data - model) / error, or data / model. With a Poisson statistic the error is that of the
+        model's counts and the background.
+    subtract, background, rebin : see `data`; a statistic without background leaves it in the data.
+
+    Returns
+    -------
+    matplotlib figure
+
+    Raises
+    ------
+    InputError
+        A row without a best fit.
+    """
+    arrays = fit_arrays(result, row, subtract=subtract, rebin=rebin)
+    row = result.names.index(row) if isinstance(row, str) else row
+    with draw.style():
+        fig = draw.figure_of(fig, (6.4, 5.6))
+        upper, lower = fig.subplots(
+            2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1.15], "hspace": 0.0}
+        )
+        _close_gap(fig)
+        _label_axes(upper, arrays)
+        draw.points(upper, arrays, arrays.data, arrays.error, label=arrays.name)
+        _folded(upper, arrays, result.model.expression)
+        spectrum = result.spectra[row]
+        shown = _background(upper, arrays, spectrum) if background else np.zeros(0)
+        draw.flux_axis(upper, arrays.data, arrays.model, shown, errors=arrays.error)
+        _legend(upper)
+        upper.set_title(_outcome(result, row), fontsize=9, loc="right")
+        draw.residual_panel(lower, arrays, residuals)
+        lower.set_xlabel(upper.get_xlabel())
+        upper.set_xlabel("")
+        upper.tick_params(labelbottom=False, which="both")
+        draw.energy_axis(lower, arrays.e_min, arrays.e_max)
+        fig.align_ylabels([upper, lower])
+    return fig
+
+
+def unfolded(result, row, ax=None, *, kind="eeufspec", rebin=None):
+    """Draw the unfolded spectrum of one row: data x model / folded model.
+
+    The points take over the shape of the model inside the resolution, and the figure says so.
+
+    Parameters
+    ----------
+    result : FitResult
+    row : int or name
+    ax : matplotlib axes, optional
+    kind : {"eeufspec", "ufspec"}
+        keV^2 (photons/cm2/s/keV), or photons/cm2/s/keV.
+    rebin : see `data`.
+
+    Returns
+    -------
+    matplotlib axes
+    """
+    from jaxspec.errors import InputError
+
+    if kind not in ("eeufspec", "ufspec"):
+        raise InputError(
+            f"{kind!r} is not a choice", parameter="kind", remedy="use 'eeufspec' or 'ufspec'"
+        )
+    arrays = fit_arrays(result, row, rebin=rebin)
+    values, errors = getattr(arrays, kind), getattr(arrays, f"{kind}_error")
+    band = (arrays.e_hi > arrays.e_min.min()) & (arrays.e_lo < arrays.e_max.max())
+    e_lo, e_hi = arrays.e_lo[band], arrays.e_hi[band]
+    factor = e_lo * e_hi if kind == "eeufspec" else np.ones_like(e_lo)
+    middle = np.sqrt(e_lo * e_hi)
+    with draw.style():
+        ax = draw.axes_of(ax)
+        draw.points(ax, arrays, values, errors, label=arrays.name)
+        whole = arrays.flux[band] * factor
+        ax.plot(middle, whole, color="C0", label=result.model.expression, zorder=4)
+        if len(arrays.component_flux) > 1:
+            for i, (name, part) in enumerate(arrays.component_flux.items()):
+                ax.plot(middle, part[band] * factor, label=name, **_component_line(i))
+        ax.set_xlabel(labels.ENERGY)
+        ax.set_ylabel(labels.FLUX["eemodel" if kind == "eeufspec" else "model"])
+        draw.energy_axis(ax, arrays.e_min, arrays.e_max)
+        draw.flux_axis(ax, values, whole, errors=errors)
+        ax.set_title("unfolded: the points depend on the model", fontsize=9, loc="right")
+        _legend(ax)
+    return ax
+
+
+def spectra(spectra, ax=None, *, subtract=True, area=False, rebin=None):
+    """Draw all spectra over each other, coloured by time.
+
+    Parameters
+    ----------
+    spectra : SpectrumList or list of Spectrum
+    ax : matplotlib axes, optional
+    subtract, rebin : see `data`.
+    area : bool
+        Divide by the effective area, so that different numbers of detectors are comparable.
+
+    Returns
+    -------
+    matplotlib axes
+    """
+    stack = stack_spectra(spectra, subtract=subtract, area=area, rebin=rebin)
+    with draw.style():
+        ax = draw.axes_of(ax)
+        ax.set_xlabel(labels.ENERGY if stack.has_energies else labels.CHANNEL)
+        rate = labels.RATE if stack.has_energies else labels.CHANNEL_RATE
+        ax.set_ylabel(labels.AREA_RATE if area else rate)
+        _lines(ax, stack)
+        draw.say(ax, draw.skipped(stack.skipped, len(spectra), "unreadable or empty"))
+    return ax
+
+
+def models(result, ax=None, *, kind="eemodel"):
+    """Draw the best-fit models of all usable rows, coloured by time.
+
+    Parameters
+    ----------
+    result : FitResult
+    ax : matplotlib axes, optional
+    kind : {"eemodel", "emodel", "model", "folded"}
+        E^2, E or 1 times photons/cm2/s/keV before folding, or counts/s/keV after it.
+
+    Returns
+    -------
+    matplotlib axes
+    """
+    stack = stack_models(result, kind)
+    with draw.style():
+        ax = draw.axes_of(ax)
+        ax.set_xlabel(labels.ENERGY)
+        ax.set_ylabel(labels.FLUX[kind])
+        ax.set_title(result.model.expression, fontsize=9, loc="right")
+        band = None
+        if kind != "folded" and len(stack.rows):
+            bins = stack_spectra([result.spectra[row] for row in stack.rows])
+            band = np.nanmin(bins.e_min), np.nanmax(bins.e_max)
+        _lines(ax, stack, band)
+        draw.say(ax, draw.skipped(stack.skipped, len(result)))
+    return ax
+
+
+# ---------------------------------------------------------------------------- parts
+
+
+def _lines(ax, stack, band=None):
+    """One line for each row of a stack, with a colour bar for the time."""
+    from matplotlib.collections import LineCollection
+
+    if not len(stack.rows):
+        return
+    values = np.where(stack.values > 0, stack.values, np.nan)
+    inside = np.isfinite(stack.values)
+    if band is not None:
+        inside &= (stack.e_max > band[0]) & (stack.e_min < band[1])
+        values = np.where(inside, values, np.nan)
+    middle = 0.5 * (stack.e_min + stack.e_max)
+    many = len(values) > draw.MANY
+    timed = np.isfinite(stack.time)
+    look = {"linewidths": 0.5 if many else 1.2, "alpha": 0.6 if many else 0.9, "rasterized": many}
+    order = np.argsort(stack.time, kind="stable")
+    for chosen, options in (
+        (order[~timed[order]], {"colors": "0.55"}),
+        (order[timed[order]], {"array": stack.time[order][timed[order]], "cmap": "viridis"}),
+    ):
+        if chosen.size:
+            paths = np.stack([middle[chosen], values[chosen]], axis=-1)
+            drawn = LineCollection(list(paths), **options, **look)
+            ax.add_collection(drawn)
+    if timed.any() and np.ptp(stack.time[timed]) > 0:
+        bar = ax.figure.colorbar(drawn, ax=ax, pad=0.02)
+        bar.solids.set(alpha=1)
+        bar.set_label("Start [MJD]")
+        bar.formatter.set_useOffset(False)
+    low, high = np.where(inside, stack.e_min, np.nan), np.where(inside, stack.e_max, np.nan)
+    draw.energy_axis(ax, low, high, stack.has_energies)
+    draw.flux_axis(ax, values)
+
+
+def _label_axes(ax, arrays):
+    ax.set_xlabel(labels.ENERGY if arrays.has_energies else labels.CHANNEL)
+    ax.set_ylabel(labels.RATE if arrays.has_energies else labels.CHANNEL_RATE)
+
+
+def _background(ax, arrays, spectrum):
+    """Draw the background if there is one; gives what has to fit on the axis."""
+    if spectrum.background is None or not (arrays.background > 0).any():
+        return np.zeros(0)
+    label = "background" + (" (subtracted)" if arrays.subtracted else "")
+    values = np.where(arrays.background > 0, arrays.background, np.nan)
+    draw.steps(ax, arrays.e_min, arrays.e_max, values, color="0.6", lw=0.9, label=label, zorder=2)
+    return arrays.background
+
+
+def _folded(ax, arrays, expression):
+    draw.steps(
+        ax, arrays.e_min, arrays.e_max, arrays.model, color="C0", label=expression, zorder=4
+    )
+    if len(arrays.components) > 1:
+        for i, (name, part) in enumerate(arrays.components.items()):
+            line = _component_line(i)
+            draw.steps(ax, arrays.e_min, arrays.e_max, part, label=name, **line)
+
+
+def _component_line(i):
+    style = _COMPONENT_LINES[i % len(_COMPONENT_LINES)]
+    return {"color": f"C{i % 6 + 1}", "ls": style, "lw": 1.2, "zorder": 3}
+
+
+def _legend(ax):
+    """Legend with the data first."""
+    handles, names = ax.get_legend_handles_labels()
+    order = sorted(range(len(names)), key=lambda i: not hasattr(handles[i], "lines"))
+    ax.legend([handles[i] for i in order], [names[i] for i in order])
+
+
+def _outcome(result, row):
+    from jaxspec._status import Status
+
+    text = f"{result.stat_names[row]} {result.stat[row]:.1f} / {result.dof[row]} dof"
+    status = Status(result.status[row])
+    return text if status == Status.OK else f"{text}, {status.name}"
+
+
+def _close_gap(fig):
+    engine = getattr(fig, "get_layout_engine", lambda: None)()
+    if engine is not None and "hspace" in engine.get():
+        engine.set(hspace=0.0, h_pad=0.0)
