@@ -13,10 +13,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxspec.fit.covariance import finish
 from jaxspec.fit.levmar import Bounds, minimise
 from jaxspec.fit.start import start_one
-from jaxspec.likelihood.objective import Lane, Links
+from jaxspec.likelihood.objective import Lane, Links, Quadratic
 from jaxspec.likelihood.statistics import net_rate
 
 
@@ -33,6 +32,15 @@ class Problem(NamedTuple):
     links: Links
     tol: jax.Array
     max_iter: jax.Array
+
+
+class Minimum(NamedTuple):
+    """Where the minimiser left a lane: theta (n_par,), the statistic around it, how it ended."""
+
+    theta: jax.Array
+    at: Quadratic
+    iterations: jax.Array
+    done: jax.Array
 
 
 def _axes(shared):
@@ -83,7 +91,7 @@ def fit_chunk(objective, shared, lanes, problem, theta, fresh):
 
     Returns
     -------
-    Ending with a lane axis
+    Minimum with a lane axis
     """
     theta = jax.lax.cond(
         fresh, lambda: _start(objective, shared, lanes, problem), lambda: theta
@@ -98,7 +106,7 @@ def fit_chunk(objective, shared, lanes, problem, theta, fresh):
             tol=problem.tol,
             max_iter=problem.max_iter,
         )
-        return finish(objective, problem.links, state, problem.bounds)
+        return Minimum(state.theta, state.at, state.iterations, state.done)
 
     return jax.vmap(one, in_axes=(_axes(shared), 0))(lanes, theta)
 
@@ -114,7 +122,7 @@ def quadratic_chunk(objective, shared, lanes, problem, theta):
 
 
 @partial(jax.jit, static_argnames=("objective",))
-def linked_chunk(objective, problem, theta):
-    """For joint fits: all parameters (n_lane, n_par) with links applied, and the derivatives."""
+def linked(objective, problem, theta):
+    """All parameters (n_lane, n_par) with links applied, and their derivatives by theta."""
     links = problem.links
     return jax.vmap(lambda t: (objective.parameters(links, t), objective.spread(links, t)))(theta)

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import numpy as np
 
-from jaxspec.fit.chunks import fit_chunk
+from jaxspec.fit.chunks import fit_chunk, linked
+from jaxspec.fit.covariance import Ending, errors
 from jaxspec.likelihood.objective import Objective
 from jaxspec.fit.lanes import chunk_lanes, chunk_positions
 from jaxspec.reduce.spectra import bar
@@ -30,16 +31,36 @@ def fit_batch(tree, functions, batch, problem, rows, progress=None):
 
     few = np.minimum(problem.max_iter, FIRST_ROUND)
     first = problem._replace(max_iter=few)
-    ending = over_chunks(work(first, nowhere, np.array(True)), batch, None, "fitting", progress)
-    slow = np.flatnonzero(~ending.done)
+    end = over_chunks(work(first, nowhere, np.array(True)), batch, None, "fitting", progress)
+    slow = np.flatnonzero(~end.done)
     rest = problem._replace(max_iter=problem.max_iter - few)
     if slow.size and rest.max_iter > 0:
-        go_on = work(rest, ending.theta, np.array(False))
+        go_on = work(rest, end.theta, np.array(False))
         more = over_chunks(go_on, batch, slow, "slow rows", progress)
         more = more._replace(iterations=more.iterations + few)
-        for kept, new in zip(ending, more, strict=True):
-            kept[slow] = new
+        end = jax.tree.map(lambda kept, new: put(kept, slow, new), end, more)
+    covariance, expected, edm, held, definite = errors(end.theta, end.at, problem.bounds)
+    params, spread = map(np.asarray, linked(objective, problem, end.theta))
+    back = np.swapaxes(spread, -1, -2)
+    ending = Ending(
+        params=params,
+        value=end.at.value,
+        edm=edm,
+        rate=end.at.rate,
+        covariance=spread @ covariance @ back,
+        covariance_expected=spread @ expected @ back,
+        held=held,
+        definite=definite,
+        iterations=end.iterations,
+    )
     rows.record(batch, ending)
+
+
+def put(array, index, values):
+    """Copy of ``array`` with ``values`` at ``index``."""
+    array = array.copy()
+    array[index] = values
+    return array
 
 
 def over_chunks(work, batch, positions, label, progress):

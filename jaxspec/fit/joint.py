@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.fit.chunks import linked_chunk, quadratic_chunk, start_chunk
+from jaxspec.fit.chunks import linked, quadratic_chunk, start_chunk
 from jaxspec.fit.covariance import Ending, errors
 from jaxspec.fit.independent import over_chunks
 from jaxspec.fit.levmar import Bounds, advance, start
@@ -118,24 +118,22 @@ def together(parts, places, size) -> Quadratic:
 
 def record(state, ends, objectives, problem, places, bounds, batches, rows):
     """Covariance of the whole, cut into rows."""
-    covariance, fisher, edm, held, definite = map(np.asarray, errors(state.at, state.theta, bounds))
+    theta, at, bounds = jax.tree.map(np.asarray, (state.theta, state.at, bounds))
+    covariance, fisher, edm, held, definite = errors(theta, at, bounds)
     for objective, end, place, batch in zip(objectives, ends, places, batches, strict=True):
-        theta = np.asarray(state.theta)[place]
-        params, spread_one = map(np.asarray, linked_chunk(objective, problem, theta))
+        params, spread_one = map(np.asarray, linked(objective, problem, theta[place]))
         cut = (place[:, :, None], place[:, None, :])
-        transposed = np.swapaxes(spread_one, -1, -2)
+        back = np.swapaxes(spread_one, -1, -2)
         n = len(place)
         ending = Ending(
-            theta=theta,
             params=params,
-            iterations=np.full(n, int(state.iterations)),
-            done=np.full(n, bool(state.done)),
             value=end.value,
-            edm=np.full(n, float(edm)),
+            edm=np.full(n, edm),
             rate=end.rate,
-            covariance=spread_one @ covariance[cut] @ transposed,
-            covariance_expected=spread_one @ fisher[cut] @ transposed,
+            covariance=spread_one @ covariance[cut] @ back,
+            covariance_expected=spread_one @ fisher[cut] @ back,
             held=held[place],
-            definite=np.full(n, bool(definite)),
+            definite=np.full(n, definite),
+            iterations=np.full(n, int(state.iterations)),
         )
         rows.record(batch, ending)

@@ -112,9 +112,10 @@ def propose(theta, at, damping, bounds):
     scale = scale_of(at.expected, mask)
     rhs = jnp.where(mask, at.gradient * scale, 0.0)
     more = damping * jnp.eye(mask.shape[0], dtype=rhs.dtype)
-    x = solve(masked(at.expected, scale, mask) + more, rhs)
-    bend = jnp.where(in_logarithm(theta, bounds), at.gradient / jnp.where(theta > 0, theta, 1.0), 0.0)
-    sharp = solve(masked(at.observed + jnp.diag(bend), scale, mask) + more, rhs)
+    logarithm = in_logarithm(theta, bounds)
+    bend = jnp.where(logarithm, at.gradient / jnp.where(logarithm, theta, 1.0), 0.0)
+    both = jnp.stack([at.expected, at.observed + jnp.diag(bend)])
+    x, sharp = jax.vmap(lambda info: solve(masked(info, scale, mask) + more, rhs))(both)
     near = rhs @ x < 2.0 * NEAR * at.value
     x = jnp.where(near & jnp.all(jnp.isfinite(sharp)), sharp, x)
     # for the damped step x: the model falls by rhs.x - x.H.x / 2 = (rhs.x + damping x.x) / 2

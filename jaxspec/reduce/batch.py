@@ -12,7 +12,6 @@ from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse
 
 from jaxspec._status import Status
 from jaxspec._types import Response, Spectrum
@@ -28,13 +27,15 @@ class Plan(NamedTuple):
     """Which channels make which bin.
 
     ``index`` (n_channel,) is the bin of each channel, -1 for dropped ones; ``columns``
-    (n_channel,) is where the channel stands in the response.
+    (n_channel,) is where the channel stands in the response; ``binning`` is the content of
+    ``index``, so that spectra which are summed alike can be found.
     """
 
     index: np.ndarray
     n_bins: int
     columns: np.ndarray
     response: Response
+    binning: bytes
 
 
 class PlannedLane(NamedTuple):
@@ -120,7 +121,8 @@ def _plan(spectrum, plans):
     )
     if key not in plans:
         index, n_bins = spectrum_bins(spectrum)
-        plans[key] = Plan(index, n_bins, channel_columns(spectrum), spectrum.response)
+        columns = channel_columns(spectrum)
+        plans[key] = Plan(index, n_bins, columns, spectrum.response, index.tobytes())
     return plans[key]
 
 
@@ -154,19 +156,19 @@ def fold_plan(plan, whole_grid=False) -> Folding:
     plan : Plan
     whole_grid : bool, keep all energies (models in which one bin depends on others).
     """
-    response = plan.response
-    kept = np.flatnonzero(plan.index >= 0)
-    group = scipy.sparse.csr_array(
-        (np.ones(len(kept)), (plan.columns[kept], plan.index[kept])),
-        shape=(response.matrix.shape[1], plan.n_bins),
+    response, n = plan.response, plan.n_bins
+    n_energy, n_channel = response.matrix.shape
+    to_bin = np.full(n_channel, -1)
+    to_bin[plan.columns] = plan.index
+    target = to_bin[response.matrix.indices]
+    energy = np.repeat(np.arange(n_energy), np.diff(response.matrix.indptr))
+    kept = target >= 0
+    flat = np.bincount(
+        energy[kept] * n + target[kept], weights=response.matrix.data[kept], minlength=n_energy * n
     )
-    matrix = (response.matrix @ group).toarray().astype(float)
-    matrix *= response.area[:, None]
+    matrix = flat.reshape(n_energy, n) * response.area[:, None]
     acting = np.flatnonzero(matrix.any(axis=1))
-    if whole_grid or not acting.size:
-        first, last = 0, len(response.e_lo)
-    else:
-        first, last = acting[0], acting[-1] + 1
+    first, last = (0, n_energy) if whole_grid or not acting.size else (acting[0], acting[-1] + 1)
     return Folding(
         np.asarray(response.e_lo[first:last], float),
         np.asarray(response.e_hi[first:last], float),
@@ -191,7 +193,7 @@ def make_batches(lanes, prepare, weigh, whole_grid=False) -> list[Batch]:
     foldings, of_plan = {}, {}
     for lane in lanes:
         if id(lane.plan) not in of_plan:
-            key = (lane.plan.response.key, lane.plan.index.tobytes())
+            key = (lane.plan.response.key, lane.plan.binning)
             if key not in foldings:
                 foldings[key] = fold_plan(lane.plan, whole_grid)
             of_plan[id(lane.plan)] = key
@@ -245,13 +247,13 @@ def fill_batch(stat, shape, lanes, foldings, of_plan, prepare, prepared, weigh) 
         matrix[i, :rows, :columns] = folding.matrix
         e_lo[i], e_hi[i] = pad_energies(folding.e_lo, folding.e_hi, n_energy)
     tables = prepare_grids(e_lo, e_hi, prepare, prepared)
-    by_plan = defaultdict(list)
+    alike = defaultdict(list)
     for lane in lanes:
-        by_plan[id(lane.plan)].append(lane)
-    lanes = [lane for members in by_plan.values() for lane in members]
+        alike[lane.plan.binning].append(lane)
+    lanes = [lane for members in alike.values() for lane in members]
     parts = [
         pad_bins(weigh(stat, stack_counts([lane.spectrum for lane in members], members[0].plan)), n_bin)
-        for members in by_plan.values()
+        for members in alike.values()
     ]
     n_bins = np.array([lane.plan.n_bins for lane in lanes])
     response = np.array([place[of_plan[id(lane.plan)]] for lane in lanes])

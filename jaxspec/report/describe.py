@@ -78,9 +78,18 @@ def _describe_spectra(path):
 
 def spectrum_lines(spectrum) -> list[str]:
     """Facts of one spectrum: origin, times, channels, links, rates, what was assumed."""
+    from jaxspec.likelihood.choose import choose_statistic, is_poisson
+
     header = spectrum.header or {}
     counts = spectrum.counts[np.isfinite(spectrum.counts)]
-    errors = "Poisson" if spectrum.poisserr else "STAT_ERR" if spectrum.stat_err is not None else "none"
+    statistic = choose_statistic(spectrum)[1]
+    errors = (
+        "Poisson"
+        if is_poisson(spectrum)
+        else "STAT_ERR"
+        if spectrum.stat_err is not None
+        else "none"
+    )
     whole = "" if np.all(counts == np.rint(counts)) else ", not whole numbers"
     rows = [
         ("origin", ", ".join(str(header[k]) for k in _ORIGIN if _told(header.get(k)))),
@@ -99,10 +108,11 @@ def spectrum_lines(spectrum) -> list[str]:
     background = spectrum.background
     if background is not None:
         total = bin_counts(spectrum).background.sum()
-        kind = "Poisson" if background.poisserr else "modelled, with its own errors"
+        kind = "Poisson" if is_poisson(background) else "modelled, with its own errors"
         rows.append(("", f"{total:.6g} counts in {background.exposure:.6g} s ({kind})"))
     rate, error = net_rate(spectrum)
     rows.append(("net rate", f"{rate:.6g} ± {error:.4g} counts/s (all channels of good quality)"))
+    rows.append(("statistic", f"auto takes {statistic}"))
     lines = [f"  {word:<12} {text}" for word, text in rows if text]
     if spectrum.response is not None:
         lines += response_lines(spectrum.response, assumed=False)
@@ -112,7 +122,10 @@ def spectrum_lines(spectrum) -> list[str]:
 def response_lines(response, assumed=True) -> list[str]:
     """Facts of a response: energies, channels, area, what was assumed."""
     e_lo, e_hi = response.e_lo, response.e_hi
-    low, high = np.minimum(response.e_min, response.e_max), np.maximum(response.e_min, response.e_max)
+    low, high = (
+        np.minimum(response.e_min, response.e_max),
+        np.maximum(response.e_min, response.e_max),
+    )
     matrix = response.matrix
     area = response.area * np.asarray(matrix.sum(axis=1)).ravel()
     filled = matrix.nnz / max(matrix.shape[0] * matrix.shape[1], 1)

@@ -38,7 +38,9 @@ def fluxes(tree, grids, params, parts=True) -> list[np.ndarray]:
                 e_lo, e_hi = (
                     np.stack([np.asarray(grids[r][k], dtype=float) for r in some]) for k in (0, 1)
                 )
-                prepared = [_prepare(tree, lo, hi, tables) for lo, hi in zip(e_lo, e_hi, strict=True)]
+                prepared = [
+                    _prepare(tree, lo, hi, tables) for lo, hi in zip(e_lo, e_hi, strict=True)
+                ]
                 columns = tuple(np.stack(c) for c in zip(*prepared, strict=True))
                 values = _evaluator()(tree, parts, e_lo, e_hi, columns, params[np.array(some)])
                 for r, value in zip(some, np.asarray(values), strict=True):

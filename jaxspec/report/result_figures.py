@@ -83,8 +83,15 @@ def timeline(result, fig=None, *, names=None):
         if failed.any():
             edge = panels[0].get_xaxis_transform()
             panels[0].plot(
-                time[failed], np.full(failed.sum(), 0.06), "x", color="C1", ms=5, transform=edge,
-                label="no usable fit", clip_on=False, zorder=5,
+                time[failed],
+                np.full(failed.sum(), 0.06),
+                "x",
+                color="C1",
+                ms=5,
+                transform=edge,
+                label="no usable fit",
+                clip_on=False,
+                zorder=5,
             )
         _legend(panels, 1.24 if timed else 1.0)
         panels[-1].set_xlabel("Start of the observation [MJD]" if timed else "Row")
@@ -137,8 +144,13 @@ def _histogram(ax, values, errors):
     if known.size and not log and np.median(known) < 0.5 * (high - low):
         place = np.clip(middle, low + np.median(known), high - np.median(known))
         ax.errorbar(
-            [place], [0.93], xerr=[np.median(known)], transform=ax.get_xaxis_transform(),
-            color="0.2", capsize=2, lw=1.0,
+            [place],
+            [0.93],
+            xerr=[np.median(known)],
+            transform=ax.get_xaxis_transform(),
+            color="0.2",
+            capsize=2,
+            lw=1.0,
         )
     ax.yaxis.get_major_locator().set_params(integer=True)
     beyond = len(finite) - len(inside)
@@ -203,8 +215,14 @@ def _legend(panels, up):
             marks.setdefault(label, handle)
     if marks:
         panels[0].legend(
-            marks.values(), marks.keys(), loc="lower right", bbox_to_anchor=(1.0, up),
-            ncols=len(marks), borderaxespad=0.2, columnspacing=1.2, handletextpad=0.2,
+            marks.values(),
+            marks.keys(),
+            loc="lower right",
+            bbox_to_anchor=(1.0, up),
+            ncols=len(marks),
+            borderaxespad=0.2,
+            columnspacing=1.2,
+            handletextpad=0.2,
         )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from jaxspec.report import draw, labels
-from jaxspec.report.arrays import data_arrays, fit_arrays, stack_models, stack_spectra
+from jaxspec.report.arrays import data_arrays, fit_arrays
+from jaxspec.report.stacks import stack_models, stack_spectra
 
 _COMPONENT_LINES = ((0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1)))
 
@@ -248,9 +249,7 @@ def _background(ax, arrays, spectrum):
 
 
 def _folded(ax, arrays, expression):
-    draw.steps(
-        ax, arrays.e_min, arrays.e_max, arrays.model, color="C0", label=expression, zorder=4
-    )
+    draw.steps(ax, arrays.e_min, arrays.e_max, arrays.model, color="C0", label=expression, zorder=4)
     if len(arrays.components) > 1:
         for i, (name, part) in enumerate(arrays.components.items()):
             line = _component_line(i)

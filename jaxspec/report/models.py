@@ -1,0 +1,74 @@
+"""The catalogue of models as text."""
+
+from __future__ import annotations
+
+import difflib
+
+from jaxspec.errors import InputError
+from jaxspec.model.catalogue import ALIASES, CATALOGUE
+
+KINDS = {"add": "additive", "mul": "multiplicative", "con": "convolution"}
+
+
+def list_models() -> str:
+    """All models: name, parameters, what they are."""
+    lines = []
+    width = max(len(c.name) for c in CATALOGUE)
+    wide = max(len(", ".join(p.name for p in c.parameters)) for c in CATALOGUE)
+    for kind, title in KINDS.items():
+        lines += ["", title] if lines else [title]
+        for c in CATALOGUE:
+            if c.kind == kind:
+                names = ", ".join(p.name for p in c.parameters)
+                lines.append(f"  {c.name:<{width}}  {names:<{wide}}  {c.summary}")
+    return "\n".join([*lines, "", "jaxspec models NAME shows units, defaults and limits"])
+
+
+def show_model(name) -> str:
+    """One model: its parameters with defaults, limits and units, and its source.
+
+    Raises
+    ------
+    InputError
+        No such model, or a beginning that fits several.
+    """
+    c = find_model(name)
+    short = sorted(alias for alias, full in ALIASES.items() if full == c.name)
+    lines = [f"{c.name} ({KINDS[c.kind]}): {c.summary}", f"source: {c.reference}"]
+    if short:
+        lines.append(f"short:  {', '.join(short)}")
+    head = ("parameter", "default", "hard limits", "soft limits", "unit")
+    rows = [
+        (
+            p.name,
+            f"{p.default:g}",
+            f"{p.hard_min:g} .. {p.hard_max:g}",
+            f"{p.soft_min:g} .. {p.soft_max:g}",
+            p.unit + (" (switch)" if p.switch else " (frozen)" if p.frozen else ""),
+        )
+        for p in c.parameters
+    ]
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    for row in ("", head, *rows):
+        lines.append(
+            "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=False)).rstrip()
+        )
+    return "\n".join(lines)
+
+
+def find_model(name):
+    """Component of the catalogue by name, short name or unambiguous beginning, in any case."""
+    low = name.strip().lower()
+    by_name = {c.name.lower(): c for c in CATALOGUE}
+    low = ALIASES.get(low, low).lower()
+    found = (
+        [by_name[low]] if low in by_name else [c for n, c in by_name.items() if n.startswith(low)]
+    )
+    if len(found) == 1 and low:
+        return found[0]
+    if found and low:
+        names = ", ".join(c.name for c in found)
+        raise InputError(f"{name!r} may be any of {names}", remedy="give more of the name")
+    close = [by_name[n].name for n in difflib.get_close_matches(low, by_name)]
+    ask = f"did you mean {' or '.join(close)}?" if close else "jaxspec models lists them"
+    raise InputError(f"there is no model {name!r}", remedy=ask)
