@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 
 def xlogy_ratio(x, y):
-    """x ln(x / y) for x >= 0 and y > 0, with value and gradient zero at x = 0."""
+    """The product x ln(x / y) for x >= 0 and y > 0, with value and gradient zero at x = 0."""
     positive = x > 0
     safe = jnp.where(positive, x, 1.0)
     return jnp.where(positive, safe * (jnp.log(safe) - jnp.log(y)), 0.0)

@@ -11,11 +11,16 @@ import click
 from jaxspec import __version__
 from jaxspec.errors import FitError, InputError, MissingExtraError
 
-EXIT_CODES = """\b
+_EXIT_CODES = """\b
 Exit codes
-  0  done: at least one row has a usable result
+  0  done; of a fit: at least one row has a usable result
   1  it could not be done: an error in the input, or no usable row
   2  wrong usage"""
+
+
+def _end(*examples):
+    """Examples and exit codes, below the options of a command."""
+    return "\n  ".join(["\b\nExamples", *examples]) + "\n\n" + _EXIT_CODES
 
 
 class _Commands(click.Group):
@@ -39,7 +44,7 @@ class _Commands(click.Group):
 
 
 def _one_line(message):
-    """Message without line breaks; a caret under an expression becomes the number of a character."""
+    """Message without line breaks; a caret under an expression becomes a number."""
     lines = message.splitlines()
     if len(lines) > 2 and lines[-1].strip() == "^":
         start = len(lines[-2]) - len(lines[-2].lstrip())
@@ -65,18 +70,19 @@ no_cache = click.option(
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-@click.group(cls=_Commands, context_settings=SETTINGS, epilog=EXIT_CODES)
+@click.group(
+    cls=_Commands,
+    context_settings=SETTINGS,
+    epilog=_end(
+        "jaxspec demo",
+        "jaxspec inspect FILE",
+        "jaxspec fit 'obs/**/xp*_s2.pha*' --model powerlaw --band 3-25 -o fits.ecsv",
+    ),
+)
 @click.version_option(__version__, prog_name="jaxspec")
 @debug
 def main():
-    """Fit hundreds of X-ray spectra in one compiled call.
-
-    \b
-    Start with
-      jaxspec demo
-      jaxspec inspect FILE
-      jaxspec fit 'obs/**/xp*_s2.pha*' --model powerlaw --band 3-25 -o fits.ecsv
-    """
+    """Fit hundreds of X-ray spectra in one compiled call."""
 
 
 def _assignment(_, param, values):
@@ -94,7 +100,14 @@ def _assignment(_, param, values):
     return pairs
 
 
-@main.command(epilog=EXIT_CODES)
+@main.command(
+    epilog=_end(
+        "jaxspec fit 'obs/**/xp*_s2.pha*' --model powerlaw --band 3-25 -o fits.ecsv",
+        "jaxspec fit 'obs/**/*_s2.pha.gz' --model 'TBabs*(diskbb+powerlaw)' --band 3-25 \\",
+        "    --freeze TBabs.nH=0.6 -o fits.fits --plots figures",
+        "jaxspec fit a.pha b.pha --model 'phabs*powerlaw' --joint --untie powerlaw.norm",
+    )
+)
 @click.argument("patterns", nargs=-1, required=True, metavar="PATTERN...")
 @click.option("--model", "-m", required=True, metavar="EXPR", help="XSPEC expression.")
 @click.option("--band", metavar="RANGES", help="Energies to keep, keV: 3-25 or '0.5-3, 4-7'.")
@@ -160,13 +173,6 @@ def fit(patterns, no_cache, **options):
 
     PATTERN is a file or a quoted pattern, in which ** means folders at any depth. Backgrounds and
     responses are those that the files name. A file that cannot be read becomes a row that says so.
-
-    \b
-    Examples
-      jaxspec fit 'obs/**/xp*_s2.pha*' --model powerlaw --band 3-25 -o fits.ecsv
-      jaxspec fit 'obs/**/*_s2.pha.gz' --model 'TBabs*(diskbb+powerlaw)' --band 3-25 \\
-          --freeze TBabs.nH=0.6 -o fits.fits --plots figures
-      jaxspec fit a.pha b.pha --model 'phabs*powerlaw' --joint --untie powerlaw.norm
     """
     from jaxspec.fit.run import fit as fit_spectra
     from jaxspec.reduce.spectra import read_pha
@@ -239,10 +245,10 @@ def _report(result, outputs, plots, max_plots, quiet):
         result.write(path)
     drawn = 0
     if plots:
-        from jaxspec.report.save import save_fit, save_overview
+        from jaxspec.report.save import save_fit, save_overview, save_spectra
 
         plots.mkdir(parents=True, exist_ok=True)
-        drawn = len(save_overview(result, plots))
+        drawn = len(save_spectra(result.spectra, plots) + save_overview(result, plots))
         for row in _usable(result)[:max_plots]:
             drawn += len(save_fit(result, row, plots))
     if quiet:
@@ -257,17 +263,16 @@ def _report(result, outputs, plots, max_plots, quiet):
         click.echo(f"wrote {drawn} figures to {plots}/")
 
 
-@main.command()
+@main.command(
+    epilog=_end(
+        "jaxspec inspect xp90058110300_s2.pha.gz",
+        "jaxspec inspect 'acis.pha{3}' acis.rmf acis.arf",
+    )
+)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @debug
 def inspect(files):
-    """Say what a spectrum, response or area file holds, and what was assumed.
-
-    \b
-    Examples
-      jaxspec inspect xp90058110300_s2.pha.gz
-      jaxspec inspect 'acis.pha{3}' acis.rmf acis.arf
-    """
+    """Say what a spectrum, response or area file holds, and what was assumed."""
     from jaxspec.report.describe import describe_file
 
     failed = 0
@@ -283,7 +288,12 @@ def inspect(files):
         click.get_current_context().exit(1)
 
 
-@main.command()
+@main.command(
+    epilog=_end(
+        "jaxspec simulate archive",
+        "jaxspec simulate archive -n 20 --seed 7 --flaws",
+    )
+)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
 @click.option(
     "-n", default=300, show_default=True, type=click.IntRange(min=1), help="Observations."
@@ -293,13 +303,7 @@ def inspect(files):
 @no_cache
 @debug
 def simulate(folder, n, seed, flaws, no_cache):
-    """Write a simulated archive of RXTE PCA standard products, with a table of its truths.
-
-    \b
-    Examples
-      jaxspec simulate archive
-      jaxspec simulate archive -n 20 --seed 7 --flaws
-    """
+    """Write a simulated archive of RXTE PCA standard products, with a table of its truths."""
     from jaxspec.estimate.pca_archive import simulate_archive
 
     _start(no_cache)
@@ -311,31 +315,29 @@ def simulate(folder, n, seed, flaws, no_cache):
     )
 
 
-@main.command()
+@main.command(
+    epilog=_end(
+        "jaxspec models",
+        "jaxspec models diskbb",
+    )
+)
 @click.argument("name", required=False)
 @debug
 def models(name):
-    """List the models; with NAME, the parameters of one with units, defaults and limits.
-
-    \b
-    Examples
-      jaxspec models
-      jaxspec models diskbb
-    """
+    """List the models; with NAME, the parameters of one with units, defaults and limits."""
     from jaxspec.report.models import list_models, show_model
 
     click.echo(show_model(name) if name else list_models())
 
 
-@main.command()
+@main.command(
+    epilog=_end(
+        "jaxspec info",
+    )
+)
 @debug
 def info():
-    """Versions, devices, the cache folder; warns if another package takes the same name.
-
-    \b
-    Example
-      jaxspec info
-    """
+    """Versions, devices, the cache folder; warns if another package takes the same name."""
     from jaxspec._cache import use_compilation_cache
     from jaxspec.report.environment import devices, namesake_warning, versions
 
@@ -350,7 +352,12 @@ def info():
         click.echo(f"jaxspec: warning: {warning}", err=True)
 
 
-@main.command()
+@main.command(
+    epilog=_end(
+        "jaxspec demo",
+        "jaxspec demo rxte --out somewhere -n 50",
+    )
+)
 @click.argument("what", default="rxte", type=click.Choice(["rxte"]))
 @click.option(
     "--out",
@@ -361,7 +368,7 @@ def info():
     help="Folder, new or of an earlier demonstration.",
 )
 @click.option(
-    "-n", default=300, show_default=True, type=click.IntRange(min=4), help="Observations."
+    "-n", default=300, show_default=True, type=click.IntRange(min=8), help="Observations."
 )
 @click.option("--seed", default=1, show_default=True, help="Equal seeds give equal archives.")
 @no_cache
@@ -370,11 +377,6 @@ def demo(what, out, n, seed, no_cache):
     """Simulate an archive of RXTE PCA observations, fit it and say what was found.
 
     Writes the archive, tables, figures and summary.json to the folder.
-
-    \b
-    Examples
-      jaxspec demo
-      jaxspec demo rxte --out somewhere -n 50
     """
     from jaxspec.report.demo import run_demo
 

@@ -1,0 +1,1 @@
+"""The batched fit: starts, minimiser, covariance, results."""

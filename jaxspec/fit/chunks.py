@@ -44,7 +44,7 @@ class Minimum(NamedTuple):
 
 
 def _axes(shared):
-    """Axes of a Lane for vmap: with one response for the whole chunk the matrix has no lane axis."""
+    """Axes of a Lane for vmap; a response that the whole chunk shares has no lane axis."""
     folding = None if shared else 0
     return Lane(folding, folding, folding, folding, 0, 0)
 
@@ -80,7 +80,6 @@ def start_chunk(objective, shared, lanes, problem):
 def fit_chunk(objective, shared, lanes, problem, theta, fresh):
     """Fit every lane of the chunk by itself.
 
-
     Parameters
     ----------
     objective, shared : static
@@ -93,9 +92,7 @@ def fit_chunk(objective, shared, lanes, problem, theta, fresh):
     -------
     Minimum with a lane axis
     """
-    theta = jax.lax.cond(
-        fresh, lambda: _start(objective, shared, lanes, problem), lambda: theta
-    )
+    theta = jax.lax.cond(fresh, lambda: _start(objective, shared, lanes, problem), lambda: theta)
 
     def one(lane, theta):
         state = minimise(

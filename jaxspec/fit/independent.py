@@ -10,8 +10,8 @@ import numpy as np
 
 from jaxspec.fit.chunks import fit_chunk, linked
 from jaxspec.fit.covariance import Ending, errors
-from jaxspec.likelihood.objective import Objective
 from jaxspec.fit.lanes import chunk_lanes, chunk_positions
+from jaxspec.likelihood.objective import Objective
 from jaxspec.reduce.spectra import bar
 
 FIRST_ROUND = 8  # iterations before the slow lanes are gathered into chunks of their own

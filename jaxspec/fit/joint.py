@@ -10,9 +10,9 @@ from jaxspec.errors import InputError
 from jaxspec.fit.chunks import linked, quadratic_chunk, start_chunk
 from jaxspec.fit.covariance import Ending, errors
 from jaxspec.fit.independent import over_chunks
+from jaxspec.fit.lanes import chunk_lanes
 from jaxspec.fit.levmar import Bounds, advance, start
 from jaxspec.likelihood.objective import Objective, Quadratic
-from jaxspec.fit.lanes import chunk_lanes
 
 
 def fit_joint(model, functions, batches, problem, untie, rows):
@@ -42,9 +42,7 @@ def fit_joint(model, functions, batches, problem, untie, rows):
 
     def quadratics(theta):
         vectors = [np.asarray(theta)[p] for p in places]
-        return each(
-            lambda o, b, lanes, t: quadratic_chunk(o, b.shared, lanes, problem, t), vectors
-        )
+        return each(lambda o, b, lanes, t: quadratic_chunk(o, b.shared, lanes, problem, t), vectors)
 
     def evaluate(theta):
         return together(quadratics(theta), places, theta.size)

@@ -17,7 +17,6 @@ import jax.numpy as jnp
 from jaxspec.likelihood.objective import Quadratic
 
 
-
 class Bounds(NamedTuple):
     """Box (n_par,), which parameters may move at all, and which are ``amplitude``s.
 

@@ -131,8 +131,8 @@ class FitResult:
     def table(self):
         """`astropy.table.QTable`, one row per spectrum.
 
-        Columns: name, time (MJD of the start, in the file's time scale), exposure, counts, then each
-        parameter that was not frozen with ``_err``, stat, stat_name, n_bins, dof, expected,
+        Columns: name, time (MJD of the start, in the file's time scale), exposure, counts, then
+        each parameter that was not frozen with ``_err``, stat, stat_name, n_bins, dof, expected,
         expected_err, status, message.
         """
         from astropy.table import QTable
@@ -216,11 +216,15 @@ class FitResult:
         ]
         usable = np.isin(self.status, self.USABLE)
         if usable.any():
-            lines.append(f"{'parameter':<24}{'median':>12}{'16 %':>12}{'84 %':>12}{'median err':>12}")
+            lines.append(
+                f"{'parameter':<24}{'median':>12}{'16 %':>12}{'84 %':>12}{'median err':>12}"
+            )
             for column in self.columns:
                 value, error = self.value(column)[usable], self.error(column)[usable]
                 low, mid, high = np.percentile(value, [16, 50, 84])
-                typical = np.median(error[np.isfinite(error)]) if np.isfinite(error).any() else np.nan
+                typical = (
+                    np.median(error[np.isfinite(error)]) if np.isfinite(error).any() else np.nan
+                )
                 unit = self.model.parameters[self._place(column)].unit
                 label = f"{column} [{unit}]" if unit else column
                 lines.append(f"{label:<24}{mid:>12.5g}{low:>12.5g}{high:>12.5g}{typical:>12.3g}")

@@ -87,6 +87,12 @@ def fit(
             "untie has a meaning only in joint fits", parameter="untie", remedy="add joint=True"
         )
     model = Model(model) if isinstance(model, str) else model.copy()
+    if model.tree.kind != "add":
+        raise InputError(
+            f"{model.expression} has no additive component, so that it makes no photons",
+            parameter="model",
+            remedy="multiply it with one, for example powerlaw",
+        )
     spectra = _as_list(spectra)
     rows = Rows(model, spectra)
     stats = _statistics(spectra, stat, rows)

@@ -12,7 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-CANDIDATES = 12  # at most; with 27 for TBabs*(diskbb+powerlaw) no fit ended lower, at twice the time
+CANDIDATES = (
+    12  # at most; with 27 for TBabs*(diskbb+powerlaw) no fit ended lower, at twice the time
+)
 SWEEPS = 30  # of the multiplicative update; amplitudes need to be good to some per cent only
 
 
@@ -67,7 +69,7 @@ def start_one(objective, lane, links, target, weight, table, scalable, bounds):
         columns = jnp.where(active[:, None], per_unit, 0.0)
         present = jnp.where(is_log, 1.0, theta[index])
         rest = target - (rate - present @ columns)
-        matrix = (columns * weight) @ columns.T
+        matrix = (columns * weight[None]) @ columns.T
         right = columns @ (weight * rest)
         diagonal = jnp.diagonal(matrix)
         safe = jnp.where(diagonal > 0, diagonal, 1.0)
@@ -88,10 +90,5 @@ def start_one(objective, lane, links, target, weight, table, scalable, bounds):
         theta = theta.at[index].set(jnp.where(active, scaled, theta[index]))
         return jnp.clip(theta, bounds.lower, bounds.upper), chi2
 
-    if index.size == 0:
-        rates = jax.vmap(lambda t: objective.rate(lane, links, t))(table)
-        chi2 = jnp.sum(weight * (target - rates) ** 2, axis=-1)
-        thetas = table
-    else:
-        thetas, chi2 = jax.vmap(try_candidate)(table)
+    thetas, chi2 = jax.vmap(try_candidate)(table)
     return thetas[jnp.argmin(jnp.where(jnp.isfinite(chi2), chi2, jnp.inf))]

@@ -1,0 +1,1 @@
+"""Fit statistics per bin, and the objective of one lane."""

@@ -103,11 +103,11 @@ class Objective(NamedTuple):
         rate, jacobian, jet = self.tangents(lane, links, theta, everything, order=2)
         per_bin = self.bins(lane, rate)
         bent = jnp.where(lane.mask, observed_curvature(self.stat)(lane.bins, rate), 0.0)
-        observed = (jacobian * bent) @ jacobian.T
+        observed = (jacobian * bent[None]) @ jacobian.T
         return Quadratic(
             value=jnp.sum(per_bin.value),
             gradient=jacobian @ per_bin.slope,
-            expected=(jacobian * per_bin.curvature) @ jacobian.T,
+            expected=(jacobian * per_bin.curvature[None]) @ jacobian.T,
             observed=observed + self.bending(lane, links, theta, per_bin.slope, jet),
             rate=rate,
         )
@@ -128,8 +128,12 @@ class Objective(NamedTuple):
             total = total.at[j, i].set(sums)
         total = spread.T @ total @ spread
         if self.functions:  # links that are not affine bend by themselves
-            pull = jnp.stack([jet.first[k] @ back if k in jet.first else 0.0 * back[0]
-                              for k in range(theta.shape[0])])
+            pull = jnp.stack(
+                [
+                    jet.first[k] @ back if k in jet.first else 0.0 * back[0]
+                    for k in range(theta.shape[0])
+                ]
+            )
             total = total + jax.hessian(lambda t: pull @ self.parameters(links, t))(theta)
         return total
 

@@ -1,0 +1,1 @@
+"""Model kernels for one spectrum, component trees, parameters."""

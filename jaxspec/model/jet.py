@@ -89,9 +89,7 @@ def _leaf(tree, leaf, e_lo, e_hi, tables, params, wanted, order):
     start = tree.first[leaf.number - 1]
     arguments, norm = tree.arguments(leaf, e_lo, e_hi, tables, params)
     n_shape = len(component.parameters) - (norm is not None)
-    own = [
-        k for k in range(n_shape) if start + k in wanted and not component.parameters[k].switch
-    ]
+    own = [k for k in range(n_shape) if start + k in wanted and not component.parameters[k].switch]
 
     def kernel(*shapes):
         filled = list(arguments)

@@ -1,0 +1,1 @@
+"""Selection, grouping, and batches: where ragged becomes rectangular."""

@@ -252,7 +252,9 @@ def fill_batch(stat, shape, lanes, foldings, of_plan, prepare, prepared, weigh) 
         alike[lane.plan.binning].append(lane)
     lanes = [lane for members in alike.values() for lane in members]
     parts = [
-        pad_bins(weigh(stat, stack_counts([lane.spectrum for lane in members], members[0].plan)), n_bin)
+        pad_bins(
+            weigh(stat, stack_counts([lane.spectrum for lane in members], members[0].plan)), n_bin
+        )
         for members in alike.values()
     ]
     n_bins = np.array([lane.plan.n_bins for lane in lanes])

@@ -24,7 +24,7 @@ BAR_FROM = 200  # spectra; below, reading ends before a progress bar could be re
 
 @dataclass(frozen=True)
 class Failure:
-    """The place of a spectrum that could not be read or prepared; it becomes a row with a status."""
+    """The place of a spectrum that could not be read or prepared: a row with a status."""
 
     name: str
     path: str
@@ -241,8 +241,10 @@ def _distinct(items):
         folder = PurePath(item.path).parent.name
         if seen[item.name] > 1 and folder:
             name = f"{folder}/{item.name}"
-            item = Failure(name, item.path, item.status, item.message) if isinstance(
-                item, Failure
-            ) else item.replace(name=name)
+            item = (
+                Failure(name, item.path, item.status, item.message)
+                if isinstance(item, Failure)
+                else item.replace(name=name)
+            )
         out.append(item)
     return out

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxspec._types import Spectrum
 from jaxspec.report.fluxes import fluxes
 from jaxspec.report.sums import (
     between,
@@ -114,7 +113,7 @@ class FitArrays(DataArrays):
 
     @property
     def eeufspec(self) -> np.ndarray:
-        """``ufspec`` x E^2, keV^2 (photons/cm2/s/keV); E is the geometric mean of the bin's edges."""
+        """``ufspec`` x E^2, keV^2 (photons/cm2/s/keV), E the geometric mean of the edges."""
         return self.ufspec * self.energy_squared
 
     @property
@@ -145,6 +144,7 @@ def data_arrays(spectrum, *, subtract=True, rebin=None, stat="chi2") -> DataArra
 
     Examples
     --------
+    >>> from jaxspec._types import Spectrum
     >>> counts = np.array([4.0, 9.0])
     >>> spectrum = Spectrum("a", channel=np.arange(2), counts=counts, exposure=10.0)
     >>> data_arrays(spectrum).data.round(2), data_arrays(spectrum).error.round(2)

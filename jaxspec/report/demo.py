@@ -10,20 +10,23 @@ from pathlib import Path
 import numpy as np
 
 from jaxspec._status import Status
-from jaxspec._types import Spectrum
 from jaxspec.errors import InputError
+from jaxspec.report import findings
 from jaxspec.report.environment import devices, versions
 from jaxspec.report.text import screen_table
 
 COMMAND = "jaxspec demo"
 PATTERN = "*/stdprod/xp*_s2.pha.gz"
 BAND = "3-25"
-FIGURES = ("spectra", "models", "histograms", "timeline")
-REGIMES = ("hard", "intermediate", "soft", "faint")
+FORMATS = (".ecsv", ".fits", ".parquet")
+ROWS_SHOWN = 12
 
 
 def run_demo(out, n=300, seed=1, say=print) -> dict:
     """Simulate ``n`` PCA observations with four flaws, fit them and write everything to ``out``.
+
+    An absorbed power law is fitted to all; where its statistic is more than three standard
+    deviations above what is expected of a true model, a disc is added.
 
     Parameters
     ----------
@@ -47,119 +50,38 @@ def run_demo(out, n=300, seed=1, say=print) -> dict:
     _write_json(out, summary)
     truth = _timed(seconds, "simulate", _simulate, out, n, seed)
     spectra = _timed(seconds, "read", _read, out)
-    result = _timed(seconds, "fit", _fit, spectra)
-    say(screen_table(result))
-    _timed(seconds, "tables", _write_tables, result, out)
-    shown = _timed(seconds, "figures", _draw, result, out)
-    regime = regimes(result)
-    truths = recovered(result, truth)
-    findings = describe(result, truth, regime, truths)
-    say("\n" + "\n".join(findings))
+    fits = {"powerlaw": _timed(seconds, "fit power law", _fit, spectra, "TBabs*powerlaw")}
+    poor = np.flatnonzero(findings.is_poor(fits["powerlaw"]))
+    if poor.size:
+        model = "TBabs*(diskbb+powerlaw)"
+        fits["disk"] = _timed(seconds, "fit with disc", _fit, spectra[poor], model)
+    for result in fits.values():
+        say(f"{result.model.expression}\n{screen_table(result, max_rows=ROWS_SHOWN)}\n")
+    table = findings.collect(fits, poor, truth)
+    sentences = findings.sentences(fits, table)
+    say("\n".join(sentences))
+    files = _timed(seconds, "tables", _write_tables, fits, out)
+    files += _timed(seconds, "figures", _draw, fits, poor, table, out)
+    seconds["total"] = sum(seconds.values())
     summary |= {
         "finished": True,
-        "model": result.model.expression,
-        "frozen": {p.full_name: p.value for p in result.model.parameters if p.frozen},
+        "models": {name: result.model.expression for name, result in fits.items()},
+        "frozen": {"TBabs.nH": float(fits["powerlaw"].model["TBabs.nH"].value)},
         "band_keV": BAND,
-        "statistics": dict(Counter(filter(None, result.stat_names))),
-        "status": dict(Counter(Status(s).name for s in result.status)),
-        "regimes": dict(Counter(regime)),
-        "truths": truths,
-        "findings": findings,
-        "seconds": {k: round(v, 3) for k, v in seconds.items()},
-        "files": [*(f"fits{end}" for end in (".ecsv", ".fits", ".parquet")), *shown],
+        "statistics": dict(Counter(filter(None, fits["powerlaw"].stat_names))),
+        "status": {name: _status(result) for name, result in fits.items()},
+        "regimes": dict(Counter(word for word in table["regime"].tolist() if word)),
+        "truths": findings.recovered(table),
+        "findings": sentences,
+        "seconds": {step: round(value, 3) for step, value in seconds.items()},
+        "files": files,
         "versions": versions(),
         "devices": devices(),
     }
-    summary["seconds"]["total"] = round(sum(seconds.values()), 3)
     _write_json(out, summary)
-    spent = ", ".join(f"{step} {value:.1f} s" for step, value in summary["seconds"].items())
-    say(f"\n{spent}\nin {out}/: summary.json, {', '.join(summary['files'])}, archive/")
+    spent = ", ".join(f"{step} {value:.1f} s" for step, value in seconds.items())
+    say(f"\n{spent}\nin {out}/: archive/, summary.json, {', '.join(files)}")
     return summary
-
-
-def regimes(result) -> list[str]:
-    """Spectral state of each row from its fit: one of ``REGIMES``, blank without a usable fit.
-
-    Faint: the net rate is below the background rate. Else by the disc's share of the model's energy
-    flux from 3 to 25 keV: above a half soft; above 0.15, or a photon index above 2, intermediate;
-    else hard.
-    """
-    from jaxspec.reduce.bins import bin_counts
-    from jaxspec.report.fluxes import fluxes
-
-    words = [""] * len(result)
-    usable = np.flatnonzero(np.isin(result.status, result.USABLE))
-    spectra = [result.spectra[row] for row in usable]
-    grids = [(s.response.e_lo, s.response.e_hi) for s in spectra]
-    parts = fluxes(result.model.tree, grids, result.params[usable])
-    index = result.value("PhoIndex")
-    for row, spectrum, (e_lo, e_hi), flux in zip(usable, spectra, grids, parts, strict=True):
-        energy = np.sqrt(e_lo * e_hi)
-        total, disc, _ = (flux * energy)[:, (energy > 3) & (energy < 25)].sum(axis=1)
-        bins = bin_counts(spectrum)
-        if bins.rate.sum() < (bins.background / bins.t_b).sum():
-            words[row] = "faint"
-        elif disc > 0.5 * total:
-            words[row] = "soft"
-        else:
-            words[row] = "intermediate" if disc > 0.15 * total or index[row] > 2.0 else "hard"
-    return words
-
-
-def recovered(result, truth) -> dict:
-    """Compare fits with truths: median pull and fraction within one error, per parameter.
-
-    Rows with status OK are compared; those of the disc only where it is on.
-    """
-    place = _truth_rows(result, truth)
-    out = {}
-    for name in result.columns:
-        value, error = result.value(name), result.error(name)
-        true = np.append(np.asarray(truth[name].value, dtype=float), np.nan)[place]
-        compared = result.ok & np.isfinite(error) & np.isfinite(true) & (true != 0.0)
-        if compared.any():
-            pull = ((value - true) / error)[compared]
-            out[name] = {
-                "rows": int(compared.sum()),
-                "median_pull": round(float(np.median(pull)), 4),
-                "within_68_percent": round(float(np.mean(np.abs(pull) < 1.0)), 4),
-            }
-    return out
-
-
-def describe(result, truth, regime, truths) -> list[str]:
-    """Sentences on what was found."""
-    lines = []
-    regime = np.array(regime)
-    index = result.value("PhoIndex")
-    rows = [(word, index[(regime == word) & result.ok]) for word in REGIMES]
-    told = [
-        f"{word} ({(regime == word).sum()} rows, median photon index {np.median(values):.2f})"
-        for word, values in rows
-        if values.size
-    ]
-    lines.append(f"Found {len(told)} regimes: {', '.join(told)}.")
-    place = _truth_rows(result, truth)
-    known = np.append(np.asarray(truth["regime"], dtype=str), "")[place]
-    both = (regime != "") & (known != "")
-    if both.any():
-        lines.append(
-            f"{100 * np.mean(regime[both] == known[both]):.0f} % of them are in the regime "
-            "that the simulation gave them."
-        )
-    lines += _index_sentence(result, regime)
-    for row in np.flatnonzero(result.status > Status.AT_LIMIT):
-        name = Path(result.spectra[row].path).parts[-3] if result.spectra[row].path else ""
-        lines.append(
-            f"{name or result.names[row]}: {Status(result.status[row]).name}: "
-            f"{_short(result.messages[row])}"
-        )
-    for name, found in truths.items():
-        lines.append(
-            f"{name}: {100 * found['within_68_percent']:.0f} % of {found['rows']} rows within one "
-            f"error of the truth (expected 68 %), median pull {found['median_pull']:+.2f}."
-        )
-    return lines
 
 
 # ---------------------------------------------------------------------------- steps
@@ -177,33 +99,39 @@ def _read(out):
     return read_pha(str(out / "archive" / PATTERN), on_error="status").notice(BAND)
 
 
-def _fit(spectra):
-    from jaxspec.estimate.pca_archive import MODEL, NH
+def _fit(spectra, expression):
+    from jaxspec.estimate.pca_archive import NH
     from jaxspec.fit.run import fit
     from jaxspec.model.model import Model
 
-    model = Model(MODEL)
+    model = Model(expression)
     model["TBabs.nH"].freeze(NH)
     return fit(model, spectra)
 
 
-def _write_tables(result, out):
-    for ending in (".ecsv", ".fits", ".parquet"):
-        result.write(out / f"fits{ending}")
+def _write_tables(fits, out):
+    return [result.write(out / f"{k}{end}").name for k, result in fits.items() for end in FORMATS]
 
 
-def _draw(result, out):
-    from jaxspec.report.save import save_fit, save_overview
+def _draw(fits, poor, table, out):
+    """Figures of everything, and one spectrum of each regime; gives their names."""
+    from jaxspec.report.save import save_fit, save_overview, save_spectra
 
-    names = save_overview(result, out)
-    regime = regimes(result)
-    for word in REGIMES[:3]:
-        rows = [row for row in np.flatnonzero(result.ok) if regime[row] == word]
-        if rows:
-            counts = [result.spectra[row].counts.sum() for row in rows]
-            row = rows[int(np.argsort(counts)[len(rows) // 2])]
-            names += save_fit(result, row, out, name=word)
-    return names
+    files = save_spectra(fits["powerlaw"].spectra, out)
+    for name, result in fits.items():
+        files += save_overview(result, out, prefix=f"{name}_")
+    for word in findings.REGIMES:
+        rows = np.flatnonzero((table["regime"] == word) & table["ok"])
+        if rows.size:
+            counts = [fits["powerlaw"].spectra[row].counts.sum() for row in rows]
+            row = rows[np.argsort(counts)[len(rows) // 2]]
+            chosen = ("disk", int(np.searchsorted(poor, row))) if row in poor else ("powerlaw", row)
+            files += save_fit(fits[chosen[0]], chosen[1], out, name=word)
+    return files
+
+
+def _status(result):
+    return dict(Counter(Status(s).name for s in result.status))
 
 
 def _timed(seconds, step, work, *arguments):
@@ -213,50 +141,16 @@ def _timed(seconds, step, work, *arguments):
     return value
 
 
-# ---------------------------------------------------------------------------- sentences
-
-
-def _index_sentence(result, regime):
-    """How the index moves between the hard and the soft rows."""
-    index = result.value("PhoIndex")
-    bright = result.ok & (regime != "faint") & (regime != "")
-    if bright.sum() < 5:
-        return []
-    low, high = np.percentile(index[bright], [5, 95])
-    return [
-        f"The photon index of the bright rows moves between {low:.2f} and {high:.2f} (90 % of them)."
-    ]
-
-
-def _short(message):
-    """First part of a message, without the path in front and the remedy behind."""
-    text = message.split("; ")[0]
-    head, _, rest = text.partition(": ")
-    return rest if "/" in head and rest else text
-
-
-def _truth_rows(result, truth):
-    """Row of the table of truths for each spectrum, -1 where there is none."""
-    place = {str(obsid): i for i, obsid in enumerate(truth["obsid"])}
-    out = []
-    for spectrum in result.spectra:
-        parts = Path(spectrum.path).parts
-        good = isinstance(spectrum, Spectrum) and len(parts) >= 3
-        out.append(place.get(parts[-3], -1) if good else -1)
-    return np.array(out)
-
-
 # ---------------------------------------------------------------------------- files
 
 
 def _make_room(out):
     """Make the folder; from an earlier demonstration in it, remove the simulated files."""
+    remedy = "give another --out"
     if out.exists() and not out.is_dir():
-        raise InputError("is a file", file=out, remedy="give another --out")
+        raise InputError("is a file", file=out, remedy=remedy)
     if out.is_dir() and any(out.iterdir()) and not _is_ours(out):
-        raise InputError(
-            "holds files that are not of a demonstration", file=out, remedy="give another --out"
-        )
+        raise InputError("holds files that are not of a demonstration", file=out, remedy=remedy)
     out.mkdir(parents=True, exist_ok=True)
     archive = out / "archive"
     for file in [*archive.glob("*/stdprod/xp*.gz"), archive / "truth.ecsv"]:

@@ -22,7 +22,7 @@ def _version(name):
 
 
 def devices() -> list[str]:
-    """What JAX computes on."""
+    """List what JAX computes on."""
     import jax
 
     return [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()]
@@ -35,6 +35,6 @@ def namesake_warning() -> str:
     except PackageNotFoundError:
         return ""
     return (
-        f"the unrelated package {NAMESAKE} {other.version} is installed too and has the same import "
-        f"name: pip uninstall {NAMESAKE} jaxspec-engine, then install jaxspec-engine again"
+        f"the unrelated package {NAMESAKE} {other.version} is installed too and takes the same "
+        f"import name: pip uninstall {NAMESAKE} jaxspec-engine, then install jaxspec-engine again"
     )

@@ -10,7 +10,7 @@ import numpy as np
 CHUNK = 1024  # rows evaluated at once: 10 MB for 300 energies and three parts
 
 
-def fluxes(tree, grids, params, parts=True) -> list[np.ndarray]:
+def fluxes(tree, grids, params) -> list[np.ndarray]:
     """Evaluate a model for each row on its own energies.
 
     Parameters
@@ -18,7 +18,6 @@ def fluxes(tree, grids, params, parts=True) -> list[np.ndarray]:
     tree : Tree
     grids : list of n (e_lo, e_hi), (n_energy,) keV each; lengths may differ.
     params : (n, n_par), links applied.
-    parts : bool, give the additive parts as well.
 
     Returns
     -------
@@ -42,7 +41,7 @@ def fluxes(tree, grids, params, parts=True) -> list[np.ndarray]:
                     _prepare(tree, lo, hi, tables) for lo, hi in zip(e_lo, e_hi, strict=True)
                 ]
                 columns = tuple(np.stack(c) for c in zip(*prepared, strict=True))
-                values = _evaluator()(tree, parts, e_lo, e_hi, columns, params[np.array(some)])
+                values = _evaluator()(tree, e_lo, e_hi, columns, params[np.array(some)])
                 for r, value in zip(some, np.asarray(values), strict=True):
                     out[r] = value
     return out
@@ -61,8 +60,8 @@ def _evaluator():
     import jax
     import jax.numpy as jnp
 
-    def evaluate(tree, parts, e_lo, e_hi, tables, params):
-        inner = [part for _, part in tree.additive_parts] if parts else []
+    def evaluate(tree, e_lo, e_hi, tables, params):
+        inner = [part for _, part in tree.additive_parts]
         trees = [tree, *(inner if len(inner) > 1 else [])]
 
         def one(*arguments):
@@ -70,4 +69,4 @@ def _evaluator():
 
         return jax.vmap(one)(e_lo, e_hi, tables, params)
 
-    return jax.jit(evaluate, static_argnums=(0, 1))
+    return jax.jit(evaluate, static_argnums=0)

@@ -1,8 +1,8 @@
 """The figures, as ``js.plot``: each draws into what it is given, returns it and shows nothing.
 
 Without ``ax`` or ``fig`` a new pyplot figure is made. A figure of your own
-(``matplotlib.figure.Figure``) keeps pyplot and its backend out of it. The numbers that are drawn come
-from ``js.plot.data_arrays``, ``fit_arrays``, ``model_arrays``, ``stack_spectra``, ``stack_models``.
+(``matplotlib.figure.Figure``) keeps pyplot and its backend out of it. The numbers that are drawn
+come from ``data_arrays``, ``fit_arrays``, ``model_arrays``, ``stack_spectra`` and ``stack_models``.
 """
 
 from jaxspec.report.arrays import data_arrays, fit_arrays, model_arrays

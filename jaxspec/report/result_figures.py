@@ -36,11 +36,10 @@ def histograms(result, fig=None, *, names=None):
     matplotlib figure
     """
     names = list(result.columns if names is None else names)
-    columns = min(MAX_COLUMNS, max(len(names), 1)) if len(names) != 4 else 2
-    lines = -(-len(names) // columns) if names else 1
+    lines, columns = _layout(len(names))
     usable = _usable(result)
     with draw.style():
-        fig = draw.figure_of(fig, (3.3 * columns + 0.4, 2.9 * lines + 0.3))
+        fig = draw.figure_of(fig, histogram_size(len(names)))
         grid = fig.subplots(lines, columns, squeeze=False).ravel()
         for ax, name in zip(grid, names, strict=False):
             _histogram(ax, result.value(name)[usable], result.error(name)[usable])
@@ -56,9 +55,8 @@ def histograms(result, fig=None, *, names=None):
 def timeline(result, fig=None, *, names=None):
     """Draw each fitted parameter against time, with errors and a mark for the status.
 
-    Rows without a usable fit are crosses at the bottom of the first panel. Values that would squeeze
-    the others into a line are drawn as arrows at the edge. Without times in the files, the number of
-    the row stands in for them.
+    Rows without a usable fit are crosses at the bottom of the first panel. Values far from all
+    others are arrows at the edge. Without times in the files, the number of the row stands in.
 
     Parameters
     ----------
@@ -74,7 +72,7 @@ def timeline(result, fig=None, *, names=None):
     time, timed = times(result)
     usable = _usable(result) & np.isfinite(time)
     with draw.style():
-        fig = draw.figure_of(fig, (7.6, 1.0 + 1.75 * max(len(names), 1)))
+        fig = draw.figure_of(fig, timeline_size(len(names)))
         panels = fig.subplots(max(len(names), 1), 1, sharex=True, squeeze=False).ravel()
         for ax, name in zip(panels, names, strict=False):
             _against_time(ax, result, time, usable, name)
@@ -103,6 +101,17 @@ def timeline(result, fig=None, *, names=None):
     return fig
 
 
+def histogram_size(n):
+    """Inches (width, height) that suit ``n`` histograms."""
+    lines, columns = _layout(n)
+    return 3.3 * columns + 0.4, 2.9 * lines + 0.3
+
+
+def timeline_size(n):
+    """Inches (width, height) that suit ``n`` parameters in time."""
+    return 7.6, 1.3 + 1.7 * max(n, 1)
+
+
 def times(result):
     """MJD of each row, NaN where unknown; the number of the row if no time is known at all.
 
@@ -121,6 +130,12 @@ def times(result):
 
 
 # ---------------------------------------------------------------------------- parts
+
+
+def _layout(n):
+    """Lines and columns for n panels."""
+    columns = 2 if n == 4 else min(MAX_COLUMNS, max(n, 1))
+    return max(1, -(-n // columns)), columns
 
 
 def _histogram(ax, values, errors):
@@ -173,7 +188,8 @@ def axis_range(values, errors=None):
     if reach <= 0:
         reach = 0.05 * abs(low) or 1.0
     if len(values) > FEW:
-        low, high = max(scaled.min(), low - reach), min(scaled.max(), high + reach)
+        near = scaled[(scaled >= low - reach) & (scaled <= high + reach)]
+        low, high = near.min(), near.max()
     else:
         low, high = scaled.min() - 0.3 * reach, scaled.max() + 0.3 * reach
     if high - low <= 0:

@@ -9,30 +9,37 @@ import numpy as np
 
 from jaxspec._types import Spectrum
 from jaxspec.report import draw, plot
+from jaxspec.report.result_figures import histogram_size, timeline_size
 
 
-def save_overview(result, folder) -> list[str]:
-    """Draw all spectra, all models, histograms and the timeline of a result into PNG files.
+def save_spectra(spectra, folder) -> list[str]:
+    """Draw all spectra into ``spectra.png``; give its name (none without any spectrum)."""
+    if not any(isinstance(s, Spectrum) for s in spectra):
+        return []
+    return [_save_axes(folder, "spectra.png", plot.spectra, spectra)]
+
+
+def save_overview(result, folder, prefix="") -> list[str]:
+    """Draw all models, the histograms and the timeline of a result into PNG files.
 
     Parameters
     ----------
     result : FitResult
     folder : path, which exists.
+    prefix : str, put in front of the names.
 
     Returns
     -------
-    list of str, the names of the files.
+    list of str, the names of the files; none without a usable row.
     """
-    names = []
-    if any(isinstance(s, Spectrum) for s in result.spectra):
-        names.append(_save_axes(folder, "spectra.png", plot.spectra, result.spectra))
-    if np.isin(result.status, result.USABLE).any():
-        names.append(_save_axes(folder, "models.png", plot.models, result))
-        for word, make in (("histograms", plot.histograms), ("timeline", plot.timeline)):
-            size = (9.6, 3.2 * -(-len(result.columns) // 3)) if word == "histograms" else None
-            size = size or (7.6, 1.2 + 1.75 * len(result.columns))
-            names.append(_save_figure(folder, f"{word}.png", size, make, result))
-    return names
+    if not np.isin(result.status, result.USABLE).any():
+        return []
+    n = max(len(result.columns), 1)
+    return [
+        _save_axes(folder, f"{prefix}models.png", plot.models, result),
+        _save_figure(folder, f"{prefix}histograms.png", histogram_size(n), plot.histograms, result),
+        _save_figure(folder, f"{prefix}timeline.png", timeline_size(n), plot.timeline, result),
+    ]
 
 
 def save_fit(result, row, folder, name=None, residuals="delchi", rebin=None) -> list[str]:

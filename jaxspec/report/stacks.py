@@ -84,7 +84,7 @@ def stack_models(result, kind="eemodel") -> Stack:
     kept = np.flatnonzero(np.isin(result.status, result.USABLE))
     spectra = [result.spectra[row] for row in kept]
     grids = [(s.response.e_lo, s.response.e_hi) for s in spectra]
-    totals = fluxes(result.model.tree, grids, result.params[kept], parts=False)
+    totals = fluxes(result.model.tree, grids, result.params[kept])
     arrays = []
     for spectrum, flux in zip(spectra, totals, strict=True):
         if kind == "folded":

@@ -68,6 +68,7 @@ def rebin_sums(sums, rebin):
 
 
 def need_response(spectrum):
+    """Raise `InputError` unless a model can be folded for this spectrum."""
     if not isinstance(spectrum, Spectrum) or spectrum.response is None:
         raise InputError(
             f"{spectrum.name} has no response, so that no model can be folded",
@@ -99,7 +100,7 @@ def between(grid, flux, e_min, e_max):
 
 
 def divide(a, b, nothing=np.nan):
-    """a / b where b is positive and finite, else ``nothing``."""
+    """Divide where b is positive and finite; elsewhere give ``nothing``."""
     a, b = np.broadcast_arrays(np.asarray(a, float), np.asarray(b, float))
     return np.divide(a, b, out=np.full(a.shape, nothing), where=np.isfinite(b) & (b > 0))
 

@@ -15,7 +15,7 @@ NAME_WIDTH = 22
 
 
 def screen_table(result, width=WIDTH, max_rows=MAX_ROWS) -> str:
-    """Result as lines of text: one row per spectrum, then how many ended how.
+    """Write a result as lines: one row per spectrum, then how many ended how.
 
     Parameters
     ----------
