@@ -93,10 +93,13 @@ def effective_area(spectrum):
 
 
 def between(grid, flux, e_min, e_max):
-    """Photons/cm2/s from e_min to e_max, the flux of each energy bin spread evenly over it."""
+    """Photons/cm2/s from e_min to e_max, by monotone cubic interpolation of the running sum."""
+    from scipy.interpolate import PchipInterpolator
+
     edges = np.append(grid[0], grid[1][-1])
-    running = np.concatenate([[0.0], np.cumsum(flux)])
-    return np.interp(e_max, edges, running) - np.interp(e_min, edges, running)
+    running = PchipInterpolator(edges, np.concatenate([[0.0], np.cumsum(flux)]))
+    low, high = (np.clip(e, edges[0], edges[-1]) for e in (e_min, e_max))
+    return running(high) - running(low)
 
 
 def divide(a, b, nothing=np.nan):

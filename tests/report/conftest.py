@@ -1,20 +1,19 @@
+import matplotlib
+import matplotlib.pyplot as plt
 import pytest
-from tests.report import results
+from fitted_rows import fitted
+
+matplotlib.use("Agg")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def result():
     """A fit with good, empty, timeless and unreadable rows."""
-    return results.fitted()
+    return fitted()
 
 
 @pytest.fixture(autouse=True)
-def agg():
-    """Draw without a display, and leave no figure behind."""
-    import matplotlib
-
-    with matplotlib.rc_context({"backend": "Agg", "figure.max_open_warning": 0}):
-        yield
-    import matplotlib.pyplot as plt
-
+def close_figures():
+    """Leave no pyplot figure behind."""
+    yield
     plt.close("all")

@@ -1,13 +1,13 @@
 """A small result with rows of every kind, fitted once, for the tests of figures and tables."""
 
 import numpy as np
+from toy import toy_response
 
 from jaxspec._status import Status
 from jaxspec._types import Spectrum
 from jaxspec.fit.run import fit
 from jaxspec.model.model import Model
 from jaxspec.reduce.spectra import Failure, SpectrumList
-from tests.toy import toy_response
 
 RESPONSE = toy_response(32)
 

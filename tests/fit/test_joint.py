@@ -1,0 +1,86 @@
+"""Joint fits: shared parameters once, untied ones for each spectrum."""
+
+import numpy as np
+import pytest
+from toy import toy_response
+
+import jaxspec as js
+from jaxspec.errors import InputError
+
+RESPONSE = toy_response(n_channel=40, n_energy=60, fwhm=3.0)
+
+
+@pytest.fixture(scope="module")
+def spectra():
+    return js.fake(
+        js.Model("powerlaw"),
+        RESPONSE,
+        exposure=3000.0,
+        params={"PhoIndex": 1.9, "norm": np.array([0.05, 0.2, 0.8, 0.4])},
+        seed=8,
+    )
+
+
+def test_everything_untied_is_the_independent_fit(spectra):
+    apart = js.fit("powerlaw", spectra, stat="cstat")
+    joint = js.fit("powerlaw", spectra, stat="cstat", joint=True, untie=["PhoIndex", "norm"])
+    np.testing.assert_allclose(joint.params, apart.params, rtol=1e-5)
+    np.testing.assert_allclose(joint.error("norm"), apart.error("norm"), rtol=1e-3)
+    np.testing.assert_allclose(joint.stat, apart.stat, rtol=1e-8)
+
+
+def test_one_shared_parameter(spectra):
+    joint = js.fit("powerlaw", spectra, stat="cstat", joint=True, untie=["norm"])
+    assert joint.ok.all()
+    index = joint.value("PhoIndex")
+    assert (index == index[0]).all()
+    assert abs(index[0] - 1.9) < 4 * joint.error("PhoIndex")[0]
+    # the minimum over the shared index is that of the sum of the independent fits
+    apart = js.Model("powerlaw")
+    sums = []
+    for value in index[0] + np.array([-1, 0, 1]) * joint.error("PhoIndex")[0]:
+        apart["PhoIndex"].freeze(value)
+        sums.append(js.fit(apart, spectra, stat="cstat").stat.sum())
+    assert sums[1] == pytest.approx(joint.stat.sum(), abs=1e-6)
+    np.testing.assert_allclose([sums[0] - sums[1], sums[2] - sums[1]], 1.0, rtol=0.02)
+    # better known together than alone
+    assert (
+        joint.error("PhoIndex")[0]
+        < js.fit("powerlaw", spectra, stat="cstat").error("PhoIndex").min()
+    )
+
+
+def test_identical_spectra_together_are_one_with_more_exposure(spectra):
+    twice = js.fit("powerlaw", spectra[[2, 2]], stat="cstat", joint=True)
+    long = spectra[2].replace(counts=2 * spectra[2].counts, exposure=2 * spectra[2].exposure)
+    once = js.fit("powerlaw", long, stat="cstat")
+    np.testing.assert_allclose(twice.params[0], once.params[0], rtol=1e-6)
+    np.testing.assert_allclose(twice.error("norm")[0], once.error("norm")[0], rtol=1e-5)
+
+
+def test_statistics_may_differ(spectra):
+    joint = js.fit("powerlaw", spectra[:2], stat=["cstat", "chi2"], joint=True, untie=["norm"])
+    assert joint.stat_names == ["cstat", "chi2"]
+    assert joint.ok.all()
+
+
+def test_links_and_untie(spectra):
+    model = js.Model("powerlaw+powerlaw")
+    model[3].link_to("p1")
+    model[4].link_to("0.5*p2")
+    joint = js.fit(model, spectra, stat="cstat", joint=True, untie=["powerlaw.norm"])
+    np.testing.assert_allclose(joint.params[:, 3], 0.5 * joint.params[:, 1])
+    with pytest.raises(InputError, match="frozen or linked"):
+        js.fit(model, spectra, joint=True, untie=[model[3].full_name])
+    with pytest.raises(InputError):
+        js.fit("powerlaw", spectra, joint=True, untie=["kT"])
+
+
+def test_a_bad_spectrum_does_not_stop_the_others(spectra):
+    bad = spectra[0].replace(name="bad", quality=np.full(40, 1, dtype=np.int16))
+    good = js.fit("powerlaw", spectra, stat="cstat", joint=True, untie=["norm"])
+    mixed = js.fit(
+        "powerlaw", js.SpectrumList([bad, *spectra]), stat="cstat", joint=True, untie=["norm"]
+    )
+    assert mixed.status[0] == js.Status.NO_DATA
+    np.testing.assert_array_equal(mixed.params[1:], good.params)

@@ -1,0 +1,58 @@
+"""Derivatives joined component by component equal those of JAX pushed through the whole tree."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxspec.model.jet import model_jet
+from jaxspec.model.model import Model
+
+EDGES = np.geomspace(0.5, 20.0, 13)
+LO, HI = EDGES[:-1], EDGES[1:]
+
+CASES = {
+    "powerlaw": [1.7, 2.0],
+    "TBabs*(diskbb+powerlaw)": [0.5, 1.2, 30.0, 2.1, 0.7],
+    "TBabs*phabs(cutoffpl+constant*gaussian)": [0.3, 0.1, 1.5, 8.0, 1.0, 0.7, 6.4, 0.4, 0.05],
+    "edge*zashift*TBabs*powerlaw": [7.0, 0.4, 0.1, 0.2, 1.8, 1.0],
+    "TBabs*cflux*(powerlaw+bbody)": [0.2, 2.0, 10.0, -11.0, 1.7, 1.0, 0.8, 0.02],
+}
+
+
+@pytest.mark.parametrize("expression", CASES)
+def test_first_and_second_derivatives(expression):
+    tree = Model(expression).tree
+    params = jnp.asarray(CASES[expression])
+    tables = tree.prepare(LO, HI)
+    n = len(tree.parameters)
+
+    def flux(p):
+        return tree.flux(LO, HI, tables, p)
+
+    jet = model_jet(tree, LO, HI, tables, params, range(n), order=2)
+    first, second = jax.jacfwd(flux)(params), jax.jacfwd(jax.jacfwd(flux))(params)
+    scale = float(jnp.abs(jet.value).max())
+    np.testing.assert_allclose(jet.value, flux(params), rtol=1e-12)
+    for i in range(n):
+        got = jet.first.get(i, np.zeros(len(LO)))
+        np.testing.assert_allclose(got, first[:, i], rtol=1e-9, atol=1e-12 * scale, err_msg=str(i))
+        for j in range(i, n):
+            got = jet.second.get((i, j), np.zeros(len(LO)))
+            np.testing.assert_allclose(
+                got, second[:, i, j], rtol=1e-8, atol=1e-11 * scale, err_msg=f"{i} {j}"
+            )
+
+
+def test_only_what_is_wanted_is_differentiated():
+    tree = Model("TBabs*(diskbb+powerlaw)").tree
+    params = jnp.asarray(CASES["TBabs*(diskbb+powerlaw)"])
+    jet = model_jet(tree, LO, HI, tree.prepare(LO, HI), params, {2, 4}, order=1)
+    assert set(jet.first) == {2, 4}
+    assert jet.second == {}
+
+
+def test_switches_are_not_differentiated():
+    tree = Model("logpar").tree
+    jet = model_jet(tree, LO, HI, (), jnp.asarray([1.5, 0.2, 1.0, 1.0]), range(4))
+    assert set(jet.first) == {0, 1, 3}

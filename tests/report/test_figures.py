@@ -1,0 +1,275 @@
+"""Figures: what is drawn and written on them, also for odd input."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from fitted_rows import mixed, spectrum
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from toy import toy_spectrum
+
+from jaxspec._status import Status
+from jaxspec.errors import InputError
+from jaxspec.model.catalogue import describe
+from jaxspec.reduce.spectra import SpectrumList
+from jaxspec.report import labels, plot
+from jaxspec.report.result_figures import axis_range
+from jaxspec.report.save import file_name, save_fit, save_overview, save_spectra
+
+
+def new_axes():
+    return Figure(layout="constrained").add_subplot()
+
+
+def drawn(thing):
+    """Draw, so that what fails only then fails here."""
+    figure = thing if isinstance(thing, Figure) else thing.figure
+    figure.draw_without_rendering()
+    return thing
+
+
+def unusable(result):
+    return int((~np.isin(result.status, result.USABLE)).sum())
+
+
+def texts(figure):
+    return " ".join(t.get_text() for t in figure.findobj(plt.Text))
+
+
+def points(ax):
+    (container,) = [c for c in ax.containers if hasattr(c, "has_yerr")][:1]
+    return container.lines[0].get_data()
+
+
+def test_data_figure_shows_the_arrays():
+    s = spectrum("source")
+    ax = new_axes()
+    assert drawn(plot.data(s, ax)) is ax
+    arrays = plot.data_arrays(s)
+    np.testing.assert_allclose(points(ax), [arrays.energy, arrays.data])
+    assert ax.get_xlabel() == labels.ENERGY and ax.get_ylabel() == labels.RATE
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    assert "source" in texts(ax.figure) and "background (subtracted)" in texts(ax.figure)
+
+
+def test_without_axes_a_pyplot_figure_is_made_and_not_shown(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: pytest.fail("show was called"))
+    ax = plot.data(spectrum("a"))
+    assert plt.gcf() is ax.figure
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        spectrum("plain", background=0),
+        toy_spectrum(np.zeros(8)),
+        toy_spectrum([3.0, 0.0, 5.0], response=None),
+        toy_spectrum([7.0]),
+        toy_spectrum(np.zeros(0), response=None),
+        spectrum("negative", norm=1e-9, seed=3),
+        spectrum("bad", quality=np.ones(32, dtype=np.int16)),
+    ],
+    ids=["no background", "zero", "channels", "one bin", "no channel", "faint", "all bad"],
+)
+def test_data_figure_copes(odd):
+    drawn(plot.data(odd, new_axes()))
+    drawn(plot.spectra([odd], new_axes()))
+
+
+def test_fit_figure_has_data_model_and_residuals(result):
+    figure = Figure()
+    assert drawn(plot.fit(result, 1, figure)) is figure
+    upper, lower = figure.axes
+    arrays = plot.fit_arrays(result, 1)
+    np.testing.assert_allclose(points(upper), [arrays.energy, arrays.data])
+    np.testing.assert_allclose(points(lower), [arrays.energy, arrays.delchi])
+    (line,) = [line for line in upper.lines if line.get_label() == "powerlaw"]
+    np.testing.assert_allclose(np.unique(line.get_ydata()[0::3]), np.unique(arrays.model))
+    assert lower.get_ylabel() == labels.DELCHI and lower.get_xlabel() == labels.ENERGY
+    assert f"wstat {result.stat[1]:.1f} / {result.dof[1]} dof" in texts(figure)
+
+
+def test_fit_figure_with_ratio_and_by_name(result):
+    figure = drawn(plot.fit(result, "s2", Figure(), residuals="ratio", rebin=(5, 3)))
+    arrays = plot.fit_arrays(result, 2, rebin=(5, 3))
+    np.testing.assert_allclose(points(figure.axes[1])[1], arrays.ratio)
+    with pytest.raises(InputError, match="residuals"):
+        plot.fit(result, 0, Figure(), residuals="chi")
+
+
+def test_unfolded_figure_says_that_it_depends_on_the_model(result):
+    ax = drawn(plot.unfolded(result, 0, new_axes()))
+    np.testing.assert_allclose(points(ax)[1], plot.fit_arrays(result, 0).eeufspec)
+    assert "depend on the model" in texts(ax.figure)
+    assert ax.get_ylabel() == labels.FLUX["eemodel"]
+    drawn(plot.unfolded(result, 0, new_axes(), kind="ufspec"))
+    with pytest.raises(InputError, match="eeufspec"):
+        plot.unfolded(result, 0, new_axes(), kind="data")
+
+
+def test_rows_without_a_fit_have_no_fit_figure(result):
+    with pytest.raises(InputError, match="no best fit"):
+        plot.fit(result, 5, Figure())
+
+
+def test_all_spectra_are_lines_coloured_by_time():
+    ax = drawn(plot.spectra(mixed(), new_axes()))
+    lines = ax.findobj(LineCollection)
+    timed = [c for c in lines if c.get_array() is not None and len(c.get_paths()) == 4]
+    assert np.sort(timed[0].get_array()).tolist() == [50000.0, 50010.0, 50020.0, 50040.0]
+    assert "Start [MJD]" in texts(ax.figure)
+    assert "1 of 6 rows not shown" in texts(ax.figure)
+
+
+def test_many_spectra_are_thin_and_rasterised():
+    many = [spectrum(f"s{i}", day=float(i), seed=i) for i in range(30)]
+    ax = drawn(plot.spectra(many, new_axes(), area=True))
+    (lines,) = [c for c in ax.collections if isinstance(c, LineCollection)]
+    assert lines.get_rasterized() and lines.get_linewidths()[0] < 1.0
+    assert ax.get_ylabel() == labels.AREA_RATE
+
+
+def test_spectra_without_times_have_no_colour_bar():
+    timeless = [spectrum(f"s{i}", day=-1.0, seed=i) for i in range(2)]
+    ax = drawn(plot.spectra(timeless, new_axes()))
+    assert len(ax.figure.axes) == 1
+    drawn(plot.spectra(SpectrumList([mixed()[5]]), new_axes()))  # nothing but a failure
+
+
+def test_models_figure(result):
+    ax = drawn(plot.models(result, new_axes()))
+    assert f"{unusable(result)} of 6 rows not shown" in texts(ax.figure)
+    assert ax.get_xlim()[1] < 14.0  # the noticed band, not the whole response
+    drawn(plot.models(result, new_axes(), kind="folded"))
+
+
+def test_histograms(result):
+    figure = drawn(plot.histograms(result, Figure()))
+    shown = [ax.get_xlabel() for ax in figure.axes if ax.get_xlabel()]
+    assert shown == ["Photon index", r"Norm [ph keV$^{-1}$ cm$^{-2}$ s$^{-1}$]"]
+    assert f"{unusable(result)} of 6 rows not shown (without a usable fit)" in texts(figure)
+    (one,) = [ax for ax in drawn(plot.histograms(result, Figure(), names=["norm"])).axes]
+    assert one.get_xlabel().startswith("Norm")
+
+
+def test_timeline_marks_the_status(result):
+    status = result.status.copy()
+    status[2] = Status.AT_LIMIT
+    result = replace(result, status=status)
+    figure = drawn(plot.timeline(result, Figure()))
+    index = figure.axes[0]
+    good = np.flatnonzero(result.ok & ~np.isin(result.names, ["timeless"]))
+    time, value = points(index)
+    np.testing.assert_allclose(time, 50000.0 + 10.0 * good)
+    np.testing.assert_allclose(value, result.value("PhoIndex")[good])
+    said = texts(figure)
+    assert "AT_LIMIT" in said and "OK" in said
+    assert "2 of 6 rows not shown (time unknown or file unreadable)" in said
+    assert figure.axes[-1].get_xlabel() in ("Start of the observation [MJD]", "Year")
+
+
+def test_timeline_without_times_counts_rows(result):
+    timeless = SpectrumList(
+        s.replace(header={}) if hasattr(s, "header") else s for s in result.spectra
+    )
+    figure = drawn(plot.timeline(replace(result, spectra=timeless), Figure()))
+    assert figure.axes[-1].get_xlabel() == "Row"
+    assert "no usable fit" in texts(figure)
+
+
+def test_a_single_row_and_a_result_without_usable_rows(result, tmp_path):
+    cut = {
+        k: getattr(result, k)[:1]
+        for k in (
+            "params",
+            "stat",
+            "stat_names",
+            "n_bins",
+            "expected",
+            "expected_variance",
+            "status",
+            "messages",
+            "iterations",
+            "edm",
+        )
+    }
+    cut["spectra"] = result.spectra[:1]
+    cut["covariances"] = {k: v[:1] for k, v in result.covariances.items()}
+    single = replace(result, **cut)
+    for make in (plot.histograms, plot.timeline):
+        drawn(make(single, Figure()))
+    drawn(plot.models(single, new_axes()))
+    failed = replace(single, status=np.array([1]))
+    for make in (plot.histograms, plot.timeline):
+        drawn(make(failed, Figure()))
+    drawn(plot.models(failed, new_axes()))
+    assert save_overview(failed, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "limits", "log"),
+    [
+        (np.r_[np.linspace(1.0, 2.0, 40), 900.0], (0.96, 2.04), False),
+        (np.geomspace(1e-3, 1e2, 41), (1e-3 / 1.7, 170.0), True),
+        (np.array([2.0]), (1.8, 2.2), False),
+        (np.full(30, 2.0), (1.8, 2.2), False),
+        (np.zeros(3), (-1.2, 1.2), False),
+    ],
+    ids=["outlier", "decades", "one", "constant", "zeros"],
+)
+def test_axis_range(values, limits, log):
+    low, high, is_log = axis_range(values)
+    assert is_log == log and low < values.min() and high >= np.percentile(values, 97)
+    assert low >= limits[0] and high <= limits[1]
+
+
+def test_files_are_written_without_pyplot(result, tmp_path):
+    plt.close("all")
+    names = save_spectra(result.spectra, tmp_path) + save_overview(result, tmp_path, prefix="x_")
+    names += save_fit(result, 0, tmp_path)
+    assert names == [
+        "spectra.png",
+        "x_models.png",
+        "x_histograms.png",
+        "x_timeline.png",
+        "s0_fit.png",
+        "s0_unfolded.png",
+    ]
+    assert all((tmp_path / name).stat().st_size > 5000 for name in names)
+    assert plt.get_fignums() == []
+
+
+def test_names_of_files_stay_in_their_folder():
+    assert "/" not in file_name("../../etc/x") and file_name("..") == "spectrum"
+
+
+def test_every_unit_of_the_catalogue_has_a_label():
+    units = {row["unit"] for row in describe()} - {""}
+    assert units <= set(labels.UNITS)
+
+
+def test_style_is_a_style():
+    from matplotlib import rc_params_from_file
+
+    settings = rc_params_from_file(plot.STYLE, use_default_template=False)
+    assert settings["xtick.direction"] == "in" and settings["ytick.minor.visible"]
+
+
+def test_style_does_not_leak(result):
+    before = dict(plt.rcParams)
+    plot.fit(result, 0)
+    assert dict(plt.rcParams) == before
+
+
+def test_importing_the_figures_imports_no_matplotlib():
+    code = "import sys, jaxspec; jaxspec.plot.data; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_the_fixture_has_the_rows_it_promises(result):
+    assert result.status.tolist()[:4] == [0, 0, 0, 0] and result.status[5] == 7
