@@ -1,0 +1,100 @@
+"""What a fit hands back: tables, files, text."""
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+from astropy.table import QTable
+from toy import toy_response, toy_spectrum
+
+import jaxspec as js
+from jaxspec.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def result():
+    model = js.Model("constant*powerlaw")
+    model["factor"].freeze(0.5)
+    spectra = js.fake(
+        js.Model("powerlaw"),
+        toy_response(n_channel=40, n_energy=60, fwhm=3.0),
+        exposure=2000.0,
+        params={"PhoIndex": np.array([1.5, 2.0, 2.5])},
+        seed=1,
+    )
+    header = {"TSTART": 86400.0, "MJDREF": 50000.0, "TIMESYS": "TT"}
+    spectra = [s.replace(header=header, name=f"obs {k}") for k, s in enumerate(spectra)]
+    empty = toy_spectrum(np.ones(40), name="empty", quality=np.full(40, 1, dtype=np.int16))
+    return js.fit(model, js.SpectrumList([*spectra, empty]), stat="cstat")
+
+
+def test_table(result):
+    table = result.table
+    assert isinstance(table, QTable)
+    assert list(table["name"]) == ["obs 0", "obs 1", "obs 2", "empty"]
+    assert list(table["status"]) == ["OK", "OK", "OK", "NO_DATA"]
+    assert table["time"][0].to_value("d") == 50001.0
+    assert table["exposure"].unit == "s"
+    np.testing.assert_allclose(table["PhoIndex"][:3], [1.5, 2.0, 2.5], atol=0.05)
+    assert (table["PhoIndex_err"][:3] > 0).all()
+    assert str(table["norm"].unit) in ("1 / (keV s cm2)", "1 / (keV cm2 s)")
+    assert np.isnan(table["PhoIndex"][3])
+    assert list(table["dof"]) == [38, 38, 38, 0]
+    assert table.meta["MODEL"] == "constant*powerlaw"
+    assert table.meta["FROZEN"] == {"constant.factor": 0.5}
+
+
+@pytest.mark.parametrize("ending", ["ecsv", "fits"])
+def test_written_tables_read_back(result, tmp_path, ending):
+    path = result.write(tmp_path / f"out.{ending}")
+    back = QTable.read(path)
+    assert list(back.colnames) == list(result.table.colnames)
+    np.testing.assert_array_equal(np.asarray(back["stat"]), result.stat)
+    np.testing.assert_array_equal(np.asarray(back["PhoIndex_err"], float), result.error("PhoIndex"))
+    assert [str(s) for s in back["status"]] == ["OK", "OK", "OK", "NO_DATA"]
+    assert back["exposure"].unit == "s"
+
+
+def test_parquet(result, tmp_path):
+    back = pyarrow.parquet.read_table(result.write(tmp_path / "out.parquet"))
+    assert back.column_names == list(result.table.colnames)
+    np.testing.assert_array_equal(back["stat"].to_numpy(), result.stat)
+    assert back["status"].to_pylist() == ["OK", "OK", "OK", "NO_DATA"]
+    assert b"constant*powerlaw" in b"".join(back.schema.metadata.values())
+
+
+def test_write_refuses_what_it_cannot_do(result, tmp_path):
+    with pytest.raises(InputError, match="ecsv"):
+        result.write(tmp_path / "out.txt")
+    with pytest.raises(InputError, match="folder"):
+        result.write(tmp_path / "nowhere" / "out.ecsv")
+    result.write(tmp_path / "out.ecsv")
+    with pytest.raises(InputError, match="exists"):
+        result.write(tmp_path / "out.ecsv", overwrite=False)
+
+
+def test_best_gives_a_model_with_the_values(result):
+    best = result.best(1)
+    assert best["PhoIndex"].value == result.value("PhoIndex")[1]
+    assert best["factor"].value == 0.5
+    assert result.best("obs 1") == best
+    with pytest.raises(InputError, match="No usable channel"):
+        result.best(3)
+    with pytest.raises(InputError, match="no row"):
+        result.best("obs 9")
+    again = js.fit(best, result.spectra[1], stat="cstat")
+    assert again.stat[0] == pytest.approx(result.stat[1], rel=1e-10)
+
+
+def test_text_and_html(result):
+    text = result.summary()
+    assert "constant*powerlaw fitted to 4 spectra: 3 OK, 1 NO_DATA" in text
+    assert "PhoIndex" in text
+    assert repr(result) == text
+    assert "<table" in result._repr_html_()
+
+
+def test_kinds_of_covariance(result):
+    assert result.covariance(0).shape == (2, 2)
+    assert result.error("norm", "expected")[0] > 0
+    with pytest.raises(InputError, match="observed"):
+        result.error("norm", "guess")

@@ -1,0 +1,152 @@
+"""Tables on the screen, descriptions of files, the catalogue as text."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fitted_rows import spectrum
+from toy import toy_response
+
+from jaxspec import __version__
+from jaxspec.errors import InputError
+from jaxspec.model.catalogue import CATALOGUE
+from jaxspec.read.write import write_arf, write_pha, write_response
+from jaxspec.reduce.spectra import SpectrumList
+from jaxspec.report.describe import describe_file
+from jaxspec.report.environment import namesake_warning, versions
+from jaxspec.report.models import find_model, list_models, show_model
+from jaxspec.report.text import screen_table, shorten, status_counts, with_error
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (2.10712, 0.01482, "2.107 ± 0.015"),
+        (1234.5, 99.6, "1234 ± 100"),
+        (-0.5, 0.25, "-0.50 ± 0.25"),
+        (3.36e-4, 9.1e-6, "3.360e-4 ± 9.1e-6"),
+        (9.6e23, 1e22, "9.60e23 ± 1.0e22"),
+        (0.0, 0.1, "0.00 ± 0.10"),
+        (1.5, np.nan, "1.5"),
+        (1e24, np.nan, "1e24"),
+        (np.nan, 1.0, "-"),
+    ],
+)
+def test_values_with_errors(value, error, text):
+    assert with_error(value, error) == text
+
+
+def test_names_are_cut_in_the_middle():
+    assert shorten("short", 8) == "short"
+    assert len(shorten("x" * 50, 22)) == 22
+
+
+def test_screen_table_has_a_line_per_row_and_the_counts(result):
+    lines = screen_table(result).splitlines()
+    assert lines[0].split() == ["spectrum", "MJD", "PhoIndex", "norm", "stat", "dof", "status"]
+    assert lines[1].split()[:2] == ["s0", "50000.0"] and lines[1].endswith("OK")
+    assert lines[6].startswith("broken") and lines[6].endswith("IO_ERROR")
+    assert lines[-1] == f"6 rows: {status_counts(result)}" and "4 OK" in lines[-1]
+    assert with_error(result.value("norm")[0], result.error("norm")[0]) in lines[1]
+
+
+def test_screen_table_is_narrow_and_short(result):
+    some = np.arange(40) % 5
+    some[-1] = 5
+    fields = ("params", "stat", "n_bins", "expected", "expected_variance", "status", "edm")
+    many = replace(
+        result,
+        spectra=SpectrumList(result.spectra[int(i)] for i in some),
+        covariances={k: v[some] for k, v in result.covariances.items()},
+        **{k: getattr(result, k)[some] for k in fields},
+    )
+    lines = screen_table(many).splitlines()
+    assert len(lines) == 25 + 3 and lines[-2] == "... 15 more rows"
+    assert "IO_ERROR" in lines[-3]  # a late failure is among the rows shown
+    narrow = screen_table(many, width=60).splitlines()
+    assert max(map(len, narrow[:26])) <= 60 and "norm" in narrow[-2]
+
+
+def test_versions_name_the_distribution():
+    assert versions()["jaxspec-engine"] in (__version__, "not installed")
+
+
+def test_namesake_is_reported(monkeypatch):
+    from jaxspec.report import environment
+
+    class Other:
+        version = "9.9"
+
+    monkeypatch.setattr(environment, "distribution", lambda name: Other())
+    assert "9.9" in namesake_warning() and "pip uninstall" in namesake_warning()
+
+    def absent(name):
+        raise environment.PackageNotFoundError(name)
+
+    monkeypatch.setattr(environment, "distribution", absent)
+    assert namesake_warning() == ""
+
+
+def test_all_models_are_listed():
+    listed = [line.split()[0] for line in list_models().splitlines() if line.startswith("  ")]
+    assert sorted(listed) == sorted(c.name for c in CATALOGUE)
+
+
+def test_one_model_with_its_parameters():
+    text = show_model("gauss")
+    assert "gaussian (additive)" in text and "LineE" in text and "keV" in text
+    assert "XSPEC manual" in show_model("edge")
+    assert find_model("TBABS").name == "TBabs" and find_model("bkn").name == "bknpower"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("bbodx", "did you mean"), ("b", "may be any of"), ("xyzzy", "lists them"), ("", "no model")],
+)
+def test_unknown_models(name, says):
+    with pytest.raises(InputError, match=says):
+        find_model(name)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    s = spectrum("source", quality=np.r_[np.zeros(30), 5, 5].astype(np.int16))
+    s = s.replace(grouping=np.where(np.arange(32) % 2, -1, 1).astype(np.int16))
+    header = {**s.header, "TELESCOP": "TOY", "INSTRUME": "BOX", "OBJECT": "nothing"}
+    write_pha(s.replace(header=header), folder / "source.pha")
+    response = toy_response(32)
+    write_response(response, folder / "toy.rsp")
+    write_arf((response.e_lo, response.e_hi, response.area), folder / "toy.arf")
+    (folder / "text.txt").write_text("no FITS file")
+    return folder
+
+
+def test_a_spectrum_is_described(folder):
+    text = describe_file(folder / "source.pha")
+    assert "spectrum (PHA)" in text and "TOY, BOX, nothing" in text
+    assert "32, numbered 0 to 31" in text and "30 channels with 0, 2 channels with 5" in text
+    assert "15 bins" in text and "1000 s" in text and "MJD 50000.0" in text
+    assert "net rate" in text and "auto takes cstat" in text
+
+
+def test_responses_and_areas_are_described(folder):
+    text = describe_file(folder / "toy.rsp")
+    assert "response" in text and "32 channels, 0 to 16 keV" in text and "0.02 to 16 keV" in text
+    assert "largest 10 cm2" in describe_file(folder / "toy.arf")
+
+
+def test_a_spectrum_whose_response_is_missing_is_described_with_the_problem(folder):
+    s = spectrum("lost", background=0)
+    write_pha(s.replace(header={"RESPFILE": "absent.rsp"}, response=None), folder / "lost.pha")
+    text = describe_file(folder / "lost.pha")
+    assert "net rate" in text
+    assert "problem" not in text or "absent.rsp" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("text.txt", "not a FITS file"), ("absent.pha", "does not exist")]
+)
+def test_other_files_are_errors(folder, name, says):
+    with pytest.raises(InputError, match=says):
+        describe_file(folder / name)

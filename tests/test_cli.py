@@ -1,0 +1,232 @@
+"""The command: outputs, exit codes, one-line errors, help."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from astropy.table import QTable, Table
+from click.testing import CliRunner
+
+from jaxspec.cli import main
+
+MODEL = ["--model", "powerlaw", "--band", "3-25", "--no-cache"]
+
+
+def call(*arguments, code=0):
+    done = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert done.exit_code == code, f"{done.output}\n{done.exception!r}"
+    return done
+
+
+def one_line(done):
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("jaxspec: error: "), done.stderr
+    assert "Traceback" not in done.output
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("obs") / "archive"
+    done = call("simulate", folder, "-n", 8, "--seed", 4, "--flaws", "--no-cache")
+    assert "wrote 8 observations" in done.output and "jaxspec fit" in done.output
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fits(archive, tmp_path_factory):
+    """One run of fit with everything that it can write."""
+    out = tmp_path_factory.mktemp("out")
+    tables = [f"-o{out / ('t' + end)}" for end in (".ecsv", ".fits", ".parquet")]
+    pattern = archive / "*/stdprod/xp*_s2.pha*"
+    done = call("fit", pattern, *MODEL, *tables, "--plots", out / "figures", "--max-plots", 1)
+    return out, done
+
+
+def test_fit_prints_a_table_and_the_statuses(fits):
+    _, done = fits
+    lines = done.output.splitlines()
+    assert lines[0].split()[:3] == ["spectrum", "MJD", "PhoIndex"]
+    assert sum(line.startswith("xp") for line in lines) == 8
+    assert "8 rows: " in done.output and "2 IO_ERROR" in done.output and "pgstat" in done.output
+    assert max(map(len, lines[:9])) <= 120
+
+
+def test_fit_writes_equal_tables(fits):
+    out, _ = fits
+    ecsv = QTable.read(out / "t.ecsv")
+    assert len(ecsv) == 8 and {"PhoIndex", "PhoIndex_err", "stat", "status"} <= set(ecsv.colnames)
+    for name in ("t.fits", "t.parquet"):
+        other = Table.read(out / name)
+        np.testing.assert_allclose(
+            np.ma.filled(np.ma.masked_invalid(other["PhoIndex"]), -1.0),
+            np.ma.filled(np.ma.masked_invalid(ecsv["PhoIndex"]), -1.0),
+        )
+
+
+def test_fit_draws_the_overview_and_some_rows(fits):
+    out, done = fits
+    names = sorted(p.name for p in (out / "figures").iterdir())
+    assert {"spectra.png", "models.png", "histograms.png", "timeline.png"} <= set(names)
+    assert sum(n.endswith("_fit.png") for n in names) == 1 and "wrote 6 figures" in done.output
+
+
+def test_fit_with_parameters_set_and_frozen(archive):
+    file = next(archive.glob("*/stdprod/*_s2.pha.gz"))
+    frozen = call("fit", file, *MODEL, "--freeze", "PhoIndex=1.9", "--set", "norm=0.3")
+    assert "PhoIndex" not in frozen.output and "norm" in frozen.output
+    quiet = call("fit", file, *MODEL, "--freeze", "PhoIndex=1.9", "--quiet")
+    assert quiet.output == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nothing*.pha", "--model", "powerlaw"], "no file matches"),
+        (["x.pha", "--model", "powe^rlaw"], "powe^rlaw (character 5)"),
+        (["x.pha", "--model", "powerlaw", "--set", "nH=1"], "no parameter 'nH'"),
+        (["x.pha", "--model", "powerlaw", "-o", "x.txt"], "'.txt' is not known"),
+        (["x.pha", "--model", "powerlaw", "-o", "nowhere/x.ecsv"], "folder does not exist"),
+        (["x.pha", "--model", "powerlaw"], "no usable row: x: x.pha: does not exist"),
+        (["x.pha", "--model", "phabs*powerlaw", "--abund", "mine"], "abund='mine'"),
+    ],
+)
+def test_errors_of_fit_are_one_line(arguments, says):
+    done = call("fit", "--no-cache", "--quiet", *arguments, code=1)
+    assert says in one_line(done)
+
+
+def test_bad_band_is_an_error(archive):
+    file = next(archive.glob("*/stdprod/*_s2.pha.gz"))
+    assert "25-3" in one_line(
+        call("fit", file, "--model", "powerlaw", "--no-cache", "--band", "25-3", code=1)
+    )
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_debug_shows_the_traceback(place):
+    command = ["fit", "nothing*.pha", "--model", "powerlaw", "--no-cache"]
+    command = ["--debug", *command] if place == "before" else [*command, "--debug"]
+    done = call(*command, code=1)
+    assert "Traceback" in done.stderr and "InputError" in done.stderr
+
+
+def test_unexpected_errors_are_one_line_too(monkeypatch):
+    from jaxspec.report import models
+
+    monkeypatch.setattr(models, "list_models", lambda: 1 / 0)
+    assert "ZeroDivisionError" in one_line(call("models", code=1))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit"],
+        ["fit", "x.pha"],
+        ["fit", "x.pha", "--model", "powerlaw", "--untie", "norm", "--no-cache"],
+        ["fit", "x.pha", "--model", "powerlaw", "--set", "norm=big"],
+        ["fit", "x.pha", "--model", "powerlaw", "--set", "norm"],
+        ["demo", "image"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments):
+    done = call(*arguments, code=2)
+    assert "Error:" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [[], *[[name] for name in sorted(main.commands)]])
+def test_every_help_has_examples_and_exit_codes(command):
+    done = call(*command, "--help")
+    assert "Examples\n  " in done.output and "Exit codes\n" in done.output
+    assert "--debug" in done.output
+
+
+def test_inspect_spectrum_and_response(archive):
+    file = next(f for f in sorted(archive.glob("*/stdprod/*_s2.pha.gz")) if _whole(f))
+    done = call("inspect", file)
+    assert "129, numbered 0 to 128" in done.output and "SIM_J1712-352" in done.output
+    assert "pgstat" in done.output and "_b2.pha" in done.output
+    response = next(archive.glob("*/stdprod/*.rsp.gz"))
+    assert "response" in call("inspect", response).output
+
+
+def _whole(file):
+    truth = QTable.read(file.parents[2] / "truth.ecsv")
+    return file.parents[1].name in list(truth["obsid"][truth["flaw"] == ""])
+
+
+def test_inspect_of_bad_files(archive, tmp_path):
+    (tmp_path / "a.txt").write_text("text")
+    assert "not a FITS file" in one_line(call("inspect", tmp_path / "a.txt", code=1))
+    response = next(archive.glob("*/stdprod/*.rsp.gz"))
+    done = call("inspect", tmp_path / "a.txt", response, code=1)
+    assert "not a FITS file" in one_line(done) and "EBOUNDS" in done.stdout
+
+
+def test_simulate_does_not_write_over_an_archive(archive):
+    assert "holds an archive" in one_line(call("simulate", archive, "--no-cache", code=1))
+
+
+def test_models():
+    assert "powerlaw" in call("models").output
+    assert "Tin" in call("models", "diskbb").output
+    assert "did you mean" in one_line(call("models", "diksbb", code=1))
+
+
+def test_info(monkeypatch, tmp_path):
+    import jax
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    kept = {
+        name: getattr(jax.config, name)
+        for name in ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    }
+    try:
+        done = call("info")
+    finally:
+        for name, value in kept.items():
+            jax.config.update(name, value)
+    assert "jax " in done.output and "cpu" in done.output and str(tmp_path) in done.output
+
+
+def test_demo_refuses_foreign_folders(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    assert "not of a demonstration" in one_line(call("demo", "--out", tmp_path, code=1))
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+    assert "is a file" in one_line(call("demo", "--out", tmp_path / "thesis.tex", code=1))
+
+
+def test_demo_twice_into_one_folder(tmp_path):
+    out = tmp_path / "demo"
+    done = call("demo", "rxte", "--out", out, "-n", 24, "--no-cache")
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["finished"] and summary["n"] == 24
+    assert all((out / name).stat().st_size > 500 for name in summary["files"])
+    assert {"fit power law", "total"} <= set(summary["seconds"])
+    assert summary["status"]["powerlaw"]["IO_ERROR"] == 2
+    assert {"PhoIndex", "Tin"} <= set(summary["truths"])
+    assert 0.3 < summary["truths"]["PhoIndex"]["within_one_error"] < 0.95
+    assert "truncated file" in done.output and "Regimes: " in done.output
+    (out / "notes.txt").write_text("keep me")
+    from jaxspec.report.demo import _make_room
+
+    _make_room(out)
+    assert (out / "notes.txt").exists() and not list(out.glob("archive/*/stdprod/*"))
+
+
+def test_help_is_fast_and_loads_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from jaxspec.cli import main\n"
+        "try: main(['fit', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'jax', 'numpy', 'astropy', 'matplotlib', 'scipy'} & set(sys.modules)))"
+    )
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert time.perf_counter() - began < 2.0  # 0.2 s where nothing else runs
