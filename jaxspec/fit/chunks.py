@@ -23,11 +23,13 @@ class Problem(NamedTuple):
     """The numbers of a model that all lanes share.
 
     ``table`` (n_candidate, n_par) start candidates; ``scalable`` (n_par,) amplitudes to take from
-    the data; ``bounds``; ``links``; ``tol`` and ``max_iter`` of the minimiser.
+    the data; ``rank`` of the candidate to start from; ``bounds``; ``links``; ``tol`` and
+    ``max_iter`` of the minimiser.
     """
 
     table: jax.Array
     scalable: jax.Array
+    rank: jax.Array
     bounds: Bounds
     links: Links
     tol: jax.Array
@@ -56,16 +58,7 @@ def _start(objective, shared, lanes, problem):
         target, variance = net_rate(objective.stat)(lane.bins)
         usable = lane.mask & (variance > 0)
         weight = jnp.where(usable, 1.0 / jnp.where(usable, variance, 1.0), 0.0)
-        return start_one(
-            objective,
-            lane,
-            problem.links,
-            target,
-            weight,
-            problem.table,
-            problem.scalable,
-            problem.bounds,
-        )
+        return start_one(objective, lane, target, weight, problem)
 
     return jax.vmap(one, in_axes=(_axes(shared),))(lanes)
 

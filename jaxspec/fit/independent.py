@@ -14,31 +14,23 @@ from jaxspec.fit.lanes import chunk_lanes, chunk_positions
 from jaxspec.likelihood.objective import Objective
 from jaxspec.reduce.spectra import bar
 
+TRIES = 4  # starts for lanes that lose a component or do not converge
 FIRST_ROUND = 8  # iterations before the slow lanes are gathered into chunks of their own
 
 
 def fit_batch(tree, functions, batch, problem, rows, progress=None):
     """Fit all lanes of one batch and record them in ``rows``."""
     objective = Objective(tree, batch.stat, functions)
-    nowhere = np.zeros((len(batch.index), len(problem.bounds.free)))
-
-    def work(problem, theta, fresh):
-        def one(chunk):
-            lanes = chunk_lanes(batch, chunk)
-            return fit_chunk(objective, batch.shared, lanes, problem, theta[chunk.lanes], fresh)
-
-        return one
-
-    few = np.minimum(problem.max_iter, FIRST_ROUND)
-    first = problem._replace(max_iter=few)
-    end = over_chunks(work(first, nowhere, np.array(True)), batch, None, "fitting", progress)
-    slow = np.flatnonzero(~end.done)
-    rest = problem._replace(max_iter=problem.max_iter - few)
-    if slow.size and rest.max_iter > 0:
-        go_on = work(rest, end.theta, np.array(False))
-        more = over_chunks(go_on, batch, slow, "slow rows", progress)
-        more = more._replace(iterations=more.iterations + few)
-        end = jax.tree.map(lambda kept, new: put(kept, slow, new), end, more)
+    everyone = np.arange(len(batch.index))
+    end = descend(objective, batch, problem, everyone, "fitting", progress)
+    for rank in range(1, TRIES):
+        again = np.flatnonzero(lost(end, problem.bounds))
+        if not again.size:
+            break
+        other = problem._replace(rank=np.asarray(rank))
+        new = descend(objective, batch, other, again, "other starts", progress)
+        lower = np.flatnonzero(new.at.value < end.at.value[again] - problem.tol)
+        end = jax.tree.map(lambda kept, x, k=lower, a=again: put(kept, a[k], x[k]), end, new)
     covariance, expected, edm, held, definite = errors(end.theta, end.at, problem.bounds)
     params, spread = map(np.asarray, linked(objective, problem, end.theta))
     back = np.swapaxes(spread, -1, -2)
@@ -54,6 +46,43 @@ def fit_batch(tree, functions, batch, problem, rows, progress=None):
         iterations=end.iterations,
     )
     rows.record(batch, ending)
+
+
+def descend(objective, batch, problem, positions, label, progress):
+    """Minimise the lanes at ``positions``; those that need long are gathered and go on.
+
+    Returns
+    -------
+    Minimum of arrays in the order of ``positions``
+    """
+    n_par = len(problem.bounds.free)
+    nowhere = np.zeros((len(batch.index), n_par))
+
+    def work(problem, theta, fresh):
+        def one(chunk):
+            lanes = chunk_lanes(batch, chunk)
+            return fit_chunk(objective, batch.shared, lanes, problem, theta[chunk.lanes], fresh)
+
+        return one
+
+    few = np.minimum(problem.max_iter, FIRST_ROUND)
+    first = work(problem._replace(max_iter=few), nowhere, np.array(True))
+    end = over_chunks(first, batch, positions, label, progress)
+    slow = np.flatnonzero(~end.done)
+    if slow.size and problem.max_iter > few:
+        rest = problem._replace(max_iter=problem.max_iter - few)
+        go_on = work(rest, put(nowhere, positions, end.theta), np.array(False))
+        more = over_chunks(go_on, batch, positions[slow], label, progress)
+        more = more._replace(iterations=more.iterations + few)
+        end = jax.tree.map(lambda kept, new: put(kept, slow, new), end, more)
+    return end
+
+
+def lost(end, bounds):
+    """Lanes (n_lane,) that did not converge, or in which a component vanished on the way."""
+    idle = np.diagonal(end.at.expected, axis1=-2, axis2=-1) <= 0
+    gone = bounds.amplitude & (end.theta <= bounds.lower)
+    return ~end.done | ~np.isfinite(end.at.value) | np.any(bounds.free & (idle | gone), axis=1)
 
 
 def put(array, index, values):

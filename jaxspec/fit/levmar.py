@@ -95,6 +95,8 @@ NEAR = 0.003  # Newton's method from an expected decrease below this part of the
 # PCA spectra took 3.4 iterations on average with powerlaw (Newton always 3.6, never 4.2) and 18
 # with TBabs*(diskbb+powerlaw) (19.8 and 21.8)
 
+FAINT = 4e-5  # of the statistic, per bin: twice what the floor of 1e-5 expected counts is worth
+
 WRITTEN_OUT = 8  # parameters up to which the solve is unrolled; compile time grows as the cube
 
 
@@ -129,14 +131,16 @@ def in_logarithm(theta, bounds):
 def move(theta, step, at, bounds):
     """Take a step (to be subtracted) inside the bounds.
 
-    An amplitude that is less than a thousandth of its own error, and still falling, is set to its
-    limit: in its logarithm it would never get there.
+    An amplitude whose best value is about zero or below, and that would lower the statistic by
+    less than ``FAINT`` per bin if it vanished, is set to its limit: in its logarithm it would never
+    get there.
     """
     logarithm = in_logarithm(theta, bounds)
     ratio = jnp.where(logarithm, step / jnp.where(logarithm, theta, 1.0), 0.0)
     trial = jnp.where(logarithm, theta * jnp.exp(-jnp.clip(ratio, -3.0, 3.0)), theta - step)
-    faint = trial * jnp.sqrt(jnp.maximum(jnp.diagonal(at.expected), 0.0)) < 1e-3
-    trial = jnp.where(logarithm & faint & (at.gradient > 0), bounds.lower, trial)
+    falling = at.gradient > 0.25 * theta * jnp.diagonal(at.expected)
+    faint = logarithm & falling & (trial * at.gradient < FAINT * (1 + at.rate.size))
+    trial = jnp.where(faint, bounds.lower, trial)
     trial = jnp.clip(trial, bounds.lower, bounds.upper)
     return jnp.where(bounds.free, trial, theta)
 

@@ -23,6 +23,7 @@ def make_problem(model, *, tol, max_iter) -> Problem:
     return Problem(
         table=candidates(model),
         scalable=scalable,
+        rank=np.asarray(0),
         bounds=Bounds(
             np.array([p.min for p in pars], dtype=float),
             np.array([p.max for p in pars], dtype=float),

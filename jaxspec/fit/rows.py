@@ -13,6 +13,12 @@ from jaxspec.likelihood.goodness import expected_statistic
 CONVERGED = 1e-6  # expected decrease at the end point: a thousandth of a standard deviation
 
 
+SPARSE = (
+    "More than half of the bins have no background count: there W-stat underestimates the source; "
+    "group the spectrum so that bins hold some background."
+)
+
+
 class Rows:
     """Arrays (n_row, ...) filled as the lanes finish; `result` makes the `FitResult`."""
 
@@ -57,6 +63,11 @@ class Rows:
         mean, variance = expected_statistic(batch.stat, batch.bins, ending.rate)
         self.expected[rows] = np.where(batch.mask, mean, 0.0).sum(axis=1)
         self.expected_variance[rows] = np.where(batch.mask, variance, 0.0).sum(axis=1)
+        if batch.stat == "wstat":
+            empty = ((batch.bins.background <= 0) & batch.mask).sum(axis=1) > 0.5 * self.n_bins[
+                rows
+            ]
+            self.notes[SPARSE] += int(empty.sum())
         status = judge(ending)
         self.status[rows] = status
         free = [p.full_name for p in self.model.parameters]
@@ -88,7 +99,7 @@ class Rows:
             messages=self.messages,
             iterations=self.iterations,
             edm=self.edm,
-            notes=dict(self.notes),
+            notes={sentence: n for sentence, n in self.notes.items() if n},
             settings=settings,
         )
 

@@ -12,9 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-CANDIDATES = (
-    12  # at most; with 27 for TBabs*(diskbb+powerlaw) no fit ended lower, at twice the time
-)
+CANDIDATES = 32  # at most; three values for each of three shapes are 27
 SWEEPS = 30  # of the multiplicative update; amplitudes need to be good to some per cent only
 
 
@@ -46,25 +44,25 @@ def amplitudes(tree):
     return index, tuple(i in logs for i in index)
 
 
-def start_one(objective, lane, links, target, weight, table, scalable, bounds):
+def start_one(objective, lane, target, weight, problem):
     """Start vector (n_par,) for one lane.
 
     Parameters
     ----------
     target, weight : (n_bin,)
         Net count rate and its inverse variance (zero in padding).
-    table : (n_candidate, n_par)
-    scalable : (n_par,) bool, parameters whose value is to come from the data.
-    bounds : Bounds
+    problem : Problem
+        ``rank`` says which candidate is taken: 0 the best, 1 the second best, and so on.
     """
     index, is_log = amplitudes(objective.tree)
     index, is_log = np.array(index, dtype=int), np.array(is_log, dtype=bool)
 
+    links, bounds = problem.links, problem.bounds
     tiny = jnp.finfo(target.dtype).tiny
 
     def try_candidate(theta):
         rate, slopes, _ = objective.tangents(lane, links, theta, index)
-        active = scalable[index]
+        active = problem.scalable[index]
         per_unit = slopes[index] * jnp.where(is_log, 1.0 / np.log(10.0), 1.0)[:, None]
         columns = jnp.where(active[:, None], per_unit, 0.0)
         present = jnp.where(is_log, 1.0, theta[index])
@@ -90,5 +88,6 @@ def start_one(objective, lane, links, target, weight, table, scalable, bounds):
         theta = theta.at[index].set(jnp.where(active, scaled, theta[index]))
         return jnp.clip(theta, bounds.lower, bounds.upper), chi2
 
-    thetas, chi2 = jax.vmap(try_candidate)(table)
-    return thetas[jnp.argmin(jnp.where(jnp.isfinite(chi2), chi2, jnp.inf))]
+    thetas, chi2 = jax.vmap(try_candidate)(problem.table)
+    order = jnp.argsort(jnp.where(jnp.isfinite(chi2), chi2, jnp.inf))
+    return thetas[order[jnp.minimum(problem.rank, len(order) - 1)]]

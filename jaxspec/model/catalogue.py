@@ -10,8 +10,8 @@ from jaxspec.model.component import Component
 from jaxspec.model.component import Parameter as P
 
 INDEX_STARTS = (1.0, 2.0, 3.0)
-TEMPERATURE_STARTS = (0.5, 1.0, 2.5)
-COLUMN_STARTS = (0.1, 1.0, 5.0)
+TEMPERATURE_STARTS = (0.2, 0.7, 2.0)
+COLUMN_STARTS = (0.1, 1.0, 4.0)
 CUTOFF_STARTS = (5.0, 20.0, 100.0)
 AT_1_KEV = "1 / (keV cm2 s)"
 

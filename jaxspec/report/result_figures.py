@@ -153,6 +153,8 @@ def _histogram(ax, values, errors):
     ax.axvline(middle, color="C1", lw=1.2)
     if log:
         ax.set_xscale("log")
+    else:
+        ax.locator_params(axis="x", nbins=5)
     ax.set_xlim(low, high)
     ax.set_ylim(0, 1.18 * ax.get_ylim()[1])
     known = errors[np.isfinite(errors)]
@@ -182,16 +184,17 @@ def axis_range(values, errors=None):
     log = bool(low > 0 and high / low > 30)
     scaled = np.log(values[values > 0]) if log else values
     low, high = np.percentile(scaled, [5, 95])
-    reach = high - low
-    if errors is not None and not log and np.isfinite(errors).any():
-        reach = max(reach, np.median(errors[np.isfinite(errors)]))
+    known = np.zeros(1) if errors is None or log else errors[np.isfinite(errors)]
+    typical = np.median(known) if known.size else 0.0
+    reach = max(high - low, typical)
     if reach <= 0:
         reach = 0.05 * abs(low) or 1.0
     if len(values) > FEW:
         near = scaled[(scaled >= low - reach) & (scaled <= high + reach)]
         low, high = near.min(), near.max()
     else:
-        low, high = scaled.min() - 0.3 * reach, scaled.max() + 0.3 * reach
+        room = max(0.3 * reach, 1.3 * typical)
+        low, high = scaled.min() - room, scaled.max() + room
     if high - low <= 0:
         low, high = low - reach, high + reach
     pad = 0.04 * (high - low)

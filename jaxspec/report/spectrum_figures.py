@@ -35,7 +35,7 @@ def data(spectrum, ax=None, *, subtract=True, background=True, rebin=None):
     with draw.style():
         ax = draw.axes_of(ax)
         arrays = data_arrays(spectrum, subtract=subtract, rebin=rebin)
-        _label_axes(ax, arrays)
+        _label_axes(ax, arrays, spectrum)
         if not len(arrays.data):
             draw.say(ax, "no bin is left by quality, grouping and ranges")
             return ax
@@ -77,10 +77,10 @@ def fit(result, row, fig=None, *, residuals="delchi", subtract=None, background=
             2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1.15], "hspace": 0.0}
         )
         _close_gap(fig)
-        _label_axes(upper, arrays)
+        spectrum = result.spectra[row]
+        _label_axes(upper, arrays, spectrum)
         draw.points(upper, arrays, arrays.data, arrays.error, label=arrays.name)
         _folded(upper, arrays, result.model.expression)
-        spectrum = result.spectra[row]
         shown = _background(upper, arrays, spectrum) if background else np.zeros(0)
         draw.flux_axis(upper, arrays.data, arrays.model, shown, errors=arrays.error)
         _legend(upper)
@@ -233,9 +233,13 @@ def _lines(ax, stack, band=None):
     draw.flux_axis(ax, values)
 
 
-def _label_axes(ax, arrays):
+def _label_axes(ax, arrays, spectrum):
+    """Label both axes; "normalized" says, as in XSPEC, that AREASCAL divides the counts."""
+    rate = labels.RATE if arrays.has_energies else labels.CHANNEL_RATE
+    if np.any(np.asarray(spectrum.areascal) != 1.0):
+        rate = f"Normalized {rate[0].lower()}{rate[1:]}"
     ax.set_xlabel(labels.ENERGY if arrays.has_energies else labels.CHANNEL)
-    ax.set_ylabel(labels.RATE if arrays.has_energies else labels.CHANNEL_RATE)
+    ax.set_ylabel(rate)
 
 
 def _background(ax, arrays, spectrum):

@@ -56,6 +56,11 @@ def test_data_figure_shows_the_arrays():
     assert "source" in texts(ax.figure) and "background (subtracted)" in texts(ax.figure)
 
 
+def test_areascal_is_named_on_the_axis():
+    ax = plot.data(spectrum("a").replace(areascal=2.0), new_axes())
+    assert ax.get_ylabel().startswith("Normalized counts")
+
+
 def test_without_axes_a_pyplot_figure_is_made_and_not_shown(monkeypatch):
     monkeypatch.setattr(plt, "show", lambda: pytest.fail("show was called"))
     ax = plot.data(spectrum("a"))
@@ -225,6 +230,11 @@ def test_axis_range(values, limits, log):
     low, high, is_log = axis_range(values)
     assert is_log == log and low < values.min() and high >= np.percentile(values, 97)
     assert low >= limits[0] and high <= limits[1]
+
+
+def test_axis_range_of_few_values_holds_their_errors():
+    low, high, _ = axis_range(np.array([2.0]), np.array([0.5]))
+    assert low < 1.5 and high > 2.5
 
 
 def test_files_are_written_without_pyplot(result, tmp_path):
