@@ -6,7 +6,9 @@ handed to Migrad and Hesse spectrum by spectrum. See README.md for the fields of
 
 from common import finish, machine, median, options, timed
 
-COLUMNS = "n stat engine prepare_ms fit_ms errors_ms failed over_0.1_sigma far_sigma error_off".split()
+COLUMNS = (
+    "n stat engine prepare_ms fit_ms errors_ms failed over_0.1_sigma far_sigma error_off".split()
+)
 
 
 def main():
@@ -22,16 +24,19 @@ def main():
 def compare(n, stat, repeats):
     """Both engines on the same spectra, judged by the minimum that Newton's method finds."""
     import numpy as np
-
-    import jaxspec as js
     from independent import Likelihood, distance, minimum
     from workload import spectra
+
+    import jaxspec as js
 
     batch = spectra(n, stat, "distinct")
     seconds, likelihoods = timed(lambda: [Likelihood(s, stat) for s in batch])
     first, _ = timed(lambda: js.fit("powerlaw", batch, stat=stat, progress=False))
     warm, result = median(lambda: js.fit("powerlaw", batch, stat=stat, progress=False), repeats)
-    ours = {"params": result.params, "errors": np.stack([result.error(c) for c in result.columns], 1)}
+    ours = {
+        "params": result.params,
+        "errors": np.stack([result.error(c) for c in result.columns], 1),
+    }
     ours |= {"failed": int((~result.ok).sum()), "fit_ms": 1e3 * warm / n, "errors_ms": "in fit"}
     theirs = {"prepare_ms": 1e3 * seconds / n, **with_iminuit(likelihoods)}
 

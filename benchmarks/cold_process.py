@@ -66,8 +66,14 @@ def simulate(folder, n):
 def measure(cache, pattern, files, stat, repeats):
     """One case for each state of the compilation cache, the median process of each."""
     cases = []
-    for name, folder, times in (("none", "", repeats), ("empty", cache, 1), ("full", cache, repeats)):
-        runs = sorted((once(pattern, folder, stat) for _ in range(times)), key=lambda r: r["wall_s"])
+    for name, folder, times in (
+        ("none", "", repeats),
+        ("empty", cache, 1),
+        ("full", cache, repeats),
+    ):
+        runs = sorted(
+            (once(pattern, folder, stat) for _ in range(times)), key=lambda r: r["wall_s"]
+        )
         cases.append({"files": files, "cache": name, **runs[len(runs) // 2]})
         print(f"{cases[-1]['n']} {files}, cache {name}: {cases[-1]['wall_s']:.3g} s")
     return cases

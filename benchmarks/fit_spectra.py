@@ -63,9 +63,9 @@ def memory_growth(cases):
 def measure(n, responses, stat, repeats, profile):
     """All numbers of one case."""
     import jax
+    from workload import BAND, spectra
 
     import jaxspec as js
-    from workload import BAND, spectra
 
     batch = spectra(n, stat, responses)
     before = held_mb()
@@ -144,7 +144,6 @@ def efficiency(iterations, platform):
 def farthest(batch, stat, result):
     """Largest distance (sigma) of some spectra from the minimum of an independent likelihood."""
     import numpy as np
-
     from independent import Likelihood, minimum
 
     rows = np.random.default_rng(5).permutation(len(batch))[:CHECKED]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxspec.fit.levmar import Bounds, minimise
 from jaxspec.fit.start import start_one
@@ -111,8 +112,20 @@ def quadratic_chunk(objective, shared, lanes, problem, theta):
     return jax.vmap(one, in_axes=(_axes(shared), 0))(lanes, theta)
 
 
-@partial(jax.jit, static_argnames=("objective",))
 def linked(objective, problem, theta):
-    """All parameters (n_lane, n_par) with links applied, and their derivatives by theta."""
+    """All parameters (n_lane, n_par) with links applied, and their derivatives by theta.
+
+    Affine links are a matrix product; only others need to be differentiated.
+    """
     links = problem.links
+    if objective.functions:
+        params, spread = _linked(objective, links, theta)
+        return np.asarray(params), np.asarray(spread)
+    return theta @ links.matrix.T + links.offset, np.broadcast_to(
+        links.matrix, (len(theta), *links.matrix.shape)
+    )
+
+
+@partial(jax.jit, static_argnames=("objective",))
+def _linked(objective, links, theta):
     return jax.vmap(lambda t: (objective.parameters(links, t), objective.spread(links, t)))(theta)

@@ -32,7 +32,7 @@ def fit_batch(tree, functions, batch, problem, rows, progress=None):
         lower = np.flatnonzero(new.at.value < end.at.value[again] - problem.tol)
         end = jax.tree.map(lambda kept, x, k=lower, a=again: put(kept, a[k], x[k]), end, new)
     covariance, expected, edm, held, definite = errors(end.theta, end.at, problem.bounds)
-    params, spread = map(np.asarray, linked(objective, problem, end.theta))
+    params, spread = linked(objective, problem, end.theta)
     back = np.swapaxes(spread, -1, -2)
     ending = Ending(
         params=params,

@@ -119,7 +119,7 @@ def record(state, ends, objectives, problem, places, bounds, batches, rows):
     theta, at, bounds = jax.tree.map(np.asarray, (state.theta, state.at, bounds))
     covariance, fisher, edm, held, definite = errors(theta, at, bounds)
     for objective, end, place, batch in zip(objectives, ends, places, batches, strict=True):
-        params, spread_one = map(np.asarray, linked(objective, problem, theta[place]))
+        params, spread_one = linked(objective, problem, theta[place])
         cut = (place[:, :, None], place[:, None, :])
         back = np.swapaxes(spread_one, -1, -2)
         n = len(place)

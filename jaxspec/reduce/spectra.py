@@ -182,7 +182,7 @@ def read_pha(paths, *, on_error="raise", progress=None, **options) -> SpectrumLi
         raise InputError(
             f"{on_error!r} is not a choice", parameter="on_error", remedy="use 'raise' or 'status'"
         )
-    files = _expand(paths)
+    files = find_files(paths)
     items, cache = [], options.pop("cache", None) or ResponseCache()
     for path in bar(files, "reading", progress):
         try:
@@ -206,7 +206,8 @@ def bar(items, label, progress=None, total=None):
     return tqdm(items, desc=label, total=total, disable=None, leave=False)
 
 
-def _expand(paths):
+def find_files(paths) -> list[str]:
+    """Paths of all files that a path, a pattern or a list of them names; patterns are sorted."""
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
     files = []
