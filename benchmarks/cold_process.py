@@ -1,18 +1,18 @@
 """From files to a table in a process that starts cold: import, read, fit with errors, write.
 
-Without JAX's persistent compilation cache, with an empty one, and with one that a run before has
-filled. See README.md for the fields of the JSON.
+The library and the ``jaxspec fit`` command, each without JAX's persistent compilation cache, with
+an empty one, and with one that a run before has filled. See README.md for the fields of the JSON.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from common import finish, last_json, machine, options
+from common import finish, last_json, machine, options, timed
 
-COLUMNS = "n files cache wall_s import_s read_s fit_s write_s other_s ok peak_mb".split()
+COLUMNS = "n files how cache wall_s import_s read_s fit_s write_s other_s ok peak_mb".split()
 PARTS = ("import_s", "read_s", "fit_s", "write_s")
 WORK = """
 import json, sys, time
@@ -66,29 +66,42 @@ def simulate(folder, n):
 def measure(cache, pattern, files, stat, repeats):
     """One case for each state of the compilation cache, the median process of each."""
     cases = []
-    for name, folder, times in (
-        ("none", "", repeats),
-        ("empty", cache, 1),
-        ("full", cache, repeats),
-    ):
-        runs = sorted(
-            (once(pattern, folder, stat) for _ in range(times)), key=lambda r: r["wall_s"]
-        )
-        cases.append({"files": files, "cache": name, **runs[len(runs) // 2]})
-        print(f"{cases[-1]['n']} {files}, cache {name}: {cases[-1]['wall_s']:.3g} s")
+    for how, run in (("library", library), ("command", command)):
+        folder = f"{cache}_{how}"
+        for state, where in (("none", ""), ("empty", folder), ("full", folder)):
+            times = 1 if state == "empty" else repeats
+            runs = [run(pattern, where, stat) for _ in range(times)]
+            middle = sorted(runs, key=lambda one: one["wall_s"])[times // 2]
+            cases.append({"files": files, "how": how, "cache": state, "stat": stat, **middle})
+            print(f"{files}, {how}, cache {state}: {middle['wall_s']:.3g} s")
+    for case in cases:
+        case.setdefault("n", cases[0]["n"])
     return cases
 
 
-def once(pattern, cache, stat):
+def library(pattern, cache, stat):
     """Wall time of one process, interpreter included, and what it says of its parts."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", WORK, pattern, str(cache), stat, f"{folder}/fits.ecsv"]
-        began = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True)
-        wall = time.perf_counter() - began
-    said = last_json(done, command[:1])
+        arguments = [sys.executable, "-c", WORK, pattern, cache, stat, f"{folder}/fits.ecsv"]
+        wall, done = timed(lambda: subprocess.run(arguments, capture_output=True, text=True))
+    said = last_json(done, arguments[:1])
     parts = dict(zip(PARTS, said.pop("parts"), strict=True))
-    return {"wall_s": wall, "stat": stat, **said, **parts, "other_s": wall - sum(parts.values())}
+    return {"wall_s": wall, **said, **parts, "other_s": wall - sum(parts.values())}
+
+
+def command(pattern, cache, stat):
+    """Wall time of ``jaxspec fit``, which compiles while it reads."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = [sys.executable, "-m", "jaxspec.cli", "fit", pattern, "--model", "powerlaw"]
+        arguments += ["--band", "3-25", "--stat", stat, "-o", f"{folder}/fits.ecsv", "--quiet"]
+        arguments += [] if cache else ["--no-cache"]
+        home = {**os.environ, "XDG_CACHE_HOME": cache or folder}
+        wall, done = timed(
+            lambda: subprocess.run(arguments, capture_output=True, text=True, env=home)
+        )
+    if done.returncode:
+        sys.exit(f"jaxspec fit failed:\n{done.stderr}")
+    return {"wall_s": wall}
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def finish(args, facts, cases, columns, **settings):
     args.out.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": facts, "settings": settings, "cases": rounded(cases)}
     args.out.write_text(json.dumps(content, indent=1) + "\n")
-    print(args.out)
+    print(f"written: {args.out}")
 
 
 def show(cases, columns):

@@ -7,7 +7,7 @@ import numpy as np
 
 import jaxspec as js
 
-BAND = "3-13.5"  # 27 channels in gain epoch 5
+BAND = "3-13.7"  # 27 channels in gain epoch 5
 
 
 def observation():

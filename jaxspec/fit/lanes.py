@@ -9,10 +9,14 @@ import numpy as np
 
 from jaxspec.likelihood.objective import Lane
 
-SIZES = {"cpu": (1, 4, 16), "gpu": (1, 64, 4096)}  # lanes in a chunk; each size compiles once
-# On two cores, 550 PCA spectra with their own responses took 120 microseconds each in chunks of
-# 16 and 180 in chunks of 64: less waiting for the slowest lane, and the responses stay in cache.
-LARGEST = {"cpu": 2**25, "gpu": 2**31}  # bytes of responses in one chunk
+# Lanes in a chunk; each size that is used compiles once. Measured on two cores: 550 PCA spectra
+# with their own responses need 106 microseconds each in chunks of 16 and 175 in chunks of 64 (few
+# responses stay in cache, and fewer lanes wait for the slowest); 20 000 with one response need
+# 90, 65, 180 and 300 in chunks of 16, 64, 256 and 1024.
+SIZES = {"cpu": {"own": (1, 4, 16), "shared": (1, 4, 16, 64)}}
+LARGE = {"own": (1, 64, 4096), "shared": (1, 64, 4096)}  # for GPUs: not measured yet
+BYTES = {"cpu": 2**25}  # of responses in one chunk
+LARGE_BYTES = 2**31
 
 
 class Chunk(NamedTuple):
@@ -22,13 +26,15 @@ class Chunk(NamedTuple):
     size: int
 
 
-def chunk_size(batch, n_lane):
-    """Lanes per chunk: enough for all lanes if they are few, less if responses are large."""
+def chunk_size(batch):
+    """Lanes per chunk: as many as share a response, or as there are; few if they are large."""
     backend = jax.default_backend()
-    sizes = SIZES.get(backend, SIZES["gpu"])
-    each = 0 if batch.shared else batch.matrix[0].nbytes
-    fitting = [n for n in sizes if n * each <= LARGEST.get(backend, LARGEST["gpu"])] or [1]
-    return next((n for n in fitting if n >= n_lane), fitting[-1])
+    sizes = SIZES.get(backend, LARGE)["shared" if batch.shared else "own"]
+    wanted = np.bincount(batch.response).max() if batch.shared else len(batch.index)
+    if not batch.shared:
+        most = BYTES.get(backend, LARGE_BYTES) // batch.matrix[0].nbytes
+        sizes = [n for n in sizes if n <= most] or [1]
+    return next((n for n in sizes if n >= wanted), sizes[-1])
 
 
 def chunk_positions(batch, positions=None, size=None) -> list[Chunk]:
@@ -37,7 +43,7 @@ def chunk_positions(batch, positions=None, size=None) -> list[Chunk]:
     The last chunk is filled up with repetitions of a lane. If the batch is ``shared``, no chunk
     mixes responses.
     """
-    size = size or chunk_size(batch, len(batch.index))
+    size = size or chunk_size(batch)
     positions = np.arange(len(batch.index)) if positions is None else np.asarray(positions)
     if batch.shared:
         used = batch.response[positions]
