@@ -80,6 +80,7 @@ def measure(n, responses, stat, repeats, profile):
     if profile:
         show_profile(fit)
     device = jax.devices()[0]
+    used, sizes = efficiency(fit)
     return {
         "n": n,
         "responses": responses,
@@ -94,7 +95,8 @@ def measure(n, responses, stat, repeats, profile):
         "warm_us_each": 1e6 * warm / n,
         "iterations": float(result.iterations.mean()),
         "most_iterations": int(result.iterations.max()),
-        "lane_efficiency": efficiency(result.iterations, device.platform),
+        "lane_efficiency": used,
+        "chunk_sizes": sizes,
         "ok": int(result.ok.sum()),
         "far_sigma": farthest(batch, stat, result),
         "checked": min(CHECKED, n),
@@ -120,25 +122,32 @@ def listen(jax):
     return stages
 
 
-def efficiency(iterations, platform):
-    """Evaluations that lanes needed, over those that their chunks executed.
+def efficiency(fit):
+    """Evaluations that the lanes needed, over those that their chunks executed; chunk sizes.
 
-    A chunk runs until its slowest lane is done; lanes that need more than FIRST_ROUND iterations
-    are gathered and go on in chunks of their own, which evaluate once more at their start.
+    A chunk runs until its slowest lane is done, and is filled up with repetitions of a lane. One
+    fit is made with the compiled function watched.
     """
-    from jaxspec.fit.independent import FIRST_ROUND
-    from jaxspec.fit.lanes import SIZES
+    from importlib import import_module
 
-    def executed(counts):
-        sizes = SIZES[platform]
-        size = next((s for s in sizes if s >= len(counts)), sizes[-1])
-        parts = [counts[i : i + size] for i in range(0, len(counts), size)]
-        return sum(size * (int(part.max()) + 1) for part in parts)
+    import numpy as np
 
-    slow = iterations[iterations > FIRST_ROUND]
-    total = executed(iterations.clip(max=FIRST_ROUND))
-    total += executed(slow - FIRST_ROUND) if slow.size else 0
-    return float((iterations + 1).sum() / total)
+    engine, calls = import_module("jaxspec.fit.independent"), []
+    compiled = engine.fit_chunk
+
+    def watched(*args):
+        end = compiled(*args)
+        iterations = np.asarray(end.iterations)
+        calls.append((len(iterations), int(iterations.max()) + 1))
+        return end
+
+    engine.fit_chunk = watched
+    try:
+        needed = int((fit().iterations + 1).sum())
+    finally:
+        engine.fit_chunk = compiled
+    executed = sum(lanes * evaluations for lanes, evaluations in calls)
+    return needed / executed, sorted({lanes for lanes, _ in calls})
 
 
 def farthest(batch, stat, result):

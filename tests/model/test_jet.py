@@ -13,10 +13,10 @@ LO, HI = EDGES[:-1], EDGES[1:]
 
 CASES = {
     "powerlaw": [1.7, 2.0],
-    "TBabs*(diskbb+powerlaw)": [0.5, 1.2, 30.0, 2.1, 0.7],
-    "TBabs*phabs(cutoffpl+constant*gaussian)": [0.3, 0.1, 1.5, 8.0, 1.0, 0.7, 6.4, 0.4, 0.05],
+    "TBabs*(highecut*powerlaw+powerlaw)": [0.5, 5.0, 20.0, 2.1, 0.7, 1.5, 0.2],
+    "TBabs*phabs(powerlaw+constant*gaussian)": [0.3, 0.1, 1.5, 1.0, 0.7, 6.4, 0.4, 0.05],
     "edge*zashift*TBabs*powerlaw": [7.0, 0.4, 0.1, 0.2, 1.8, 1.0],
-    "TBabs*cflux*(powerlaw+bbody)": [0.2, 2.0, 10.0, -11.0, 1.7, 1.0, 0.8, 0.02],
+    "TBabs*cflux*powerlaw": [0.2, 2.0, 10.0, -11.0, 1.7, 1.0],
 }
 
 
@@ -30,8 +30,12 @@ def test_first_and_second_derivatives(expression):
     def flux(p):
         return tree.flux(LO, HI, tables, p)
 
-    jet = model_jet(tree, LO, HI, tables, params, range(n), order=2)
-    first, second = jax.jacfwd(flux)(params), jax.jacfwd(jax.jacfwd(flux))(params)
+    @jax.jit
+    def both(p):
+        jet = model_jet(tree, LO, HI, tables, p, range(n), order=2)
+        return jet, jax.jacfwd(flux)(p), jax.jacfwd(jax.jacfwd(flux))(p)
+
+    jet, first, second = both(params)
     scale = float(jnp.abs(jet.value).max())
     np.testing.assert_allclose(jet.value, flux(params), rtol=1e-12)
     for i in range(n):
@@ -45,10 +49,10 @@ def test_first_and_second_derivatives(expression):
 
 
 def test_only_what_is_wanted_is_differentiated():
-    tree = Model("TBabs*(diskbb+powerlaw)").tree
-    params = jnp.asarray(CASES["TBabs*(diskbb+powerlaw)"])
-    jet = model_jet(tree, LO, HI, tree.prepare(LO, HI), params, {2, 4}, order=1)
-    assert set(jet.first) == {2, 4}
+    expression = "TBabs*(highecut*powerlaw+powerlaw)"
+    tree, params = Model(expression).tree, jnp.asarray(CASES[expression])
+    jet = model_jet(tree, LO, HI, tree.prepare(LO, HI), params, {4, 6}, order=1)
+    assert set(jet.first) == {4, 6}
     assert jet.second == {}
 
 
