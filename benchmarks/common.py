@@ -18,7 +18,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("jaxspec-engine", "jax", "jaxlib", "numpy", "scipy", "astropy", "iminuit", "sherpa")
-QUIET = 0.7  # load average above which the numbers are called provisional
+QUIET = 0.1  # cores busy with other work above which the numbers are called provisional
 
 
 def options(doc, script, **defaults):
@@ -30,16 +30,27 @@ def options(doc, script, **defaults):
 
 
 def machine():
-    """Processor, cores, load average and versions, as they are now."""
-    load = os.getloadavg()
+    """Processor, cores, load average and versions, as they are now; call it first."""
     return {
+        "others": others_seconds(),
         "cpu": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
-        "load_at_start": [round(x, 2) for x in load],
-        "quiet": load[0] < QUIET,
+        "load_at_start": [round(x, 2) for x in os.getloadavg()],
         **{name: found for name in PACKAGES if (found := installed(name))},
     }
+
+
+def others_seconds():
+    """Processor seconds that all processes but this one and its children have spent, and now."""
+    user, nice, system, _, _, *interrupts = map(int, read_fields("/proc/stat")[1:9])
+    total = (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+    own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return total - sum(x.ru_utime + x.ru_stime for x in own), time.perf_counter()
+
+
+def read_fields(path):
+    return Path(path).read_text().split("\n", 1)[0].split()
 
 
 def processor():
@@ -82,7 +93,7 @@ def peak_mb():
 
 def held_mb():
     """Memory this process holds now, MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(read_fields("/proc/self/statm")[1])
     return pages * resource.getpagesize() / 2**20
 
 
@@ -116,8 +127,11 @@ def rounded(value, digits=4):
 def finish(args, facts, cases, columns, **settings):
     """Print the table and write the JSON."""
     show(cases, columns)
+    (spent, now), (before, began) = others_seconds(), facts.pop("others")
+    facts["other_work_cores"] = round((spent - before) / (now - began), 2)
+    facts["quiet"] = facts["other_work_cores"] < QUIET
     if not facts["quiet"]:
-        print(f"PROVISIONAL: the load was {facts['load_at_start'][0]} at the start")
+        print(f"PROVISIONAL: other work kept {facts['other_work_cores']} cores busy meanwhile")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": facts, "settings": settings, "cases": rounded(cases)}
     args.out.write_text(json.dumps(content, indent=1) + "\n")

@@ -105,6 +105,7 @@ def _assignment(_, param, values):
         "jaxspec fit 'obs/**/xp*_s2.pha*' --model powerlaw --band 3-25 -o fits.ecsv",
         "jaxspec fit 'obs/**/*_s2.pha.gz' --model 'TBabs*(diskbb+powerlaw)' --band 3-25 \\",
         "    --freeze TBabs.nH=0.6 -o fits.fits --plots figures",
+        "jaxspec fit src.pha --response x.rmf --arf x.arf --background none -m 'TBabs*powerlaw'",
         "jaxspec fit a.pha b.pha --model 'phabs*powerlaw' --joint --untie powerlaw.norm",
     )
 )
@@ -137,6 +138,9 @@ def _assignment(_, param, values):
 )
 @click.option("--abund", default="angr", show_default=True, help="Abundance table.")
 @click.option("--xsect", default="vern", show_default=True, help="Photoelectric cross sections.")
+@click.option("--response", metavar="FILE", help="Response for all, in place of RESPFILE; or none.")
+@click.option("--arf", metavar="FILE", help="Area file for all, in place of ANCRFILE; or none.")
+@click.option("--background", metavar="FILE", help="Background for all, or none; not BACKFILE.")
 @click.option("--joint", is_flag=True, help="Fit all spectra together.")
 @click.option(
     "--untie",
@@ -217,10 +221,10 @@ def _read(patterns, model, options):
     from jaxspec.fit.run import fit as fit_spectra
     from jaxspec.reduce.spectra import find_files, read_pha
 
-    files = find_files(patterns)
+    files, sources = find_files(patterns), _sources(options)
     compiling = None
     if len(files) > 4 * FIRST and not options["joint"]:
-        first = _select(read_pha(files[:FIRST], on_error="status"), options)
+        first = _select(read_pha(files[:FIRST], on_error="status", **sources), options)
 
         def compile_fit():
             try:
@@ -230,10 +234,18 @@ def _read(patterns, model, options):
 
         compiling = Thread(target=compile_fit)
         compiling.start()
-    spectra = _select(read_pha(files, on_error="status"), options)
+    spectra = _select(read_pha(files, on_error="status", **sources), options)
     if compiling:
         compiling.join()
     return spectra
+
+
+def _sources(options):
+    """Files that stand in for what the headers name; the word none means: leave it out."""
+    given = {key: options[key] for key in ("response", "arf", "background")}
+    return {
+        key: None if value.lower() == "none" else value for key, value in given.items() if value
+    }
 
 
 def _select(spectra, options):
@@ -267,6 +279,7 @@ def _usable(result):
 
 
 def _report(result, outputs, plots, max_plots, quiet):
+    from jaxspec.fit.summary import reasons
     from jaxspec.report.text import screen_table
 
     for path in outputs:
@@ -282,6 +295,8 @@ def _report(result, outputs, plots, max_plots, quiet):
     if quiet:
         return
     click.echo(screen_table(result))
+    for line in reasons(result):
+        click.echo(line)
     for sentence, rows in result.notes.items():
         click.echo(f"{sentence} ({rows} rows)")
     click.echo(f"fitted in {result.settings['seconds']:.2f} s")

@@ -10,6 +10,7 @@ from jaxspec._types import Spectrum
 from jaxspec.errors import InputError
 from jaxspec.reduce.spectra import SpectrumList
 
+MOST = 1e15  # counts in a channel; beyond, doubles do not count
 CHUNK = 20_000  # spectra evaluated at once: 50 MB of fluxes for 300 energies
 DENSE = 2_000_000  # matrix elements up to which a dense product is faster than a sparse one
 
@@ -74,6 +75,12 @@ def fake(
         backgrounds = _backgrounds(background, n, rng)
         ratio = backscal / np.asarray(background.backscal, dtype=float)
         expected = expected + background.counts * ratio * exposure[:, None] / background.exposure
+    if expected.max(initial=0.0) > MOST:
+        raise InputError(
+            f"{expected.max():.3g} counts are expected in one channel",
+            parameter="exposure",
+            remedy="check exposure and norm",
+        )
     counts = rng.poisson(expected).astype(float)
     names = [name] if single else [f"{name}_{i}" for i in range(1, n + 1)]
     return SpectrumList(

@@ -23,13 +23,15 @@ from jaxspec.likelihood.statistics import net_rate
 class Problem(NamedTuple):
     """The numbers of a model that all lanes share.
 
-    ``table`` (n_candidate, n_par) start candidates; ``scalable`` (n_par,) amplitudes to take from
+    ``table`` (n_candidate, n_par) start candidates, the first ``n_start`` different;
+    ``scalable`` (n_par,) amplitudes to take from
     the data; ``rank`` of the candidate to start from; ``bounds``; ``links``; ``tol`` and
     ``max_iter`` of the minimiser.
     """
 
     table: jax.Array
     scalable: jax.Array
+    n_start: jax.Array
     rank: jax.Array
     bounds: Bounds
     links: Links

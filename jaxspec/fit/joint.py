@@ -20,6 +20,8 @@ def fit_joint(model, functions, batches, problem, untie, rows):
     if not batches:
         return
     own = untied(model, untie)
+    free = np.array([p.free for p in model.parameters])
+    rows.n_free = int((free & ~own).sum() + (free & own).sum() * sum(len(b.index) for b in batches))
     objectives = [Objective(model.tree, batch.stat, functions) for batch in batches]
     counts = [len(batch.index) for batch in batches]
     place = positions(own, sum(counts))

@@ -18,16 +18,18 @@ from jaxspec.likelihood.objective import Quadratic
 
 
 class Bounds(NamedTuple):
-    """Box (n_par,), which parameters may move at all, and which are ``amplitude``s.
+    """Box (n_par,), which parameters may move at all, which are ``amplitude``s or ``scale``s.
 
-    An amplitude is stepped in its logarithm: norm and shape of a component are tied by a curved
-    valley that is nearly straight in ln(norm).
+    Both are stepped in their logarithm. Norm and shape of a component are tied by a curved valley
+    that is nearly straight in ln(norm); a scale (a temperature) must not reach zero by one long
+    step, for at zero the component is gone and there is no gradient that leads back.
     """
 
     lower: jax.Array
     upper: jax.Array
     free: jax.Array
     amplitude: jax.Array
+    scale: jax.Array
 
 
 class State(NamedTuple):
@@ -124,8 +126,8 @@ def propose(theta, at, damping, bounds):
 
 
 def in_logarithm(theta, bounds):
-    """Mask (n_par,) of the amplitudes that are positive."""
-    return bounds.amplitude & (theta > 0)
+    """Mask (n_par,) of the amplitudes and scales that are positive."""
+    return (bounds.amplitude | bounds.scale) & (theta > 0)
 
 
 def move(theta, step, at, bounds):
@@ -137,9 +139,15 @@ def move(theta, step, at, bounds):
     """
     logarithm = in_logarithm(theta, bounds)
     ratio = jnp.where(logarithm, step / jnp.where(logarithm, theta, 1.0), 0.0)
-    trial = jnp.where(logarithm, theta * jnp.exp(-jnp.clip(ratio, -3.0, 3.0)), theta - step)
+    longest = jnp.where(bounds.scale, 1.0, 3.0)
+    trial = jnp.where(logarithm, theta * jnp.exp(-jnp.clip(ratio, -longest, longest)), theta - step)
     falling = at.gradient > 0.25 * theta * jnp.diagonal(at.expected)
-    faint = logarithm & falling & (trial * at.gradient < FAINT * (1 + at.rate.size))
+    faint = (
+        bounds.amplitude
+        & (theta > 0)
+        & falling
+        & (trial * at.gradient < FAINT * (1 + at.rate.size))
+    )
     trial = jnp.where(faint, bounds.lower, trial)
     trial = jnp.clip(trial, bounds.lower, bounds.upper)
     return jnp.where(bounds.free, trial, theta)

@@ -20,8 +20,10 @@ def make_problem(model, *, tol, max_iter) -> Problem:
     scalable = np.zeros(len(pars), dtype=bool)
     for i in amplitudes(model.tree)[0]:
         scalable[i] = free[i] and not pars[i].is_set
+    table, n_start = candidates(model)
     return Problem(
-        table=candidates(model),
+        table=table,
+        n_start=np.asarray(n_start),
         scalable=scalable,
         rank=np.asarray(0),
         bounds=Bounds(
@@ -29,6 +31,7 @@ def make_problem(model, *, tol, max_iter) -> Problem:
             np.array([p.max for p in pars], dtype=float),
             free,
             norm,
+            np.array([p.scale for _, p in model.tree.parameters]),
         ),
         links=Links(np.asarray(links.matrix, float), np.asarray(links.offset, float)),
         tol=np.asarray(tol, float),

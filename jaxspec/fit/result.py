@@ -33,6 +33,7 @@ class FitResult:
     n_bins, iterations : (n_row,) int
     status : (n_row,) int, see `Status`; messages : list of str, the same in words.
     edm : (n_row,) decrease of the statistic that is still expected at the end point.
+    n_free : int, free parameters of each row, or of all rows together in a joint fit.
     stat_names : list of str, the statistic of each row; notes : dict sentence -> rows.
     settings : dict, seconds and options of the call.
     """
@@ -50,6 +51,7 @@ class FitResult:
     messages: list
     iterations: np.ndarray
     edm: np.ndarray
+    n_free: int
     notes: dict = field(default_factory=dict)
     settings: dict = field(default_factory=dict)
 
@@ -88,6 +90,10 @@ class FitResult:
         """Best-fit values (n_row,) of one parameter."""
         return self.params[:, self._place(name)]
 
+    def unit(self, name) -> str:
+        """Unit of one parameter as text, empty for a pure number."""
+        return self.model.parameters[self._place(name)].unit
+
     def error(self, name, kind="observed") -> np.ndarray:
         """One-sigma errors (n_row,) of one parameter; NaN where the status says why."""
         place = self._place(name)
@@ -110,10 +116,24 @@ class FitResult:
 
     @property
     def dof(self) -> np.ndarray:
-        """Degrees of freedom (n_row,): bins minus free parameters."""
-        if self.settings.get("joint"):
+        """Degrees of freedom (n_row,): bins minus free parameters.
+
+        In a joint fit parameters belong to no row: the bins alone; see `total`.
+        """
+        if self.joint:
             return self.n_bins.copy()
-        return np.where(self.n_bins > 0, self.n_bins - len(self.model.free_names), 0)
+        return np.where(self.n_bins > 0, self.n_bins - self.n_free, 0)
+
+    @property
+    def joint(self) -> bool:
+        """True if all spectra were fitted together."""
+        return bool(self.settings.get("joint"))
+
+    @property
+    def total(self) -> tuple[float, int]:
+        """Statistic and degrees of freedom of all rows together."""
+        free = self.n_free if self.joint else self.n_free * int((self.n_bins > 0).sum())
+        return float(np.nansum(self.stat)), int(self.n_bins.sum()) - free
 
     def best(self, row):
         """Model with its values set to the best fit of one row (index or name)."""
@@ -205,31 +225,10 @@ class FitResult:
         return path
 
     def summary(self) -> str:
-        """A few lines of text: how many rows ended how, and the spread of each parameter."""
-        counts = Counter(Status(s).name for s in self.status)
-        ends = ", ".join(f"{n} {name}" for name, n in counts.most_common())
-        used = Counter(name for name in self.stat_names if name)
-        stats = ", ".join(f"{name} ({n})" for name, n in used.most_common())
-        lines = [
-            f"{self.model.expression} fitted to {len(self)} spectra: {ends}",
-            f"statistic: {stats or 'none'}; {self.settings.get('seconds', np.nan):.2f} s",
-        ]
-        usable = np.isin(self.status, self.USABLE)
-        if usable.any():
-            lines.append(
-                f"{'parameter':<24}{'median':>12}{'16 %':>12}{'84 %':>12}{'median err':>12}"
-            )
-            for column in self.columns:
-                value, error = self.value(column)[usable], self.error(column)[usable]
-                low, mid, high = np.percentile(value, [16, 50, 84])
-                typical = (
-                    np.median(error[np.isfinite(error)]) if np.isfinite(error).any() else np.nan
-                )
-                unit = self.model.parameters[self._place(column)].unit
-                label = f"{column} [{unit}]" if unit else column
-                lines.append(f"{label:<24}{mid:>12.5g}{low:>12.5g}{high:>12.5g}{typical:>12.3g}")
-        lines += [f"note ({n} rows): {sentence}" for sentence, n in self.notes.items()]
-        return "\n".join(lines)
+        """A few lines of text: how the rows ended, the parameters, what was noticed."""
+        from jaxspec.fit.summary import summary
+
+        return summary(self)
 
     def __repr__(self):
         return self.summary()

@@ -38,11 +38,17 @@ class Rows:
         self.messages = [Status.NO_DATA.sentence] * n
         self.stat_names = [""] * n
         self.notes = Counter()
+        self.n_free = len(model.free_names)
 
     def reject(self, row, status, message=None):
         """End a row without a fit."""
         self.status[row] = status
         self.messages[row] = message or Status(status).sentence
+
+    def remark(self, sentence):
+        """Remember a sentence that concerns all rows; an empty one is none."""
+        if sentence:
+            self.notes[sentence] += len(self.spectra)
 
     def note(self, row, stat, sentence):
         """Remember which statistic a row uses, and why."""
@@ -100,6 +106,7 @@ class Rows:
             iterations=self.iterations,
             edm=self.edm,
             notes={sentence: n for sentence, n in self.notes.items() if n},
+            n_free=self.n_free,
             settings=settings,
         )
 

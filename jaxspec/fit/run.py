@@ -82,6 +82,8 @@ def fit(
         raise InputError(
             f"{on_error!r} is not a choice", parameter="on_error", remedy="use 'status' or 'raise'"
         )
+    untie = [untie] if isinstance(untie, str) else list(untie)
+    _check_limits(max_iter, tol)
     if untie and not joint:
         raise InputError(
             "untie has a meaning only in joint fits", parameter="untie", remedy="add joint=True"
@@ -95,6 +97,7 @@ def fit(
         )
     spectra = _as_list(spectra)
     rows = Rows(model, spectra)
+    rows.remark(cflux_and_norm(model))
     stats = _statistics(spectra, stat, rows)
     few = 1 if joint else max(1, len(model.free_names))
     lanes = plan_lanes(spectra, stats, few, rows.reject)
@@ -117,6 +120,15 @@ def fit(
     return result
 
 
+def _check_limits(max_iter, tol):
+    if isinstance(max_iter, bool) or not isinstance(max_iter, int | np.integer) or max_iter < 1:
+        raise InputError(f"{max_iter!r} is not a positive whole number", parameter="max_iter")
+    if isinstance(tol, str) or not 0 < tol < np.inf:
+        raise InputError(
+            f"{tol!r} is not a positive number", parameter="tol", remedy="1e-8 is usual"
+        )
+
+
 def _as_list(spectra):
     if isinstance(spectra, Spectrum):
         spectra = [spectra]
@@ -124,7 +136,13 @@ def _as_list(spectra):
         raise InputError(
             f"{spectra!r} is a path, not a spectrum", remedy="read it first: jaxspec.read_pha(...)"
         )
-    spectra = spectra if isinstance(spectra, SpectrumList) else SpectrumList(spectra)
+    if not isinstance(spectra, SpectrumList):
+        try:
+            spectra = SpectrumList(spectra)
+        except TypeError:
+            raise InputError(
+                f"{spectra!r} is not a list of spectra", remedy="read files with jaxspec.read_pha"
+            ) from None
     if not len(spectra):
         raise InputError("there is no spectrum to fit", parameter="spectra")
     return spectra
@@ -132,6 +150,8 @@ def _as_list(spectra):
 
 def _statistics(spectra, stat, rows):
     """Statistic of every spectrum (None where there is none), with the reasons."""
+    if not isinstance(stat, str | list | tuple):
+        raise InputError(f"{stat!r} is not a statistic", parameter="stat", remedy="use 'auto'")
     wanted = [stat] * len(spectra) if isinstance(stat, str) else list(stat)
     if len(wanted) != len(spectra):
         raise InputError(
@@ -149,6 +169,15 @@ def _statistics(spectra, stat, rows):
         rows.note(i, used, note)
         chosen.append(used)
     return chosen
+
+
+def cflux_and_norm(model):
+    """A sentence for models in which cflux and a norm both set the flux, else an empty one."""
+    free = {p.name for p in model.parameters if p.free}
+    norms = [model.parameters[i] for i in model.tree.norm_indices]
+    if "lg10Flux" not in free or not all(p.free for p in norms):
+        return ""
+    return f"lg10Flux and {norms[0].full_name} both set the flux: freeze one norm, or no fit ends."
 
 
 def _raise_first(result):

@@ -17,10 +17,14 @@ SWEEPS = 30  # of the multiplicative update; amplitudes need to be good to some 
 
 
 def candidates(model):
-    """Start values (n_candidate, n_par) from the catalogue and from what the user set.
+    """Start values from the catalogue and from what the user set.
 
-    The number of rows depends on the model's tree alone, so that setting or freezing a parameter
-    costs no compilation.
+    Returns
+    -------
+    table : (n_candidate, n_par)
+        Its length depends on the model's tree alone, so that setting or freezing a parameter costs
+        no compilation; the last rows are then repetitions.
+    n : int, number of different rows.
     """
     choices = [p.starts or (p.default,) for _, p in model.tree.parameters]
     grid = list(itertools.product(*choices))
@@ -33,7 +37,9 @@ def candidates(model):
             table[:, column] = p.value
         else:
             table[:, column] = np.clip(table[:, column], p.min, p.max)
-    return table
+    different = np.unique(table, axis=0)
+    repeated = np.repeat(different[:1], len(table) - len(different), axis=0)
+    return np.concatenate([different, repeated]), len(different)
 
 
 def amplitudes(tree):
@@ -89,5 +95,6 @@ def start_one(objective, lane, target, weight, problem):
         return jnp.clip(theta, bounds.lower, bounds.upper), chi2
 
     thetas, chi2 = jax.vmap(try_candidate)(problem.table)
-    order = jnp.argsort(jnp.where(jnp.isfinite(chi2), chi2, jnp.inf))
-    return thetas[order[jnp.minimum(problem.rank, len(order) - 1)]]
+    real = (jnp.arange(len(chi2)) < problem.n_start) & jnp.isfinite(chi2)
+    order = jnp.argsort(jnp.where(real, chi2, jnp.inf))
+    return thetas[order[jnp.minimum(problem.rank, problem.n_start - 1)]]

@@ -61,6 +61,8 @@ def choose_statistic(spectrum, requested="auto"):
 
 def _automatic(spectrum):
     background = spectrum.background
+    if (spectrum.counts < 0).any():
+        return "chi2", "chi2: negative counts are not Poisson."
     if not is_poisson(spectrum):
         return "chi2", "chi2: the counts are not Poisson (POISSERR=F with their own STAT_ERR)."
     if background is None:

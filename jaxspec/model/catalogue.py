@@ -46,7 +46,10 @@ CATALOGUE: tuple[Component, ...] = (
     _additive(
         "cutoffpl",
         additive.cutoffpl,
-        (_index(), _kev("HighECut", 15.0, (1.0, 500.0), (0.01, 500.0), starts=CUTOFF_STARTS)),
+        (
+            _index(),
+            _kev("HighECut", 15.0, (1.0, 500.0), (0.01, 500.0), starts=CUTOFF_STARTS, scale=True),
+        ),
         AT_1_KEV,
         "Power law with an exponential cutoff",
         "XSPEC manual, cutoffpl",
@@ -89,7 +92,7 @@ CATALOGUE: tuple[Component, ...] = (
     _additive(
         "bbody",
         thermal.bbody,
-        (_kev("kT", 3.0, (0.01, 100.0), (1e-4, 200.0), starts=TEMPERATURE_STARTS),),
+        (_kev("kT", 3.0, (0.01, 100.0), (1e-4, 200.0), starts=TEMPERATURE_STARTS, scale=True),),
         "1e39 erg / s / (10 kpc)2",
         "Black body by luminosity",
         "Planck's law; XSPEC manual, bbody",
@@ -97,7 +100,7 @@ CATALOGUE: tuple[Component, ...] = (
     _additive(
         "bbodyrad",
         thermal.bbodyrad,
-        (_kev("kT", 3.0, (1e-3, 100.0), (1e-4, 200.0), starts=TEMPERATURE_STARTS),),
+        (_kev("kT", 3.0, (1e-3, 100.0), (1e-4, 200.0), starts=TEMPERATURE_STARTS, scale=True),),
         "km2 / (10 kpc)2",
         "Black body by area",
         "Planck's law; XSPEC manual, bbodyrad",
@@ -105,7 +108,7 @@ CATALOGUE: tuple[Component, ...] = (
     _additive(
         "diskbb",
         thermal.diskbb,
-        (_kev("Tin", 1.0, (0.0, 1000.0), starts=TEMPERATURE_STARTS),),
+        (_kev("Tin", 1.0, (0.0, 1000.0), starts=TEMPERATURE_STARTS, scale=True),),
         "km2 / (10 kpc)2",
         "Accretion disc, T ~ r^-3/4; norm (Rin/D10)^2 cos(i)",
         "Mitsuda et al. 1984, PASJ 36, 741; Makishima et al. 1986, ApJ 308, 635",
@@ -142,7 +145,7 @@ CATALOGUE: tuple[Component, ...] = (
         "mul",
         (
             _kev("cutoffE", 10.0, (0.01, 1e6), (1e-4, 1e6), starts=(5.0, 10.0, 20.0)),
-            _kev("foldE", 15.0, (0.01, 1e6), (1e-4, 1e6), starts=CUTOFF_STARTS),
+            _kev("foldE", 15.0, (0.01, 1e6), (1e-4, 1e6), starts=CUTOFF_STARTS, scale=True),
         ),
         multiplicative.highecut,
         summary="High-energy cutoff above cutoffE",

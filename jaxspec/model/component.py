@@ -26,7 +26,9 @@ class Parameter(NamedTuple):
     """One parameter as XSPEC's model.dat defines it.
 
     ``starts`` are the values from which the data-driven start of a fit may choose when the user
-    has not set the parameter; empty means: use ``default``. ``switch`` marks what is never fitted.
+    has not set the parameter; empty means: use ``default``. ``switch`` marks what is never fitted,
+    ``scale`` a positive quantity such as a temperature, which fits step in its logarithm: at zero,
+    where the component is gone and has no gradient, there would be no way back.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Parameter(NamedTuple):
     frozen: bool = False
     switch: bool = False
     starts: tuple[float, ...] = ()
+    scale: bool = False
 
 
 class Component(NamedTuple):

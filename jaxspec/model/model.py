@@ -143,6 +143,18 @@ class Model:
         """Parameter by number from 1, by full name, or by name where it is unique."""
         return _parameters.find(self, key)
 
+    def __setitem__(self, key, value):
+        """Set the value of a parameter, as ``model[key].set(value)`` does."""
+        self[key].set(value)
+
+    def __setattr__(self, name, value):
+        if not name.startswith("_") and name not in ("abund", "xsect"):
+            raise InputError(
+                f"a model has no attribute {name!r} that could be assigned",
+                remedy=f'set a parameter with model["{name}"].set({value!r})',
+            )
+        super().__setattr__(name, value)
+
     def __iter__(self):
         return iter(self._parameters)
 

@@ -40,6 +40,26 @@ class ModelParameter:
     gaussian_2.LineE = 7.06 keV (= p1*7.06/6.4)
     """
 
+    __slots__ = (
+        "_model",
+        "_index",
+        "_link",
+        "_value",
+        "number",
+        "component",
+        "name",
+        "unit",
+        "full_name",
+        "switch",
+        "min",
+        "max",
+        "soft_min",
+        "soft_max",
+        "frozen",
+        "is_set",
+        "prior",
+    )
+
     def __init__(self, model, index: int, component: str, definition: Parameter):
         self._model, self._index, self._link = model, index, None
         self.number, self.component = index + 1, component

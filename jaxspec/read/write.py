@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+from pathlib import Path
 
 import numpy as np
 
@@ -27,7 +28,8 @@ def write_pha(
     path : str or os.PathLike
         Gzipped if it ends in ``.gz`` or ``.FTZ``; local or any fsspec address.
     backfile, respfile, ancrfile : str, optional
-        Links; by default those in the header of the spectrum, else "none".
+        Links; by default those in the header of the spectrum whose files lie beside the new one,
+        else "none".
     overwrite : bool
         Whether an existing file may be replaced.
 
@@ -64,7 +66,7 @@ def write_pha(
             keywords[name] = float(values)
     hdu = fits.BinTableHDU.from_columns(columns, name="SPECTRUM")
     given = dict(backfile=backfile, respfile=respfile, ancrfile=ancrfile)
-    links = {k: given[a] or header.get(k) or "none" for a, k in _LINKS.items()}
+    links = {k: given[a] or _still_there(header.get(k), path) for a, k in _LINKS.items()}
     _put(
         hdu.header,
         dict(
@@ -92,6 +94,12 @@ def write_pha(
     )
     _put(hdu.header, {k: v for k, v in header.items() if k not in hdu.header and k not in _OWN})
     _store([hdu], path, overwrite)
+
+
+def _still_there(link, path):
+    """A link of the original file, if what it names lies beside the new one too, else "none"."""
+    folder = Path(str(path)).parent
+    return link if link and (folder / str(link)).is_file() else "none"
 
 
 def write_arf(response, path, *, overwrite=True):

@@ -63,7 +63,7 @@ def group(spectrum, *, min_counts=None, min_snr=None, factor=None, optimal=False
     >>> group(spectrum, min_counts=5).grouping
     array([ 1, -1,  1, -1, -1], dtype=int16)
     """
-    _check(min_counts, min_snr, factor, optimal)
+    check_rule(min_counts, min_snr, factor, optimal)
     noticed, usable = _noticed(spectrum)
     grouping = np.ones(len(spectrum.channel), dtype=np.int16)
     sizes = _optimal_sizes(spectrum, usable) if optimal else None
@@ -88,15 +88,18 @@ def ungroup(spectrum):
     return spectrum.replace(grouping=None)
 
 
-def _check(min_counts, min_snr, factor, optimal):
+def check_rule(min_counts=None, min_snr=None, factor=None, optimal=False):
+    """Raise InputError for a grouping rule that cannot be followed; see `group`."""
     remedy = "give min_counts=, min_snr=, factor= or optimal=True"
     if min_counts is None and min_snr is None and factor is None and not optimal:
         raise InputError("no rule for the grouping", remedy=remedy)
     if factor is not None and optimal:
         raise InputError("factor and optimal exclude each other", remedy=remedy)
     for name, value in (("min_counts", min_counts), ("min_snr", min_snr), ("factor", factor)):
-        if value is not None and not value > 0:
-            raise InputError(f"{value} is not positive", parameter=name)
+        if value is None:
+            continue
+        if isinstance(value, str) or not value > 0:
+            raise InputError(f"{value!r} is not positive", parameter=name)
     if factor is not None and factor != int(factor):
         raise InputError(f"{factor} is not a whole number", parameter="factor")
 

@@ -96,8 +96,10 @@ class SpectrumList(Sequence):
         """Forget all notice and ignore steps."""
         return self.map(select.notice_all)
 
-    def group(self, **rule) -> SpectrumList:
+    def group(self, *, min_counts=None, min_snr=None, factor=None, optimal=False) -> SpectrumList:
         """Group channels into bins; see `jaxspec.reduce.group.group` for the rules."""
+        rule = {"min_counts": min_counts, "min_snr": min_snr, "factor": factor, "optimal": optimal}
+        grouping.check_rule(**rule)
         return self.map(lambda s: grouping.group(s, **rule))
 
     def ungroup(self) -> SpectrumList:
@@ -143,7 +145,8 @@ def _guarded(change, item):
     try:
         return change(item)
     except InputError as error:
-        return Failure(item.name, item.path, Status.BAD_DATA, str(error))
+        status = Status.NO_RESPONSE if item.response is None else Status.BAD_DATA
+        return Failure(item.name, item.path, status, str(error))
 
 
 def read_pha(paths, *, on_error="raise", progress=None, **options) -> SpectrumList:

@@ -290,3 +290,56 @@ def test_toy_spectrum_without_background_uses_cstat():
     result = js.fit("powerlaw", toy_spectrum(np.arange(40, 8, -1)))
     assert result.stat_names == ["cstat"]
     assert any("cstat" in note for note in result.notes)
+
+
+def test_assigning_to_a_model_is_not_ignored():
+    model = js.Model("powerlaw")
+    model["PhoIndex"] = 2.5
+    assert model["PhoIndex"].value == 2.5
+    with pytest.raises(InputError, match=r'model\["PhoIndex"\]'):
+        model.PhoIndex = 2.0
+    with pytest.raises(AttributeError):
+        model["PhoIndex"].vlaue = 3.0
+
+
+def test_a_spectrum_without_response_is_told_so_after_notice_too(spectra):
+    bare = js.SpectrumList([spectra[0].replace(response=None), spectra[1]])
+    result = js.fit("powerlaw", bare.notice("3-10"), stat="cstat")
+    assert list(result.status) == [Status.NO_RESPONSE, Status.OK]
+
+
+@pytest.mark.parametrize("rule", [{"min_counts": -1}, {"min_counts": "a"}, {"factor": 2.5}, {}])
+def test_grouping_rules_are_checked_at_the_call(spectra, rule):
+    with pytest.raises(InputError):
+        spectra.group(**rule)
+
+
+@pytest.mark.parametrize(
+    "limits", [{"max_iter": 0}, {"max_iter": 2.5}, {"tol": np.nan}, {"tol": -1}]
+)
+def test_limits_of_the_minimiser_are_checked(spectra, limits):
+    with pytest.raises(InputError):
+        js.fit("powerlaw", spectra[:2], **limits)
+
+
+def test_two_components_end_in_the_lower_minimum():
+    """A disc and a power law: one start alone ends with the disc lost in some of the lanes."""
+    rng = np.random.default_rng(5)
+    truth = {
+        "Tin": rng.uniform(0.4, 2.5, 24),
+        "diskbb.norm": rng.uniform(200.0, 600.0, 24),
+        "PhoIndex": rng.uniform(1.5, 2.6, 24),
+        "powerlaw.norm": rng.uniform(0.2, 1.0, 24),
+    }
+    model = js.Model("diskbb+powerlaw")
+    fakes = js.fake(model, RESPONSE, exposure=5000.0, params=truth, seed=2).notice("1-15")
+    result = js.fit(model, fakes, stat="cstat")
+    assert result.ok.all()
+    assert (result.stat < result.expected + 4 * np.sqrt(result.expected_variance)).all()
+    for name, value in truth.items():
+        assert np.median(np.abs(result.value(name) - value) / result.error(name)) < 1.2
+
+
+def test_cflux_with_a_free_norm_is_explained(spectra):
+    result = js.fit("cflux*powerlaw", spectra[:1], stat="cstat", max_iter=5)
+    assert any("freeze one norm" in note for note in result.notes)

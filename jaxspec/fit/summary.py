@@ -1,0 +1,78 @@
+"""A fit in a few lines of text."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from jaxspec._status import Status
+
+REASONS = 3  # unusable rows whose message is shown
+
+
+def summary(result) -> str:
+    """How the rows ended, the parameters or their spread, and what was noticed."""
+    ends = ", ".join(f"{n} {name}" for name, n in count_status(result).most_common())
+    used = Counter(name for name in result.stat_names if name)
+    stats = ", ".join(f"{name} ({n})" for name, n in used.most_common())
+    spectra = "1 spectrum" if len(result) == 1 else f"{len(result)} spectra"
+    together = " together" if result.joint else ""
+    lines = [
+        f"{result.model.expression} fitted to {spectra}{together}: {ends}",
+        f"statistic: {stats or 'none'}; {result.settings.get('seconds', np.nan):.2f} s",
+    ]
+    usable = np.flatnonzero(np.isin(result.status, result.USABLE))
+    if usable.size == 1 or (usable.size and result.joint):
+        lines += one_row(result, usable[0])
+    elif usable.size:
+        lines += spread(result, usable)
+    lines += reasons(result)
+    lines += [f"note ({n} rows): {sentence}" for sentence, n in result.notes.items()]
+    return "\n".join(lines)
+
+
+def count_status(result) -> Counter:
+    """How many rows have which status."""
+    return Counter(Status(s).name for s in result.status)
+
+
+def reasons(result) -> list[str]:
+    """Lines that say why rows have no usable result, the first few of them."""
+    failed = np.flatnonzero(~np.isin(result.status, result.USABLE))
+    lines = [f"{result.names[i]}: {result.messages[i]}" for i in failed[:REASONS]]
+    if len(failed) > REASONS:
+        lines.append(f"... {len(failed) - REASONS} more rows without a result; see the messages")
+    return lines
+
+
+def label_of(result, column):
+    """Name of a parameter with its unit."""
+    unit = result.unit(column)
+    return f"{column} [{unit}]" if unit else column
+
+
+def one_row(result, row) -> list[str]:
+    """Values and errors of one row; of a joint fit, those of the first spectrum."""
+    labels = [label_of(result, column) for column in result.columns]
+    width = max(map(len, labels), default=0) + 2
+    lines = [
+        f"{label:<{width}}{result.value(column)[row]:.6g} +- {result.error(column)[row]:.2g}"
+        for label, column in zip(labels, result.columns, strict=True)
+    ]
+    stat, dof = result.total if result.joint else (result.stat[row], result.dof[row])
+    return [*lines, f"{'stat / dof':<{width}}{stat:.2f} / {dof}"]
+
+
+def spread(result, rows) -> list[str]:
+    """Median, central 68 % and typical error of every parameter over the usable rows."""
+    labels = [label_of(result, column) for column in result.columns]
+    width = max(map(len, [*labels, "parameter"])) + 2
+    lines = [f"{'parameter':<{width}}{'median':>12}{'16 %':>12}{'84 %':>12}{'median err':>12}"]
+    for label, column in zip(labels, result.columns, strict=True):
+        low, middle, high = np.percentile(result.value(column)[rows], [16, 50, 84])
+        error = result.error(column)[rows]
+        known = error[np.isfinite(error)]
+        typical = np.median(known) if known.size else np.nan
+        lines.append(f"{label:<{width}}{middle:>12.5g}{low:>12.5g}{high:>12.5g}{typical:>12.3g}")
+    return lines
