@@ -30,7 +30,7 @@ def chunk_size(batch):
     """Lanes per chunk: as many as share a response, or as there are; few if they are large."""
     backend = jax.default_backend()
     sizes = SIZES.get(backend, LARGE)["shared" if batch.shared else "own"]
-    wanted = np.bincount(batch.response).max() if batch.shared else len(batch.index)
+    wanted = len(batch.index) / (len(batch.matrix) if batch.shared else 1)
     if not batch.shared:
         most = BYTES.get(backend, LARGE_BYTES) // batch.matrix[0].nbytes
         sizes = [n for n in sizes if n <= most] or [1]

@@ -19,7 +19,9 @@ from jaxspec.errors import InputError
 from jaxspec.reduce.bins import BinCounts, channel_columns, spectrum_bins
 from jaxspec.reduce.stack import stack_counts
 
-MAX_BUCKETS = 4  # per statistic; every further shape is a further compilation of about a second
+MAX_BUCKETS = 4  # shapes per statistic; every one is a compilation
+COMPILATION = 2**27  # padded matrix elements of all lanes that cost as much as compiling once more:
+# a lane of 320 x 56 elements takes about 0.15 ms, a compilation 1.2 s
 DENSE = 2**25  # elements up to which a whole matrix is made dense: for PCA 33 microseconds, not 84
 SHARED_FROM = 8  # lanes per response from which a chunk of lanes is given one common response
 
@@ -221,22 +223,31 @@ def padded(n):
 
 
 def merge_shapes(shapes):
-    """Join the shapes that cost least until ``MAX_BUCKETS`` are left."""
+    """Join shapes as long as the padding costs less than a compilation, or they are too many."""
     shapes = dict(shapes)
-    while len(shapes) > MAX_BUCKETS:
-        cost = {}
-        for a in shapes:
-            for b in shapes:
-                if a < b:
-                    joint = (max(a[0], b[0]), max(a[1], b[1]))
-                    cost[a, b] = sum(
-                        len(shapes[s]) * (joint[0] * joint[1] - s[0] * s[1]) for s in (a, b)
-                    )
+    while len(shapes) > 1:
+        cost = {
+            (a, b): sum(len(shapes[s]) * (area(joined(a, b)) - area(s)) for s in (a, b))
+            for a in shapes
+            for b in shapes
+            if a < b
+        }
         a, b = min(cost, key=cost.get)
+        if cost[a, b] > COMPILATION and len(shapes) <= MAX_BUCKETS:
+            break
         members = shapes.pop(a) + shapes.pop(b)
-        joint = (max(a[0], b[0]), max(a[1], b[1]))
-        shapes[joint] = shapes.pop(joint, []) + members
+        shapes[joined(a, b)] = shapes.pop(joined(a, b), []) + members
     return shapes
+
+
+def joined(a, b):
+    """The shape that holds both."""
+    return max(a[0], b[0]), max(a[1], b[1])
+
+
+def area(shape):
+    """Elements of a matrix of this shape."""
+    return shape[0] * shape[1]
 
 
 def fill_batch(stat, shape, lanes, foldings, of_plan, prepare, prepared, weigh) -> Batch:

@@ -48,11 +48,15 @@ def test_padding_is_small_and_stable(n):
 
 
 def test_few_shapes_are_left():
-    shapes = {(8 * k, 64): [0] * k for k in range(1, 9)}
+    shapes = {(8 * k, 64): [0] * 10**6 for k in range(1, 9)}
     merged = merge_shapes(shapes)
     assert len(merged) == MAX_BUCKETS
     assert sum(len(v) for v in merged.values()) == sum(len(v) for v in shapes.values())
     assert (64, 64) in merged
+
+
+def test_shapes_of_few_lanes_share_one_compilation():
+    assert list(merge_shapes({(8, 64): [0] * 100, (16, 32): [0] * 200})) == [(16, 64)]
 
 
 def test_folding_equals_the_plain_sum():
