@@ -1,5 +1,5 @@
 """Physical constants as literals, each with where it comes from."""
 
-KEV_TO_ERG = 1.602176634e-9  # exact since the 2019 SI
-XSPEC_KEV_TO_ERG = 1.60219e-9  # the older value inside XSPEC's flux models (cflux, pegpwrlw)
-HC_KEV_ANGSTROM = 12.39841974  # h c, as XSPEC uses it
+XSPEC_KEV_TO_ERG = (
+    1.60219e-9  # erg per keV as inside XSPEC's flux models (the 2019 SI: 1.602177e-9)
+)

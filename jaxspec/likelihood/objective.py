@@ -65,11 +65,6 @@ class Objective(NamedTuple):
         """All parameters (n_par,) with links applied."""
         return apply_links(theta, links.matrix, links.offset, self.functions)
 
-    def rate(self, lane, links, theta):
-        """Expected source count rate (n_bin,) in counts/s."""
-        params = self.parameters(links, theta)
-        return self.tree.flux(lane.e_lo, lane.e_hi, lane.tables, params) @ lane.matrix
-
     def spread(self, links, theta):
         """Derivative (n_par, n_par) of the parameters with respect to theta."""
         return jax.jacfwd(lambda t: self.parameters(links, t))(theta)
@@ -92,10 +87,6 @@ class Objective(NamedTuple):
         """Statistic of each bin with slope and curvature, zero in padding."""
         per_bin = kernel(self.stat)(lane.bins, rate)
         return jax.tree.map(lambda x: jnp.where(lane.mask, x, 0.0), per_bin)
-
-    def value(self, lane, links, theta):
-        """The statistic, summed over bins."""
-        return jnp.sum(self.bins(lane, self.rate(lane, links, theta)).value)
 
     def quadratic(self, lane, links, theta) -> Quadratic:
         """The statistic around theta, to second order."""
