@@ -11,7 +11,10 @@ from toy import toy_response, toy_spectrum
 import jaxspec as js
 from jaxspec._status import Status
 from jaxspec.errors import FitError, InputError
-from jaxspec.fit.chunks import fit_chunk
+from jaxspec.fit.chunks import Minimum, fit_chunk
+from jaxspec.fit.independent import lost
+from jaxspec.fit.levmar import Bounds
+from jaxspec.likelihood.objective import Quadratic
 from jaxspec.reduce.bins import bin_counts
 from jaxspec.reduce.spectra import Failure
 
@@ -323,7 +326,7 @@ def test_limits_of_the_minimiser_are_checked(spectra, limits):
 
 
 def test_two_components_end_in_the_lower_minimum():
-    """A disc and a power law: one start alone ends with the disc lost in some of the lanes."""
+    """A disc and a power law, whose share and shapes differ from lane to lane."""
     rng = np.random.default_rng(5)
     truth = {
         "Tin": rng.uniform(0.4, 2.5, 24),
@@ -338,6 +341,20 @@ def test_two_components_end_in_the_lower_minimum():
     assert (result.stat < result.expected + 4 * np.sqrt(result.expected_variance)).all()
     for name, value in truth.items():
         assert np.median(np.abs(result.value(name) - value) / result.error(name)) < 1.2
+
+
+def test_lanes_that_lost_a_component_are_found():
+    n = np.ones(4)
+    information = np.tile(np.eye(2), (4, 1, 1))
+    information[1, 0, 0] = 0.0  # a shape without influence
+    at = Quadratic(n.copy(), np.zeros((4, 2)), information, information, np.zeros((4, 1)))
+    at.value[3] = np.nan
+    theta = np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    end = Minimum(theta, at, n, np.ones(4, dtype=bool))
+    free, norm = np.array([True, True]), np.array([False, True])
+    bounds = Bounds(np.zeros(2), np.full(2, 9.0), free, norm, ~norm)
+    np.testing.assert_array_equal(lost(end, bounds), [1, 2, 3])
+    np.testing.assert_array_equal(lost(end._replace(done=np.arange(4) > 0), bounds), range(4))
 
 
 def test_cflux_with_a_free_norm_is_explained(spectra):
