@@ -179,13 +179,15 @@ def fit(patterns, no_cache, **options):
     responses are those that the files name. A file that cannot be read becomes a row that says so.
     """
     from jaxspec.fit.run import fit as fit_spectra
+    from jaxspec.reduce.spectra import read_pha
 
     _start(no_cache)
     if options["untie"] and not options["joint"]:
         raise click.UsageError("--untie needs --joint")
     _check_outputs(options["outputs"])
     model = _model(options)
-    spectra = _read(list(patterns), model, options)
+    spectra = read_pha(list(patterns), on_error="status", **_sources(options))
+    spectra = _select(spectra, options)
     joint = {"joint": options["joint"], "untie": options["untie"]}
     result = fit_spectra(model, spectra, options["stat"], **joint)
     _report(result, **{key: options[key] for key in ("outputs", "plots", "max_plots", "quiet")})
@@ -209,35 +211,6 @@ def _model(options):
     for name, value in options["frozen"]:
         model[name].freeze(value)
     return model
-
-
-FIRST = 16  # spectra that are fitted while the others are read: one full chunk
-
-
-def _read(patterns, model, options):
-    """Read and select spectra; the fit is compiled meanwhile, on the first of them."""
-    from threading import Thread
-
-    from jaxspec.fit.run import fit as fit_spectra
-    from jaxspec.reduce.spectra import find_files, read_pha
-
-    files, sources = find_files(patterns), _sources(options)
-    compiling = None
-    if len(files) > 4 * FIRST and not options["joint"]:
-        first = _select(read_pha(files[:FIRST], on_error="status", **sources), options)
-
-        def compile_fit():
-            try:
-                fit_spectra(model, first, options["stat"], progress=False)
-            except (InputError, FitError):
-                pass  # the fit of all spectra says the same, in the right place
-
-        compiling = Thread(target=compile_fit)
-        compiling.start()
-    spectra = _select(read_pha(files, on_error="status", **sources), options)
-    if compiling:
-        compiling.join()
-    return spectra
 
 
 def _sources(options):
