@@ -1,4 +1,4 @@
-"""jaxspec: fit hundreds of X-ray and gamma-ray spectra in one compiled call.
+"""jaxspec: fit hundreds of X-ray spectra, and X-ray images, in one compiled call.
 
 The names below are loaded when they are first used, so that ``import jaxspec`` costs
 milliseconds; importing changes no global setting of JAX, NumPy or astropy.
@@ -6,12 +6,12 @@ milliseconds; importing changes no global setting of JAX, NumPy or astropy.
 
 from importlib import import_module as _import_module
 
-from jaxspec import fit
+from jaxspec import fit, sample
 
-# The package ``jaxspec.fit`` and the function ``jaxspec.fit()`` share a name. Loading the (empty)
-# package first and dropping its binding leaves the name to __getattr__, for good: Python binds a
-# sub-package to its parent only once.
-del fit
+# The package ``jaxspec.fit`` and the function ``jaxspec.fit()`` share a name, as do the two
+# ``sample``. Loading the (empty) packages first and dropping their bindings leaves the names to
+# __getattr__, for good: Python binds a sub-package to its parent only once.
+del fit, sample
 
 __version__ = "0.1.0"
 
@@ -35,6 +35,22 @@ _HOME = {
     "statistic": "jaxspec.likelihood.statistics",
     "fit": "jaxspec.fit.run",
     "FitResult": "jaxspec.fit.result",
+    "Image": "jaxspec.reduce.image",
+    "read_image": "jaxspec.reduce.image",
+    "RadialProfile": "jaxspec.reduce.profile",
+    "profile": "jaxspec.reduce.profile",
+    "read_profile": "jaxspec.reduce.profile",
+    "centroid": "jaxspec.reduce.center",
+    "peak": "jaxspec.reduce.center",
+    "derived": "jaxspec.model.surface_derived",
+    "Psf": "jaxspec.model.psf",
+    "gaussian_psf": "jaxspec.model.psf",
+    "king_psf": "jaxspec.model.psf",
+    "read_psf": "jaxspec.model.psf",
+    "sample": "jaxspec.sample.run",
+    "Posterior": "jaxspec.sample.posterior",
+    "read_posterior": "jaxspec.sample.store",
+    "compare": "jaxspec.estimate.compare",
     "fake": "jaxspec.estimate.simulate",
     "simulate_archive": "jaxspec.estimate.pca_archive",
     "plot": "jaxspec.report",

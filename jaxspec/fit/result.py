@@ -158,17 +158,12 @@ class FitResult:
         from astropy.table import QTable
         from astropy.units import Unit
 
-        good = [isinstance(s, Spectrum) for s in self.spectra]
-
-        def gather(get):
-            rows = zip(self.spectra, good, strict=True)
-            return np.array([get(s) if fine else np.nan for s, fine in rows], dtype=float)
-
+        facts = np.array([_facts(item) for item in self.spectra], dtype=float).reshape(-1, 3)
         table = QTable()
         table["name"] = self.names
-        table["time"] = gather(lambda s: mjd_start(s.header or {})) * Unit("d")
-        table["exposure"] = gather(lambda s: s.exposure) * Unit("s")
-        table["counts"] = gather(lambda s: s.counts.sum())
+        table["time"] = facts[:, 0] * Unit("d")
+        table["exposure"] = facts[:, 1] * Unit("s")
+        table["counts"] = facts[:, 2]
         for column, place in zip(self.columns, self._shown, strict=True):
             parameter = self.model.parameters[place]
             unit = astropy_unit(parameter.unit)
@@ -237,6 +232,16 @@ class FitResult:
         from html import escape
 
         return f"<pre>{escape(self.summary())}</pre>{self.table._repr_html_()}"
+
+
+def _facts(item):
+    """Start (MJD), exposure (s) and counts of a spectrum, an image or a profile; NaN if unknown."""
+    start = mjd_start(getattr(item, "header", None) or {})
+    if isinstance(item, Spectrum):
+        return start, item.exposure, item.counts.sum()
+    pixels = getattr(item, "pixels", None)
+    counts = np.nan if pixels is None else pixels.counts.sum()
+    return start, getattr(item, "exposure_time", np.nan), counts
 
 
 def astropy_unit(text):

@@ -1,4 +1,4 @@
-"""``fit``: many spectra, one call, a status for every row."""
+"""``fit``: many spectra or images, one call, a status for every row."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxspec._types import Spectrum
 from jaxspec.errors import FitError, InputError
+from jaxspec.fit.images import are_images, fit_images
 from jaxspec.fit.independent import fit_batch
 from jaxspec.fit.joint import fit_joint
 from jaxspec.fit.problem import make_problem
@@ -28,18 +29,20 @@ def fit(
     *,
     joint=False,
     untie=(),
+    priors=None,
+    integrate=None,
     max_iter=200,
     tol=1e-8,
     on_error="status",
     progress=None,
 ) -> FitResult:
-    """Fit a model to every spectrum, each by itself or all together.
+    """Fit a model to every spectrum or image, each by itself or all spectra together.
 
     Parameters
     ----------
     model : Model or str
-        A string is an XSPEC expression. The model is not changed.
-    spectra : Spectrum, SpectrumList or list of Spectrum
+        A string is an XSPEC expression, or a sum of image components. The model is not changed.
+    spectra : Spectrum, SpectrumList or list of Spectrum; Image, RadialProfile or a list of them
     stat : str or list of str
         "auto", "cstat", "cash", "wstat", "pgstat", "pstat", "chi2", "chi2-gehrels",
         "chi2-churazov", "chi2-model"; a list gives one per spectrum. "cstat" becomes W-stat where a
@@ -48,6 +51,12 @@ def fit(
         Fit all spectra together with one set of parameters.
     untie : list of str
         With ``joint``: parameters that each spectrum has for itself.
+    priors : dict of name to numpyro distribution, optional
+        For images: the maximum of the posterior instead of the likelihood. Priors set on the
+        parameters of the model count too.
+    integrate : bool, optional
+        For images: take the mean of the model over the pixels around the centres instead of its
+        value at their middle. By default where a core is smaller than a pixel.
     max_iter : int
         Iterations after which a lane ends with NOT_CONVERGED.
     tol : float
@@ -84,11 +93,29 @@ def fit(
         )
     untie = [untie] if isinstance(untie, str) else list(untie)
     _check_limits(max_iter, tol)
+    if are_images(spectra):
+        if joint or untie:
+            raise InputError("images are fitted one by one", parameter="joint")
+        options = {"priors": priors, "integrate": integrate, "max_iter": max_iter, "tol": tol}
+        result = fit_images(model, spectra, stat, progress=progress, **options)
+        if on_error == "raise":
+            _raise_first(result)
+        return result
+    if priors or integrate is not None:
+        raise InputError(
+            "is for images", parameter="priors" if priors else "integrate", remedy="leave it out"
+        )
     if untie and not joint:
         raise InputError(
             "untie has a meaning only in joint fits", parameter="untie", remedy="add joint=True"
         )
     model = Model(model) if isinstance(model, str) else model.copy()
+    if model.domain == "image":
+        raise InputError(
+            f"{model.expression} is a model of an image, and these are not images",
+            parameter="model",
+            remedy="read images with jaxspec.read_image",
+        )
     if model.tree.kind != "add":
         raise InputError(
             f"{model.expression} has no additive component, so that it makes no photons",

@@ -16,7 +16,8 @@ def summary(result) -> str:
     ends = ", ".join(f"{n} {name}" for name, n in count_status(result).most_common())
     used = Counter(name for name in result.stat_names if name)
     stats = ", ".join(f"{name} ({n})" for name, n in used.most_common())
-    spectra = "1 spectrum" if len(result) == 1 else f"{len(result)} spectra"
+    one, many = ("image", "images") if result.model.domain == "image" else ("spectrum", "spectra")
+    spectra = f"1 {one}" if len(result) == 1 else f"{len(result)} {many}"
     together = " together" if result.joint else ""
     lines = [
         f"{result.model.expression} fitted to {spectra}{together}: {ends}",

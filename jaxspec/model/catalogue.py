@@ -8,6 +8,7 @@ from __future__ import annotations
 from jaxspec.model import absorption, additive, convolution, multiplicative, thermal
 from jaxspec.model.component import Component
 from jaxspec.model.component import Parameter as P
+from jaxspec.model.surface_catalogue import SURFACES
 
 INDEX_STARTS = (1.0, 2.0, 3.0)
 TEMPERATURE_STARTS = (0.2, 0.7, 2.0)
@@ -234,12 +235,12 @@ ALIASES: dict[str, str] = {
 
 
 def describe() -> list[dict]:
-    """Return one row per parameter of every model, for tables and docs.
+    """Return one row per parameter of every model, for tables and docs; images come last.
 
     Returns
     -------
-    list of dict with the keys model, kind, summary, reference, parameter, default, soft_min,
-    soft_max, hard_min, hard_max, unit, frozen.
+    list of dict with the keys model, domain, kind, summary, reference, parameter, default,
+    soft_min, soft_max, hard_min, hard_max, unit, frozen.
 
     Examples
     --------
@@ -251,6 +252,7 @@ def describe() -> list[dict]:
     return [
         {
             "model": c.name,
+            "domain": c.domain,
             "kind": c.kind,
             "summary": c.summary,
             "reference": c.reference,
@@ -258,6 +260,6 @@ def describe() -> list[dict]:
             **{name: getattr(p, name) for name in fields},
             "frozen": p.frozen or p.switch,
         }
-        for c in CATALOGUE
+        for c in (*CATALOGUE, *SURFACES)
         for p in c.parameters
     ]

@@ -10,10 +10,13 @@ kind       call                                            gives
 "mul",     ``kernel(e_lo, e_hi, *parameters, table)``      the same; ``table`` is what
 prepared                                                   ``prepare`` made for these bins
 "con"      ``kernel(inner, e_lo, e_hi, *parameters)``      ``inner(e_lo, e_hi)`` convolved
+"add",     ``kernel(x, y, *parameters)``                   counts/s/cm2/pixel at these points,
+image                                                      counts/pixel where not vignetted
 ========== =============================================== ==================================
 
 ``e_lo, e_hi`` are (n_energy,) keV, positive and ascending; every parameter is a scalar array.
-The ``norm`` of an additive component is applied by the tree and never reaches the kernel.
+The ``norm`` of an additive spectral component is applied by the tree and never reaches the kernel.
+Image components have no norm.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ class Component(NamedTuple):
     ----------
     name : str, XSPEC's spelling.
     kind : "add", "mul" or "con".
-    parameters : tuple of Parameter, in XSPEC's order, ``norm`` last for additive ones.
+    parameters : tuple of Parameter, in XSPEC's order, ``norm`` last for additive ones (spectra).
     kernel : callable, see the module docstring.
     prepare : callable or None
         ``prepare(e_lo, e_hi, abund, xsect) -> (n_energy,) NumPy array`` computed once per energy
@@ -61,6 +64,10 @@ class Component(NamedTuple):
         energies that depend on a parameter (a redshift); required where ``prepare`` is.
     summary : str, one line for ``jaxspec models`` and the docs.
     reference : str, the paper or memo of the formula.
+    domain : "spectrum" or "image", what the component describes.
+    vignetted : bool
+        For images: True where the brightness is multiplied by the exposure map, False where it
+        adds counts per pixel as they are.
     """
 
     name: str
@@ -71,3 +78,5 @@ class Component(NamedTuple):
     lookup: Callable | None = None
     summary: str = ""
     reference: str = ""
+    domain: str = "spectrum"
+    vignetted: bool = True

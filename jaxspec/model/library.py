@@ -13,9 +13,11 @@ from jaxspec.model.catalogue import CATALOGUE
 from jaxspec.model.component import Component, Parameter
 from jaxspec.model.expression import Leaf
 from jaxspec.model.model import Model
+from jaxspec.model.surface_catalogue import BACKGROUND, SURFACES
 
 NORM = Parameter("norm", 1.0, 0.0, 1e24, 0.0, 1e24)
-_KINDS = {"add": "additive", "mul": "multiplicative", "con": "convolution"}
+_KINDS = {"add": "additive", "mul": "multiplicative", "con": "convolution", "image": "image"}
+_LEADING = {"con": "inner, e_lo, e_hi", "image": "x, y"}
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,21 @@ class Maker:
 
     def __repr__(self):
         names = ", ".join(p.name for p in self.component.parameters)
-        what = f"{self.component.name}({names}): {_KINDS[self.component.kind]}"
+        c = self.component
+        what = f"{c.name}({names}): {_KINDS['image' if c.domain == 'image' else c.kind]}"
         return f"{what}; {self.component.summary}" if self.component.summary else what
 
 
-models = SimpleNamespace(**{c.name: Maker(c) for c in CATALOGUE})
+models = SimpleNamespace(**{c.name: Maker(c) for c in (*CATALOGUE, *SURFACES)})
 
 
 def component(
-    function: Callable, *, kind: str = "add", name: str | None = None, parameters=()
+    function: Callable,
+    *,
+    kind: str = "add",
+    name: str | None = None,
+    parameters=(),
+    vignetted: bool = True,
 ) -> Maker:
     """Make a model component of your own from one pure function.
 
@@ -54,11 +62,15 @@ def component(
         ``f(e_lo, e_hi, *parameters)`` in JAX. ``e_lo, e_hi`` are (n_energy,) keV; each parameter
         is a scalar array. It gives (n_energy,) photons/cm2/s per bin ("add", for a norm of 1) or
         factors ("mul"). A convolution ("con") is ``f(inner, e_lo, e_hi, *parameters)``, where
-        ``inner(e_lo, e_hi)`` evaluates what it acts on.
-    kind : "add", "mul" or "con"
+        ``inner(e_lo, e_hi)`` evaluates what it acts on. Part of an image ("image") is
+        ``f(x, y, *parameters)``: counts/s/cm2/pixel at arrays of points, in pixels.
+    kind : "add", "mul", "con" or "image"
     name : str, name in expressions; the function's own by default.
     parameters : dict of name to (value, min, max), or list of `Parameter`
-        In the order of the arguments. A norm is added to additive components and applied for you.
+        In the order of the arguments. A norm is added to additive components of spectra and
+        applied for you.
+    vignetted : bool
+        False for a part of an image that the exposure map does not act on; it is in counts/pixel.
 
     Returns
     -------
@@ -77,12 +89,23 @@ def component(
     >>> flat = component(flat, parameters={"level": (1.0, 0.0, 10.0)})
     >>> [p.full_name for p in flat()]
     ['flat.level', 'flat.norm']
+    >>> def ramp(x, y, slope):
+    ...     return slope * x
+    >>> component(ramp, kind="image", parameters={"slope": (1e-8, 0.0, 1.0)})().expression
+    'ramp+background'
     """
     if kind not in _KINDS:
-        raise InputError(f"kind={kind!r} is not known", remedy="use 'add', 'mul' or 'con'")
+        raise InputError(f"kind={kind!r} is not known", remedy=f"use {', '.join(_KINDS)}")
     name = name or getattr(function, "__name__", "")
     if not re.fullmatch(r"[A-Za-z]\w*", name):
         raise InputError(f"{name!r} is not a component name", remedy="give name= as one word")
+    image = kind == "image"
+    if image and name.lower() == BACKGROUND.name:
+        raise InputError(
+            "every image model has a background already", remedy="give name= another word"
+        )
+    if not vignetted and not image:
+        raise InputError(f"{name}: vignetted=False is for kind='image'")
     items = parameters.items() if isinstance(parameters, dict) else [(None, p) for p in parameters]
     made = [_parameter(name, label, item) for label, item in items]
     _check_signature(function, kind, name, [p.name for p in made])
@@ -91,7 +114,8 @@ def component(
     low = [p.name.lower() for p in made]
     if len(set(low)) < len(low):
         raise InputError(f"{name}: two parameters share a name: {', '.join(low)}")
-    return Maker(Component(name, kind, tuple(made), function))
+    made = Component(name, "add" if image else kind, tuple(made), function)
+    return Maker(made._replace(domain="image", vignetted=vignetted) if image else made)
 
 
 def _parameter(owner, name, item):
@@ -122,7 +146,7 @@ def _check_signature(function, kind, name, expected):
     if len(places) >= leading and any(a.kind == a.VAR_POSITIONAL for a in given):
         return
     if len(places) < leading or places[leading:] != expected:
-        first = ("inner, e_lo, e_hi", "e_lo, e_hi")[leading == 2]
+        first = _LEADING.get(kind, "e_lo, e_hi")
         raise InputError(
             f"the function of {name} takes ({', '.join(places)})",
             remedy=f"it should take ({', '.join([first, *expected])})",

@@ -248,12 +248,12 @@ def references(tree) -> frozenset[int]:
     return frozenset().union(*map(references, getattr(tree, "arguments", ())))
 
 
-def shift(tree, by: int):
-    """Return the link with every parameter index moved by a number."""
+def relabel(tree, places):
+    """Return the link with every parameter index i replaced by ``places[i]``."""
     if isinstance(tree, Reference):
-        return Reference(tree.index + by)
+        return Reference(places[tree.index])
     if isinstance(tree, Call):
-        return Call(tree.name, tuple(shift(a, by) for a in tree.arguments))
+        return Call(tree.name, tuple(relabel(a, places) for a in tree.arguments))
     return tree
 
 

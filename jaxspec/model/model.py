@@ -10,23 +10,26 @@ import numpy as np
 
 from jaxspec.errors import InputError
 from jaxspec.model import parameters as _parameters
-from jaxspec.model.catalogue import ALIASES, CATALOGUE
 from jaxspec.model.component import Component
-from jaxspec.model.expression import Node, add, multiply, parse, renumber
-from jaxspec.model.links import LinkMap, apply_links, resolve_links, shift
+from jaxspec.model.domain import vocabulary, with_background
+from jaxspec.model.expression import Node, add, leaves, multiply, parse, renumber
+from jaxspec.model.links import LinkMap, apply_links, relabel, resolve_links
 from jaxspec.model.parameters import ModelParameter
+from jaxspec.model.surface_catalogue import BACKGROUND
 from jaxspec.model.tree import Tree, build
 
 _KEPT = ("_value", "min", "max", "soft_min", "soft_max", "frozen", "prior", "is_set")
 
 
 class Model:
-    """A spectral model with its parameters.
+    """A model of a spectrum or of an image, with its parameters.
 
     Parameters
     ----------
     expression : str
         XSPEC expression, ``"TBabs*(diskbb+powerlaw)"``; prefixes, aliases and any case will do.
+        Or a sum of image components, ``"double_beta+point"``: an expression that has the full
+        name of one is about an image, and gets a ``background`` at its end.
     abund : str, XSPEC's abundance table ("angr", "wilm", ...).
     xsect : str, photoelectric cross sections ("vern", "bcmc", "obcm").
     components : sequence of what `jaxspec.component` made, usable in the expression by name.
@@ -53,6 +56,11 @@ class Model:
     True
     >>> model.free_names
     ('powerlaw.PhoIndex', 'powerlaw.norm')
+    >>> image = Model("beta")
+    >>> image.expression, image.domain
+    ('beta+background', 'image')
+    >>> image["B"].freeze(0.0)  # no background
+    background.B = 0 ct / pixel (frozen)
     """
 
     __array_ufunc__ = None  # NumPy numbers leave ``number * model`` to __rmul__
@@ -67,10 +75,7 @@ class Model:
         components: Sequence = (),
     ):
         own = {c.name: c for c in (getattr(c, "component", c) for c in components)}
-        shadowed = {name.lower() for name in own}
-        known = own | {c.name: c for c in CATALOGUE if c.name.lower() not in shadowed}
-        aliases = {a: name for a, name in ALIASES.items() if name in known and a not in shadowed}
-        self._start(parse(expression, known, aliases), abund, xsect)
+        self._start(parse(expression, *vocabulary(expression, own)), abund, xsect)
 
     @classmethod
     def of(cls, root: Node, abund: str = "angr", xsect: str = "vern") -> Model:
@@ -80,6 +85,8 @@ class Model:
         return model
 
     def _start(self, root, abund, xsect):
+        if next(leaves(root)).component.domain == "image":
+            root = with_background(root)
         self._tree = build(root, abund, xsect)
         self._chain = (root,)  # factors that a further ``*`` continues, see _product
         names = [name.rpartition(".")[0] for name, _ in self._tree.parameters]
@@ -96,6 +103,11 @@ class Model:
     def expression(self) -> str:
         """The expression with XSPEC's spelling of every name."""
         return str(self._tree)
+
+    @property
+    def domain(self) -> str:
+        """What the model describes: "spectrum" or "image"."""
+        return self._tree.domain
 
     @property
     def abund(self) -> str:
@@ -165,31 +177,53 @@ class Model:
         """Return an independent copy with the same values, limits and links."""
         new = Model.of(self._tree.root, self.abund, self.xsect)
         new._chain = self._chain
-        return new._adopt(self, 0)
+        return new._adopt(self, range(len(self)))
 
-    def _adopt(self, other, by):
-        """Take over the state of another model's parameters, whose indices move by a number."""
+    def _adopt(self, other, places):
+        """Take over the state of another model's parameters; number i becomes ``places[i]``."""
         for p in other._parameters:
-            mine = self._parameters[p._index + by]
+            mine = self._parameters[places[p._index]]
             for name in _KEPT:
                 setattr(mine, name, getattr(p, name))
-            mine._link = None if p._link is None else shift(p._link, by)
+            mine._link = None if p._link is None else relabel(p._link, places)
         return self
 
     def _join(self, other, root):
         abund, xsect = _tables(self, other)
         new = Model.of(root, abund, xsect)
-        return new._adopt(self, 0)._adopt(other, len(self._parameters))
+        count = len(self)
+        return new._adopt(self, range(count))._adopt(other, range(count, count + len(other)))
+
+    def _join_images(self, other):
+        """Sum of two image models; the background is that of the operand that changed it."""
+        new = Model.of(with_background(self._tree.root, other._tree.root))
+        count = len(BACKGROUND.parameters)
+        end = range(len(new) - count, len(new))
+        default, mine, theirs = (model._state()[-count:] for model in (new, self, other))
+        if mine != default and theirs != default and mine != theirs:
+            raise InputError(
+                "both operands have a background of their own",
+                remedy="leave the background of one of them as it is",
+            )
+        edge = len(self) - count
+        steps = [(self, [*range(edge), *end]), (other, [*range(edge, len(new) - count), *end])]
+        for model, places in steps if theirs != default else reversed(steps):
+            new._adopt(model, places)
+        return new
 
     def __add__(self, other):
         if (other := _operand(other, "+")) is NotImplemented:
             return other
+        if _shared_domain(self, other) == "image":
+            return self._join_images(other)
         nodes = [self._tree.root, renumber(other._tree.root, len(self._tree.components))]
         return self._join(other, add(nodes, _fail))
 
     def __mul__(self, other):
         if (other := _operand(other, "*")) is NotImplemented:
             return other
+        if _shared_domain(self, other) == "image":
+            raise InputError("models of images cannot be multiplied", remedy="join them with +")
         count = len(self._tree.components)
         # on the right, an operand of several factors stood in parentheses: it is one group,
         # unless it still waits for something to convolve
@@ -228,10 +262,14 @@ class Model:
             limits = f"{p.min:g} .. {p.max:g}"
             yield str(p.number), number, p.component, p.name, p.unit, f"{value:g}", limits, p.state
 
+    def _title(self):
+        tables = [f"(abund {self.abund}, xsect {self.xsect})"] if self.domain == "spectrum" else []
+        return [self.expression, *tables]
+
     def __repr__(self):
         rows = [_HEADER, *self._rows()]
         width = [max(len(row[i]) for row in rows) for i in range(len(_HEADER))]
-        lines = [f"{self.expression}   (abund {self.abund}, xsect {self.xsect})"]
+        lines = ["   ".join(self._title())]
         for row in rows:
             cells = [
                 c.rjust(w) if i in (0, 1, 5) else c.ljust(w)
@@ -241,7 +279,7 @@ class Model:
         return "\n".join(lines)
 
     def _repr_html_(self):
-        title = html.escape(f"{self.expression} (abund {self.abund}, xsect {self.xsect})")
+        title = html.escape(" ".join(self._title()))
         head = "".join(f"<th>{cell}</th>" for cell in _HEADER)
         body = "".join(
             "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
@@ -250,6 +288,7 @@ class Model:
         return f"<table><caption>{title}</caption><tr>{head}</tr>{body}</table>"
 
 
+_WHAT = {"spectrum": "spectra", "image": "images"}
 _HEADER = ("par", "comp", "component", "parameter", "unit", "value", "limits", "state")
 
 
@@ -270,6 +309,16 @@ def _operand(other, sign):
     if isinstance(getattr(other, "component", None), Component):
         raise InputError(f"{other.component.name} has to be called", remedy="write it with ()")
     return NotImplemented
+
+
+def _shared_domain(left, right):
+    if left.domain != right.domain:
+        raise InputError(
+            f"{left.expression} is a model of {_WHAT[left.domain]}, {right.expression} one of "
+            f"{_WHAT[right.domain]}; they cannot be joined",
+            remedy="fit spectra and images with models of their own",
+        )
+    return left.domain
 
 
 def _tables(left, right):

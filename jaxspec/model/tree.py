@@ -1,5 +1,7 @@
 """Evaluation of a component tree: pure functions of arrays for one spectrum.
 
+A tree of image components is evaluated by `jaxspec.model.image_plane`.
+
 A `Tree` holds no number that a fit may change. It is hashable and compares by content, so that
 it can be a static argument of ``jax.jit``: equal trees share one compilation whatever the values,
 limits and links of the parameters are.
@@ -63,6 +65,11 @@ class Tree:
         return self.layout
 
     @property
+    def domain(self) -> str:
+        """What the model describes: "spectrum" or "image"."""
+        return self.layout[0].domain
+
+    @property
     def has_convolution(self) -> bool:
         """True if the flux of one bin may depend on the model in other bins."""
         return any(c.kind == "con" for c in self.layout)
@@ -90,7 +97,9 @@ class Tree:
 
     @property
     def norm_indices(self) -> tuple[int, ...]:
-        """Where the norms of the additive components stand among the parameters."""
+        """Where the norms of the additive components stand; image components have none."""
+        if self.domain == "image":
+            return ()
         ends = zip(self.layout, self.first[1:], strict=True)
         return tuple(end - 1 for component, end in ends if component.kind == "add")
 
@@ -140,6 +149,10 @@ class Tree:
         """
         if self.kind == "con":
             raise InputError(f"the convolution in {self} has nothing to act on")
+        if self.domain == "image":
+            raise InputError(
+                f"{self} is a model of an image and has no spectrum", remedy="give it an image"
+            )
         return self.evaluate(self.root, e_lo, e_hi, tables, params)
 
     def evaluate(self, node, e_lo, e_hi, tables, params):

@@ -6,19 +6,25 @@ import difflib
 
 from jaxspec.errors import InputError
 from jaxspec.model.catalogue import ALIASES, CATALOGUE
+from jaxspec.model.surface_catalogue import SURFACE_ALIASES, SURFACES
 
-KINDS = {"add": "additive", "mul": "multiplicative", "con": "convolution"}
+KINDS = {"add": "additive", "mul": "multiplicative", "con": "convolution", "image": "image"}
+EVERY = (*CATALOGUE, *SURFACES)
+
+
+def _kind(component):
+    return component.domain if component.domain == "image" else component.kind
 
 
 def list_models() -> str:
     """All models: name, parameters, what they are."""
     lines = []
-    width = max(len(c.name) for c in CATALOGUE)
-    wide = max(len(", ".join(p.name for p in c.parameters)) for c in CATALOGUE)
+    width = max(len(c.name) for c in EVERY)
+    wide = max(len(", ".join(p.name for p in c.parameters)) for c in EVERY)
     for kind, title in KINDS.items():
         lines += ["", title] if lines else [title]
-        for c in CATALOGUE:
-            if c.kind == kind:
+        for c in EVERY:
+            if _kind(c) == kind:
                 names = ", ".join(p.name for p in c.parameters)
                 lines.append(f"  {c.name:<{width}}  {names:<{wide}}  {c.summary}")
     return "\n".join([*lines, "", "jaxspec models NAME shows units, defaults and limits"])
@@ -33,8 +39,9 @@ def show_model(name) -> str:
         No such model, or a beginning that fits several.
     """
     c = find_model(name)
-    short = sorted(alias for alias, full in ALIASES.items() if full == c.name)
-    lines = [f"{c.name} ({KINDS[c.kind]}): {c.summary}", f"source: {c.reference}"]
+    aliases = SURFACE_ALIASES if c.domain == "image" else ALIASES
+    short = sorted(alias for alias, full in aliases.items() if full == c.name)
+    lines = [f"{c.name} ({KINDS[_kind(c)]}): {c.summary}", f"source: {c.reference}"]
     if short:
         lines.append(f"short:  {', '.join(short)}")
     head = ("parameter", "default", "hard limits", "soft limits", "unit")
@@ -57,10 +64,14 @@ def show_model(name) -> str:
 
 
 def find_model(name):
-    """Component of the catalogue by name, short name or unambiguous beginning, in any case."""
+    """Component of the catalogues by name, short name or unambiguous beginning, in any case.
+
+    A word that means a component of spectra and one of images ("gaussian") gives the former.
+    """
     low = name.strip().lower()
-    by_name = {c.name.lower(): c for c in CATALOGUE}
-    low = ALIASES.get(low, low).lower()
+    by_name = {c.name.lower(): c for c in EVERY}
+    if low not in by_name:
+        low = ALIASES.get(low, SURFACE_ALIASES.get(low, low)).lower()
     found = (
         [by_name[low]] if low in by_name else [c for n, c in by_name.items() if n.startswith(low)]
     )

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from jaxspec.model.catalogue import ALIASES, CATALOGUE, COMPONENTS, describe
+from jaxspec.model.surface_catalogue import SURFACES
 
 NAMES = {
     "powerlaw": "PhoIndex norm",
@@ -71,7 +72,7 @@ def test_aliases():
 
 def test_describe_has_a_row_for_each_parameter():
     rows = describe()
-    assert len(rows) == sum(len(c.parameters) for c in CATALOGUE)
+    assert len(rows) == sum(len(c.parameters) for c in (*CATALOGUE, *SURFACES))
     tin = next(r for r in rows if r["parameter"] == "Tin")
     assert (tin["model"], tin["unit"], tin["soft_max"]) == ("diskbb", "keV", 1000.0)
 

@@ -10,6 +10,7 @@ from toy import toy_response
 from jaxspec import __version__
 from jaxspec.errors import InputError
 from jaxspec.model.catalogue import CATALOGUE
+from jaxspec.model.surface_catalogue import SURFACES
 from jaxspec.read.write import write_arf, write_pha, write_response
 from jaxspec.reduce.spectra import SpectrumList
 from jaxspec.report.describe import describe_file
@@ -89,7 +90,9 @@ def test_namesake_is_reported(monkeypatch):
 
 def test_all_models_are_listed():
     listed = [line.split()[0] for line in list_models().splitlines() if line.startswith("  ")]
-    assert sorted(listed) == sorted(c.name for c in CATALOGUE)
+    assert sorted(listed) == sorted(c.name for c in (*CATALOGUE, *SURFACES))
+    assert "double_beta (image)" in show_model("double_beta")
+    assert find_model("shell").name == "shell2d" and find_model("gaussian").name == "gaussian"
 
 
 def test_one_model_with_its_parameters():

@@ -1,0 +1,179 @@
+"""An image and its model as the numbers that the compiled functions take, and its minimum."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxspec.errors import InputError
+from jaxspec.fit.image_start import is_amplitude, starts
+from jaxspec.fit.levmar import Bounds, State, minimise
+from jaxspec.likelihood.objective import Links
+from jaxspec.likelihood.pixels import ImageObjective, Scene
+from jaxspec.likelihood.scene import centers_of, fine_around, make_scene
+from jaxspec.reduce.image import Image
+from jaxspec.reduce.merge import merge, pad
+from jaxspec.reduce.profile import RadialProfile
+
+MERGE_FROM = 5000  # pixels; fewer are fitted as they are
+RATIO = 0.15  # side of a super-pixel relative to its distance from the centre
+N_START = 4
+
+
+class Numbers(NamedTuple):
+    """What the minimiser takes besides the data."""
+
+    bounds: Bounds
+    links: Links
+    priors: dict
+    tol: np.ndarray
+    max_iter: np.ndarray
+
+
+class ImageProblem(NamedTuple):
+    """One image ready to be fitted.
+
+    ``model`` is a copy with limits that fit the image; ``full`` and ``coarse`` scenes (``coarse``
+    is ``full`` where nothing was merged); ``start`` (n_start, n_par).
+    """
+
+    model: object
+    data: object
+    objective: ImageObjective
+    full: Scene
+    coarse: Scene
+    numbers: Numbers
+    start: np.ndarray
+
+
+def make_problem(
+    model, data, *, stat, priors, tol, max_iter, integrate, coarse=True
+) -> ImageProblem:
+    """Prepare one image: limits, start, scenes."""
+    model = limited(model, data)
+    links = model.link_map()
+    start = starts(model, data, N_START)
+    n_pix = len(data.pixels.x)
+    if n_pix < len(model.free_names):
+        raise InputError(
+            f"{n_pix} pixels for {len(model.free_names)} free parameters",
+            file=getattr(data, "path", "") or None,
+            remedy="mask less, or freeze parameters",
+        )
+    full, merged = scenes(model, data, start[0], integrate, coarse)
+    pars = model.parameters
+    numbers = Numbers(
+        bounds=Bounds(
+            np.array([p.min for p in pars]),
+            np.array([p.max for p in pars]),
+            np.array([p.free for p in pars]),
+            np.array([is_amplitude(p) for p in pars]),
+            np.array([p.scale for _, p in model.tree.parameters]),
+        ),
+        links=Links(np.asarray(links.matrix, float), np.asarray(links.offset, float)),
+        priors=prior_map(model, priors),
+        tol=np.asarray(tol, float),
+        max_iter=np.asarray(max_iter),
+    )
+    objective = ImageObjective(model.tree, stat, links.functions)
+    return ImageProblem(model, data, objective, full, merged, numbers, start)
+
+
+def scenes(model, data, theta, integrate, coarse) -> tuple[Scene, Scene]:
+    """The image at full resolution, and with pixels merged away from the sources."""
+    full = make_scene(model, data, theta, integrate)
+    pixels, centers = data.pixels, centers_of(model, theta)
+    plain = isinstance(data, Image) and data.psf is None and np.isnan(pixels.error).all()
+    if not (coarse and plain and centers) or len(pixels.x) < MERGE_FROM:
+        return full, full
+    merged = pad(merge(pixels, centers, RATIO))
+    return full, Scene(merged, fine_around(model, merged, theta, integrate))
+
+
+def limited(model, data):
+    """Copy of the model whose positions and lengths cannot leave the image; 1D for a profile."""
+    model = model.copy()
+    if isinstance(data, RadialProfile):
+        for p in model.parameters:
+            if p.name in ("x0", "y0", "ellip", "theta") and p.link is None:
+                p.freeze(0.0)
+        size = float(np.max(data.pixels.x))
+        reach = {}
+    else:
+        ny, nx = data.shape
+        size = float(max(nx, ny))
+        reach = {"x0": (-0.5, nx - 0.5), "y0": (-0.5, ny - 0.5)}
+    for p in model.parameters:
+        if not p.free or p.unit != "pixel":
+            continue
+        low, high = reach.get(p.name, (p.min, 2.0 * size))
+        low, high = max(p.min, low), min(p.max, high)
+        if low < high:
+            value = min(max(p.value, low), high)
+            was_set = p.is_set
+            p.set(value, min=low, max=high)
+            p.is_set = was_set
+    return model
+
+
+def prior_map(model, priors) -> dict:
+    """Priors by parameter index, from the model and from the call."""
+    found = {p.number - 1: p.prior for p in model.parameters if p.prior is not None}
+    for key, prior in (priors or {}).items():
+        found[model[key].number - 1] = prior
+    for index, prior in found.items():
+        p = model.parameters[index]
+        if not callable(getattr(prior, "log_prob", None)):
+            raise InputError(
+                f"{prior!r} is not a prior",
+                parameter=p.full_name,
+                remedy="give a distribution of numpyro.distributions, such as LogUniform(1, 100)",
+            )
+        if not p.free:
+            raise InputError(
+                "has a prior but is not free", parameter=p.full_name, remedy="thaw or unlink it"
+            )
+    return found
+
+
+@partial(jax.jit, static_argnames=("objective",))
+def minimise_from(objective, scene, numbers, thetas) -> State:
+    """Minimise from several starts (n_start, n_par) at once; a `State` with a start axis."""
+
+    def one(theta):
+        return minimise(
+            lambda t: objective.quadratic(scene, numbers.links, numbers.priors, t),
+            theta,
+            numbers.bounds,
+            n_bin=scene.pixels.x.shape[0],
+            tol=numbers.tol,
+            max_iter=numbers.max_iter,
+        )
+
+    return jax.vmap(one)(thetas)
+
+
+def find_minimum(problem) -> State:
+    """Best minimum at full resolution, reached through the merged pixels; NumPy arrays."""
+    objective, numbers = problem.objective, problem.numbers
+    with jax.enable_x64(True):
+        thetas = problem.start
+        ends = jax.device_get(minimise_from(objective, problem.coarse, numbers, thetas))
+        value = np.where(np.isfinite(ends.at.value), ends.at.value, np.inf)
+        best = int(np.argmin(value))
+        if problem.coarse is problem.full:
+            return jax.tree.map(lambda a: a[best], ends)
+        state = minimise_from(objective, problem.full, numbers, ends.theta[best][None])
+        return jax.tree.map(lambda a: a[0], jax.device_get(state))
+
+
+def evaluate_at(problem, scene, theta):
+    """`Quadratic` at one theta (the minimiser with no iteration: the same compiled code)."""
+    numbers = problem.numbers._replace(max_iter=np.asarray(0))
+    n = 1 if scene is problem.full and scene is not problem.coarse else N_START
+    with jax.enable_x64(True):
+        state = minimise_from(problem.objective, scene, numbers, np.repeat([theta], n, axis=0))
+        return jax.tree.map(lambda a: a[0], jax.device_get(state.at))

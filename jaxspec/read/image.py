@@ -1,0 +1,173 @@
+"""One FITS map (counts, exposure, background, rms) with its header and its sky coordinates."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxspec.errors import InputError
+from jaxspec.read.paths import decompress, read_bytes, split_selectors
+
+_KEYS = (
+    "TELESCOP INSTRUME DETNAM FILTER OBJECT OBSERVER OBS_ID DATE-OBS DATE-END TSTART TSTOP MJDREF "
+    "TIMESYS EXPOSURE ONTIME LIVETIME RA_PNT DEC_PNT PA_PNT RA_NOM DEC_NOM ROLL_NOM RADESYS "
+    "EQUINOX BUNIT CONTENT HDUCLAS1 CREATOR ENERGYLO ENERGYHI DSVAL1"
+).split()
+
+
+class Map(NamedTuple):
+    """A two-dimensional image as it is in a file.
+
+    Parameters
+    ----------
+    data : (ny, nx) float64, C order; scaled by BSCALE and BZERO, NaN where BLANK.
+    header : dict, the keywords worth keeping, with LTM1_1, LTV1, LTM2_2, LTV2 for the physical
+        coordinates where the file has them (also as the alternate WCS P or L).
+    wcs : astropy.wcs.WCS or None
+        Celestial coordinates of (x, y), None where the file has none that can be used.
+    file, hdu : str, for messages.
+    diagnostics : tuple of str, what was assumed.
+    """
+
+    data: np.ndarray
+    header: dict
+    wcs: object | None
+    file: str
+    hdu: str
+    diagnostics: tuple[str, ...] = ()
+
+    def fail(self, problem, remedy=None):
+        """Return the error that says what is wrong here."""
+        return InputError(problem, file=self.file, hdu=self.hdu, remedy=remedy)
+
+
+def read_map(path, hdu=None) -> Map:
+    """Read one two-dimensional image of a FITS file.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Plain, gzipped (``.gz``, ``.FTZ``) or fpacked; local or any address that fsspec opens.
+        ``file.fits[2]`` and ``file.fits[NAME]`` choose an extension.
+    hdu : int or str, optional
+        Number or name of the extension; by default the first that holds a 2-D image.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or what was asked for is a table, a cube or not there.
+    """
+    from astropy.io import fits
+
+    address = split_selectors(path)
+    hdu = address.hdu if hdu is None else hdu
+    try:
+        raw, file = read_bytes(address.file)
+    except FileNotFoundError:
+        raise InputError(
+            "does not exist, plain or compressed", file=address.file, remedy="check the path"
+        ) from None
+    raw = decompress(raw, file)
+    if raw[:6] != b"SIMPLE":
+        found = "is empty" if not raw else f"is not a FITS file (it starts with {raw[:20]!r})"
+        raise InputError(found, file=file, remedy="give a FITS image, plain or gzipped")
+    try:
+        with warnings.catch_warnings(), fits.open(io.BytesIO(raw), memmap=False) as hdus:
+            warnings.simplefilter("ignore")  # astropy comments on headers that it can read
+            chosen = _choose(hdus, hdu, file)
+            label = chosen.name or str(hdus.index_of(chosen))
+            header, data = chosen.header, np.array(chosen.data, dtype=np.float64, order="C")
+    except InputError:
+        raise
+    except Exception as error:  # astropy raises many kinds on damaged files
+        raise InputError(
+            f"cannot be read as a FITS image ({error})", file=file, remedy="fetch the file again"
+        ) from error
+    if not data.size:
+        raise InputError("the image has no pixel", file=file, hdu=label)
+    wcs, notes = celestial_wcs(header)
+    keep = {key: header[key] for key in _KEYS if key in header}
+    return Map(data, keep | physical_keywords(header), wcs, file, label, notes)
+
+
+def _choose(hdus, wanted, file):
+    """The HDU asked for, or the first with a 2-D image."""
+    if wanted is not None:
+        number = int(wanted) if str(wanted).strip().isdigit() else None
+        name = str(wanted).strip().upper()
+        found = [
+            h for i, h in enumerate(hdus) if i == number or (number is None and h.name == name)
+        ]
+        if not found:
+            raise InputError(f"has no extension {wanted!r}, only {_content(hdus)}", file=file)
+        if not _is_map(found[0]):
+            raise InputError(
+                f"extension {wanted!r} is {_kind(found[0])}, not a 2-D image",
+                file=file,
+                remedy=f"choose hdu= among {_content(hdus)}",
+            )
+        return found[0]
+    for hdu in hdus:
+        if _is_map(hdu):
+            return hdu
+    raise InputError(
+        f"holds no 2-D image, only {_content(hdus)}",
+        file=file,
+        remedy="bin events into an image first, or take one plane out of a cube",
+    )
+
+
+def _is_map(hdu):
+    return hdu.is_image and len(hdu.shape) == 2
+
+
+def _kind(hdu):
+    if not hdu.is_image:
+        return f"a table of {hdu.header.get('NAXIS2', 0)} rows"
+    return f"an array of shape {hdu.shape}" if hdu.shape else "without data"
+
+
+def _content(hdus):
+    return ", ".join(f"{i} {h.name or '-'} ({_kind(h)})" for i, h in enumerate(hdus))
+
+
+def celestial_wcs(header):
+    """Return the celestial WCS of an image header, or None, and what there is to say about it."""
+    from astropy.wcs import WCS
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # mended dates and units are no news to the user
+            wcs = WCS(header, naxis=2)
+            usable = wcs.has_celestial and np.isfinite(wcs.proj_plane_pixel_area().value)
+    except Exception as error:  # wcslib and astropy raise many kinds
+        return None, (f"the sky coordinates cannot be used ({error})",)
+    if not usable:
+        return None, ("the header has no sky coordinates",)
+    sides = [float(v.to_value("arcsec")) for v in wcs.proj_plane_pixel_scales()]
+    if max(sides) > 1.01 * min(sides):
+        return wcs, (f"pixels are not square: {sides[0]:.4g} by {sides[1]:.4g} arcsec",)
+    return wcs, ()
+
+
+def physical_keywords(header) -> dict:
+    """LTM1_1, LTV1, LTM2_2, LTV2: image (from 1) = LTM * physical + LTV; empty if not given.
+
+    Rotated physical coordinates (LTM1_2) are kept too, so that their use can be refused.
+    """
+    names = ("LTM1_1", "LTM1_2", "LTM2_1", "LTM2_2", "LTV1", "LTV2")
+    found = {k: float(header[k]) for k in names if isinstance(header.get(k), int | float)}
+    if found:
+        return {"LTM1_1": 1.0, "LTM2_2": 1.0, "LTV1": 0.0, "LTV2": 0.0} | found
+    for version in "PL":  # Chandra and XMM write the same as an alternate WCS
+        keys = [f"{k}{axis}{version}" for axis in "12" for k in ("CRPIX", "CRVAL", "CDELT")]
+        values = [header.get(k) for k in keys]
+        if all(isinstance(v, int | float) for v in values) and values[2] and values[5]:
+            for axis, (pix, val, step) in zip("12", (values[:3], values[3:]), strict=True):
+                found[f"LTM{axis}_{axis}"] = 1.0 / step
+                found[f"LTV{axis}"] = pix - val / step
+            return found
+    return {}

@@ -1,0 +1,387 @@
+"""Image: counts, exposure and mask on one grid of pixels; read, masked, cut out, rebinned."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from jaxspec.errors import InputError
+from jaxspec.read.image import Map, read_map
+from jaxspec.read.paths import stem
+from jaxspec.reduce import regrid
+from jaxspec.reduce.exposure import exposure_of_map, header_exposure
+from jaxspec.reduce.mask import unite
+from jaxspec.reduce.pixels import Pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """An X-ray image, ready to be fitted.
+
+    Arrays are (y, x): ``counts[y, x]``; x is to the right, y up, and the centre of the first
+    pixel is (0, 0). Its model is ``N = S(x, y) * exposure + B * area + scale * background``.
+
+    Parameters
+    ----------
+    name : str, shown in tables (file stem unless given).
+    counts : (ny, nx) float64 counts.
+    exposure : (ny, nx) float64, in ``exposure_unit``.
+    mask : (ny, nx) bool, True where the pixel is left out.
+    background : (ny, nx) float64 expected counts per pixel, not vignetted, or None.
+    rms : (ny, nx) float64 one-sigma errors, or None; with them a fit uses chi2.
+    psf : jaxspec.model.psf.Psf or None.
+    wcs : astropy.wcs.WCS or None, celestial.
+    exposure_unit : "cm2 s", "s" or "" (unknown).
+    exposure_time : float, seconds; NaN where the files do not say it.
+    path : str, where it was read from.
+    header : dict, the header keywords worth keeping.
+    diagnostics : tuple of str, what was assumed and done.
+    area : (ny, nx) float64 or None
+        Good fraction of each pixel, after rebinning over masked pixels; None is 1 everywhere.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = Image("toy", np.ones((2, 3)), np.full((2, 3), 10.0), np.zeros((2, 3), bool))
+    >>> image.shape, image.masked(where=image.exposure < 5).good.sum()
+    ((2, 3), np.int64(6))
+    """
+
+    name: str
+    counts: np.ndarray
+    exposure: np.ndarray
+    mask: np.ndarray
+    background: np.ndarray | None = None
+    rms: np.ndarray | None = None
+    psf: object | None = None
+    wcs: object | None = None
+    exposure_unit: str = ""
+    exposure_time: float = np.nan
+    path: str = ""
+    header: dict = field(default_factory=dict)
+    diagnostics: tuple[str, ...] = ()
+    area: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns, (ny, nx)."""
+        return self.counts.shape
+
+    @property
+    def good(self) -> np.ndarray:
+        """(ny, nx) bool, True where a pixel is used."""
+        return ~self.mask
+
+    @cached_property
+    def pixel_size(self) -> float | None:
+        """Side of a pixel in arcsec (square root of its area), None without sky coordinates."""
+        if self.wcs is None:
+            return None
+        return float(np.sqrt(self.wcs.proj_plane_pixel_area().to_value("arcsec2")))
+
+    @cached_property
+    def pixels(self) -> Pixels:
+        """The good pixels as flat arrays, row by row; `rebuild` is the way back."""
+        good = self.good
+        y, x = np.nonzero(good)
+
+        def flat(values, default):
+            return np.full(len(x), default) if values is None else values[good]
+
+        return Pixels(
+            self.counts[good],
+            x.astype(np.float64),
+            y.astype(np.float64),
+            self.exposure[good],
+            flat(self.background, 0.0),
+            flat(self.area, 1.0),
+            flat(self.rms, np.nan),
+        )
+
+    def rebuild(self, values) -> np.ndarray:
+        """Put values of the good pixels back on the image.
+
+        Parameters
+        ----------
+        values : (n_pix,) in the order of `pixels`
+
+        Returns
+        -------
+        (ny, nx) float64, NaN where masked
+        """
+        values, n = np.asarray(values), int(self.good.sum())
+        if values.shape != (n,):
+            raise InputError(
+                f"has shape {values.shape}, not ({n},)",
+                parameter="values",
+                remedy="give one value per good pixel, in the order of image.pixels",
+            )
+        out = np.full(self.shape, np.nan)
+        out[self.good] = values
+        return out
+
+    def masked(self, regions=None, min_exposure=None, where=None, keep=None) -> Image:
+        """Leave out more pixels; what was left out before stays out.
+
+        Parameters
+        ----------
+        regions : str, path, region object, or list of them
+            What lies in their union is left out; see `jaxspec.read.regions.read_regions`.
+        min_exposure : float
+            Pixels below this fraction of the maximum of the exposure are left out.
+        where : (ny, nx) bool
+            True where a pixel is left out.
+        keep : as regions
+            What lies outside of their union is left out.
+
+        Returns
+        -------
+        Image
+
+        Raises
+        ------
+        InputError
+            If no pixel is left, or an argument cannot be used.
+        """
+        mask, notes = unite(self.mask, self, regions, min_exposure, where, keep)
+        return self.replace(mask=mask, diagnostics=(*self.diagnostics, *notes))
+
+    def cutout(self, center, size) -> Image:
+        """Part of the image around a position; see `jaxspec.reduce.regrid.cutout`."""
+        return regrid.cutout(self, center, size)
+
+    def rebin(self, factor) -> Image:
+        """Merge factor x factor pixels; see `jaxspec.reduce.regrid.rebin`."""
+        return regrid.rebin(self, factor)
+
+    def sky(self, x, y):
+        """Sky position of pixel coordinates, as `astropy.coordinates.SkyCoord`."""
+        if self.wcs is None:
+            raise InputError(
+                "has no sky coordinates",
+                file=self.path or self.name,
+                remedy="read an image whose header has them (CTYPE1, CRVAL1, ...)",
+            )
+        return self.wcs.pixel_to_world(x, y)
+
+    def replace(self, **changes) -> Image:
+        """Return a copy with some fields changed."""
+        return replace(self, **changes)
+
+    def __repr__(self):
+        ny, nx = self.shape
+        size = "" if self.pixel_size is None else f' of {self.pixel_size:.3g}"'
+        extras = [k for k in ("background", "rms", "psf") if getattr(self, k) is not None]
+        parts = [
+            f"{nx} x {ny} pixels{size}",
+            f"{self.good.sum()} good",
+            f"{self.counts[self.good].sum():.6g} counts on them",
+            f"exposure up to {self.exposure.max():.4g} {self.exposure_unit}".rstrip(),
+        ]
+        return f"Image({self.name}: {', '.join(parts + extras)})"
+
+
+def read_image(
+    path,
+    *,
+    exposure=None,
+    background=None,
+    rms=None,
+    psf=None,
+    regions=None,
+    keep=None,
+    min_exposure=None,
+    hdu=None,
+    exposure_time="auto",
+    name=None,
+) -> Image:
+    """Read a counts image with its exposure map, and choose the pixels to fit.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        FITS image of counts: plain, ``.gz``, ``.FTZ``, local or any address that fsspec opens.
+    exposure : str, os.PathLike or (ny, nx) array, optional
+        Exposure map in s, cm2 or cm2 s. Without one, the exposure is EXPOSURE everywhere.
+        Pixels of zero (or NaN) exposure are left out.
+    background, rms : str, os.PathLike or (ny, nx) array, optional
+        Expected background counts per pixel; one-sigma errors (a fit then uses chi2, and the
+        counts may be negative).
+    psf : jaxspec.model.psf.Psf, optional
+    regions : str, path, region object, or list of them, optional
+        What lies in them is left out: DS9 or JS9 text or files, source lists, FITS tables.
+    keep : as regions, optional
+        What lies outside of them is left out.
+    min_exposure : float, optional
+        Pixels below this fraction of the maximum of the exposure map are left out.
+    hdu : int or str, optional
+        Extension of the counts; by default the first with a 2-D image.
+    exposure_time : "auto", True, False or seconds
+        Whether the exposure map is multiplied by EXPOSURE of the image. "auto" does so for
+        a map in cm2, told by its BUNIT or else by its peak, and says so in ``diagnostics``.
+        A number multiplies the map (without a map, it is the exposure of every pixel).
+    name : str, optional
+        By default the file stem.
+
+    Returns
+    -------
+    Image
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, the grids differ (shape, or sky position by more than half a
+        pixel), EXPOSURE is missing where it is needed, a good pixel is negative or NaN, or no
+        pixel is left.
+
+    Examples
+    --------
+    >>> import jaxspec as js
+    >>> image = js.read_image("image.fits.gz", exposure="expmap.fits.gz",
+    ...                       regions="mask.reg", min_exposure=0.5)   # doctest: +SKIP
+    """
+    counts = read_map(path, hdu)
+    notes = list(counts.diagnostics)
+    if (seconds := _seconds(exposure_time, counts)) is not None:
+        time = seconds
+    else:
+        time = header_exposure(counts.header, counts.file, needed=exposure is None)
+    if exposure is None:
+        exposed, unit = np.full(counts.data.shape, time), "s"
+        notes.append(f"exposure: {time:.6g} s everywhere, without a map")
+        mask = np.zeros(counts.data.shape, bool)
+    else:
+        found = _companion(exposure, counts, "exposure")
+        time = time if time == time else header_exposure(found.header, found.file, needed=False)
+        exposed, unit, note = exposure_of_map(
+            found.data, found.header, time, exposure_time, found.file
+        )
+        mask, more = _unexposed(exposed, counts, found)
+        notes += [note, *more]
+        exposed = np.where(mask, 0.0, exposed)
+    maps = {
+        key: None if given is None else _companion(given, counts, key).data
+        for key, given in (("background", background), ("rms", rms))
+    }
+    image = Image(
+        name or stem(counts.file),
+        counts.data,
+        exposed,
+        mask,
+        psf=psf,
+        wcs=counts.wcs,
+        exposure_unit=unit,
+        exposure_time=time,
+        path=counts.file,
+        header=counts.header,
+        diagnostics=tuple(notes),
+        **maps,
+    )
+    return _checked(image.masked(regions, min_exposure, keep=keep))
+
+
+def _seconds(exposure_time, counts):
+    """The exposure time if the user gave a number, else None."""
+    if isinstance(exposure_time, bool | np.bool_) or exposure_time == "auto":
+        return None
+    try:
+        seconds = float(exposure_time)
+    except (TypeError, ValueError):
+        seconds = np.nan
+    if not 0 < seconds < np.inf:
+        raise InputError(
+            f"is {exposure_time!r}",
+            file=counts.file,
+            parameter="exposure_time",
+            remedy="use 'auto', True, False, or a positive number of seconds",
+        )
+    return seconds
+
+
+def _companion(given, counts, label):
+    """A map that belongs to the image: same shape, same place on the sky."""
+    if isinstance(given, str | os.PathLike):
+        found = read_map(given)
+    else:
+        found = Map(np.array(given, np.float64, order="C"), {}, None, f"{label}=", "array")
+    if found.data.shape != counts.data.shape:
+        raise found.fail(
+            f"the {label} map has shape {found.data.shape} (rows, columns), "
+            f"the image {counts.data.shape}",
+            remedy="bring it to the grid of the image first",
+        )
+    if counts.wcs is not None and found.wcs is not None:
+        from astropy.wcs.utils import pixel_to_pixel
+
+        ny, nx = counts.data.shape
+        x, y = (
+            v.ravel() for v in np.meshgrid([0, (nx - 1) / 2, nx - 1], [0, (ny - 1) / 2, ny - 1])
+        )
+        there = pixel_to_pixel(counts.wcs, found.wcs, x, y)
+        shift = np.hypot(there[0] - x, there[1] - y)
+        if (shift > 0.5).any():
+            raise found.fail(
+                f"the {label} map is off by up to {np.nanmax(shift):.3g} pixels on the sky",
+                remedy="bring it to the grid of the image first, or pass it as an array "
+                "if its sky coordinates are known to be wrong",
+            )
+    return found
+
+
+def _unexposed(exposed, counts, found):
+    """Pixels without exposure, and what there is to say about them."""
+    if (exposed < 0).any() or np.isposinf(exposed).any():
+        y, x = np.argwhere((exposed < 0) | np.isposinf(exposed))[0]
+        raise found.fail(
+            f"the exposure is {exposed[y, x]} at x={x}, y={y}", remedy="mend the exposure map"
+        )
+    blank, mask, notes = np.isnan(exposed), ~(exposed > 0), []
+    if blank.any():
+        notes.append(f"exposure map: {blank.sum()} NaN pixels taken as unexposed")
+    if mask.any():
+        lost = np.nansum(counts.data[mask])
+        notes.append(f"{mask.sum()} unexposed pixels left out, with {lost:.6g} counts on them")
+    return mask, notes
+
+
+def _checked(image):
+    """Refuse good pixels that cannot be data; blank what is masked."""
+    notes, good, changes = [], image.good, {}
+    if image.rms is None:
+        _refuse(image, good & ~(np.isfinite(image.counts) & (image.counts >= 0)), "counts")
+        odd = int((image.counts[good] % 1 != 0).sum())
+        if odd:
+            notes.append(f"{odd} good pixels hold fractions of counts")
+    else:
+        _refuse(image, good & ~np.isfinite(image.counts), "counts")
+        _refuse(image, good & ~(np.isfinite(image.rms) & (image.rms > 0)), "rms")
+        notes.append("rms: a fit uses chi2")
+    if image.background is not None:
+        values = image.background
+        tiny = good & (values < 0) & (values > -1e-3 * np.nanmax(values))
+        _refuse(image, good & ~tiny & ~(np.isfinite(values) & (values >= 0)), "background")
+        if tiny.any():
+            notes.append(f"background: {tiny.sum()} pixels slightly below zero set to zero")
+        changes["background"] = np.where(tiny, 0.0, values)
+    for key in ("counts", "background", "rms"):
+        values = changes.get(key, getattr(image, key))
+        if values is not None and not np.isfinite(values).all():
+            changes[key] = np.where(np.isfinite(values), values, 0.0)  # masked, all of them
+    return image.replace(diagnostics=(*image.diagnostics, *notes), **changes)
+
+
+def _refuse(image, bad, key):
+    if bad.any():
+        y, x = np.argwhere(bad)[0]
+        limit = "positive" if key == "rms" else "zero or more"
+        if key == "counts" and image.rms is not None:
+            limit = "finite"
+        raise InputError(
+            f"the {key} of {bad.sum()} good pixels cannot be used: {getattr(image, key)[y, x]} at "
+            f"x={x}, y={y}, where a number that is {limit} is needed",
+            file=image.path,
+            remedy="leave these pixels out with regions=, keep= or min_exposure=, or mend the file",
+        )

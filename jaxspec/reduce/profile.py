@@ -1,0 +1,387 @@
+"""Radial profiles: annuli around a centre of an image, or a published table."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxspec.errors import InputError
+from jaxspec.read.fits import open_hdus
+from jaxspec.read.paths import decompress, read_bytes, split_selectors, stem
+from jaxspec.reduce.center import centroid
+from jaxspec.reduce.pixels import Pixels
+from jaxspec.reduce.regrid import in_pixels, position
+
+
+@dataclass(frozen=True, eq=False)
+class RadialProfile:
+    """Sums over annuli, or a published profile; both are fitted through `pixels`.
+
+    Parameters
+    ----------
+    r_lo, r_hi, r : (n,) float64, in ``r_unit``
+        Edges and nominal radius of the annuli; pixels at r_lo are in, those at r_hi are not.
+    counts : (n,) float64 counts (of a table: its surface brightness).
+    exposure : (n,) float64, summed over the pixels, cm2 s or s (of a table: 1).
+    area : (n,) float64, good pixels in the annulus (of a table: 1).
+    background : (n,) float64, expected counts of the background map, zeros without one.
+    error : (n,) float64, one-sigma error of ``counts`` for chi2; NaN where Poisson.
+    center : (x, y) pixels, or None for a table.
+    pixel_size : float arcsec, or None.
+    r_unit, sb_unit : str
+    name : str
+    """
+
+    r_lo: np.ndarray
+    r_hi: np.ndarray
+    r: np.ndarray
+    counts: np.ndarray
+    exposure: np.ndarray
+    area: np.ndarray
+    background: np.ndarray
+    error: np.ndarray
+    center: tuple[float, float] | None = None
+    pixel_size: float | None = None
+    r_unit: str = "pixel"
+    sb_unit: str = ""
+    name: str = ""
+
+    def __len__(self):
+        return len(self.r)
+
+    @property
+    def sb(self) -> np.ndarray:
+        """Surface brightness (counts - background)/exposure; NaN where nothing is exposed."""
+        return self._per_exposure(self.counts - self.background)
+
+    @property
+    def sb_err(self) -> np.ndarray:
+        """One-sigma error of `sb`: the given one, else the square root of the counts.
+
+        An annulus without counts has the error of one count, not zero.
+        """
+        poisson = np.sqrt(np.maximum(self.counts, 1.0))
+        return self._per_exposure(np.where(np.isnan(self.error), poisson, self.error))
+
+    def _per_exposure(self, values):
+        exposed = self.exposure > 0
+        return np.where(exposed, values, np.nan) / np.where(exposed, self.exposure, 1.0)
+
+    @property
+    def counts_per_pixel(self) -> np.ndarray:
+        """Mean counts of a pixel."""
+        return self.counts / self.area
+
+    @property
+    def pixels(self) -> Pixels:
+        """The annuli in the form that a fit takes: x = r, y = 0."""
+        return Pixels(
+            self.counts,
+            self.r,
+            np.zeros_like(self.r),
+            self.exposure,
+            self.background,
+            self.area,
+            self.error,
+        )
+
+    @property
+    def table(self):
+        """All columns as `astropy.table.QTable`."""
+        from astropy.table import QTable
+
+        names = "r r_lo r_hi counts exposure area background sb sb_err".split()
+        table = QTable({name: getattr(self, name) for name in names})
+        table.meta.update(r_unit=self.r_unit, sb_unit=self.sb_unit, name=self.name)
+        if self.center is not None:
+            table.meta.update(center=list(self.center), pixel_size=self.pixel_size)
+        return table
+
+    def __repr__(self):
+        where = "" if self.center is None else " around ({:.2f}, {:.2f})".format(*self.center)
+        return (
+            f"RadialProfile({self.name}: {len(self)} annuli{where}, "
+            f"{self.r_lo[0]:.4g}-{self.r_hi[-1]:.4g} {self.r_unit})"
+        )
+
+    @classmethod
+    def from_table(cls, r, sb, sb_err, r_lo=None, r_hi=None, unit="pixel", **names):
+        """Profile from published numbers, to be fitted with chi2.
+
+        Parameters
+        ----------
+        r, sb, sb_err : (n,) array
+            Radius, surface brightness and its one-sigma error.
+        r_lo, r_hi : (n,) array, optional
+            Edges of the annuli; by default r itself.
+        unit : str
+            Of the radii.
+        **names
+            ``name``, ``sb_unit``.
+
+        Raises
+        ------
+        InputError
+            If lengths differ, something is not finite, or an error is not positive.
+
+        Examples
+        --------
+        >>> RadialProfile.from_table([1, 2], [5.0, 4.0], [0.1, 0.1], unit="arcmin")
+        RadialProfile(: 2 annuli, 1-2 arcmin)
+        """
+        r, sb, sb_err = (np.asarray(v, np.float64) for v in (r, sb, sb_err))
+        r_lo = r if r_lo is None else np.asarray(r_lo, np.float64)
+        r_hi = r if r_hi is None else np.asarray(r_hi, np.float64)
+        for label, v in (("r", r), ("sb", sb), ("sb_err", sb_err), ("r_lo", r_lo), ("r_hi", r_hi)):
+            if v.shape != (r.size,) or not r.size:
+                raise InputError(f"has shape {v.shape}, not ({r.size},)", parameter=label)
+            bad = ~np.isfinite(v) | ((v <= 0) if label == "sb_err" else (v < 0) & (label != "sb"))
+            if bad.any():
+                n = int(np.flatnonzero(bad)[0])
+                raise InputError(
+                    f"is {v[n]} in row {n + 1}", parameter=label, remedy="leave that row out"
+                )
+        one, zero = np.ones_like(r), np.zeros_like(r)
+        return cls(r_lo, r_hi, r, sb, one, one, zero, sb_err, r_unit=unit, **names)
+
+
+def profile(
+    image,
+    center=None,
+    bins="log",
+    *,
+    rmax=None,
+    n_bins=32,
+    min_counts=None,
+    width=None,
+    edges=None,
+):
+    """Sum an image in annuli.
+
+    Parameters
+    ----------
+    image : Image
+    center : (x, y) in pixels or SkyCoord, optional
+        By default the centroid.
+    bins : {"log", "linear", "min_counts"}
+        "log": n_bins edges from 1 pixel to rmax, and 0 before them, with the nominal radius
+        sqrt(r_lo r_hi) (sqrt(0.3) r_hi in the first): the Profile class of the KIPAC course on
+        statistical methods, tutorial "X-ray Image Data". "linear": annuli of one width.
+        "min_counts": annuli of one width, merged outwards until each has min_counts.
+    rmax : float or angle, optional
+        Largest radius; by default that of the farthest good pixel.
+    n_bins : int
+    min_counts : float, optional
+        Merge annuli outwards until each has so many counts, for any choice of bins; what is
+        left over at the end joins the last.
+    width : float or angle, optional
+        Of the linear annuli; by default rmax / n_bins, for "min_counts" 1 pixel.
+    edges : (n + 1,) array of pixels or angle, optional
+        The edges themselves, instead of all the above but min_counts. The nominal radius is
+        the middle of an annulus, as it is for all but "log".
+
+    Returns
+    -------
+    RadialProfile
+        In pixels; annuli without a good pixel are left out.
+
+    Raises
+    ------
+    InputError
+        If the choices cannot be used, or no good pixel lies in the annuli.
+
+    Examples
+    --------
+    >>> from jaxspec.reduce.image import Image
+    >>> image = Image("toy", np.ones((9, 9)), np.full((9, 9), 2.0), np.zeros((9, 9), bool))
+    >>> found = profile(image, (4, 4), edges=[0, 1, 3])
+    >>> found.r, found.counts, found.sb
+    (array([0.5, 2. ]), array([ 1., 24.]), array([0.5, 0.5]))
+    """
+    center = centroid(image) if center is None else position(image, center)
+    pixels = image.pixels
+    distance = np.hypot(pixels.x - center[0], pixels.y - center[1])
+    if rmax is None:
+        rmax = np.nextafter(distance.max(), np.inf)
+    rmax = in_pixels(image, rmax, "rmax")
+    if edges is not None:
+        bins, edges = "edges", _given_edges(image, edges)
+    else:
+        edges = _make_edges(image, bins, rmax, n_bins, min_counts, width)
+    ring = np.searchsorted(edges, distance, side="right") - 1
+    used = (ring >= 0) & (ring < len(edges) - 1)
+
+    def total(values):
+        return np.bincount(ring[used], values[used], len(edges) - 1)
+
+    area = total(pixels.area)
+    sums = [total(v) for v in (pixels.counts, pixels.exposure, pixels.background)]
+    filled = np.flatnonzero(area > 0)
+    if not filled.size:
+        raise InputError(
+            f"no good pixel lies in the annuli around ({center[0]:.1f}, {center[1]:.1f})",
+            file=image.path or image.name,
+            remedy="check center= and rmax=",
+        )
+    starts = filled if min_counts is None else filled[_merge(sums[0][filled], min_counts)]
+    groups = np.searchsorted(filled, starts)
+    last = filled[np.append(groups[1:], filled.size) - 1]
+    lo, hi = edges[starts], edges[last + 1]
+    counts, exposure, background, area, variance = (
+        np.add.reduceat(v[filled], groups) for v in (*sums, area, total(pixels.error**2))
+    )
+    r = (lo + hi) / 2
+    if bins == "log":
+        r = np.where(lo > 0, np.sqrt(lo * hi), np.sqrt(0.3) * hi)
+    unit = f"ct {_inverse(image.exposure_unit)}pixel-1"
+    return RadialProfile(
+        lo, hi, r, counts, exposure, area, background, np.sqrt(variance), center, image.pixel_size,
+        "pixel", unit, image.name,
+    )  # fmt: skip
+
+
+def _inverse(unit):
+    return {"cm2 s": "s-1 cm-2 ", "s": "s-1 "}.get(unit, "")
+
+
+def _make_edges(image, bins, rmax, n_bins, min_counts, width):
+    if bins not in ("log", "linear", "min_counts"):
+        raise InputError(
+            f"{bins!r} is not a choice", parameter="bins", remedy="use log, linear or min_counts"
+        )
+    if isinstance(n_bins, bool) or n_bins != int(n_bins) or n_bins < 1:
+        raise InputError(f"is {n_bins}", parameter="n_bins", remedy="give a whole number from 1")
+    if bins == "log":
+        if rmax <= 1:
+            raise InputError(
+                f"is {rmax:.3g} pixels, and the first annulus of log bins ends at 1",
+                parameter="rmax",
+                remedy="use bins='linear'",
+            )
+        return np.append(0.0, np.exp(np.linspace(0.0, np.log(rmax), int(n_bins))))
+    if bins == "min_counts" and min_counts is None:
+        raise InputError("is missing", parameter="min_counts", remedy="give a number of counts")
+    default = rmax / n_bins if bins == "linear" else 1.0
+    width = default if width is None else in_pixels(image, width, "width")
+    n = int(np.ceil(rmax / width - 1e-9))
+    if n > 1_000_000:
+        raise InputError(f"makes {n} annuli", parameter="width", remedy="make it wider")
+    return width * np.arange(n + 1.0)
+
+
+def _given_edges(image, edges):
+    if hasattr(edges, "unit"):
+        edges = edges.value * in_pixels(image, 1.0 * edges.unit, "edges")
+    edges = np.asarray(edges, np.float64)
+    if edges.ndim != 1 or edges.size < 2 or not (np.diff(edges) > 0).all() or edges[0] < 0:
+        raise InputError(f"are {edges}", parameter="edges", remedy="give ascending radii from 0 on")
+    return edges
+
+
+def _merge(counts, wanted):
+    """Where the groups start that have the wanted counts; the rest joins the last."""
+    starts, have, at = [0], 0.0, 0
+    for at, n in enumerate(counts, 1):
+        have += n
+        if have >= wanted:
+            starts.append(at)
+            have = 0.0
+    return np.array(starts[:-1] or [0])
+
+
+# ---------------------------------------------------------------------- published profiles
+
+_R, _SB = ("RMID", "RADIUS", "R"), ("SUR_BRI", "SB", "SURFACE_BRIGHTNESS")
+_ERR = ("SUR_BRI_ERR", "ERR_SB", "SB_ERR", "ERR", "ERROR")
+_WIDTH = ("WIDTH", "DR", "ERR_RADIUS")
+
+
+def read_profile(path, *, r=None, sb=None, sb_err=None, unit=None) -> RadialProfile:
+    """Read a published surface-brightness profile.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        FITS table, with the columns of CIAO (RMID or R, SUR_BRI, SUR_BRI_ERR) or of pyproffit
+        (RADIUS, WIDTH, SB, ERR_SB); or text with the columns ``r sb err`` or
+        ``r dr sb err ...``. Widths (WIDTH, dr) are half the width of the annulus.
+    r, sb, sb_err : str, optional
+        Names of the columns of a FITS table, if they are others.
+    unit : str, optional
+        Of the radii; by default TUNIT, else "pixel".
+
+    Returns
+    -------
+    RadialProfile
+
+    Raises
+    ------
+    InputError
+        If the file holds no such table or numbers that cannot be fitted.
+    """
+    address = split_selectors(path)
+    try:
+        raw, file = read_bytes(address.file)
+    except FileNotFoundError:
+        raise InputError("does not exist", file=address.file, remedy="check the path") from None
+    raw = decompress(raw, file)
+    try:
+        if raw[:6] == b"SIMPLE":
+            return _from_fits(raw, file, (r, sb, sb_err), unit)
+        return _from_text(raw, file, unit)
+    except InputError as error:
+        if error.file is not None:
+            raise
+        raise InputError(
+            error.problem, file=file, column=error.parameter, remedy=error.remedy
+        ) from None
+
+
+def _from_fits(raw, file, wanted, unit):
+    known = (_R, _SB, _ERR)
+    for hdu in open_hdus(raw, file):
+        names = [_first(hdu, *pair) for pair in zip(wanted, known, strict=True)]
+        if None in names:
+            continue
+        radius, sb, err = (np.asarray(hdu.column(n), np.float64) for n in names)
+        lo = hi = None
+        if radius.ndim == 2:
+            lo, hi = radius[:, 0], radius[:, -1]
+            radius = radius.mean(axis=1)
+        elif (width := _first(hdu, None, _WIDTH)) is not None:
+            half = np.asarray(hdu.column(width), np.float64)
+            lo, hi = np.maximum(radius - half, 0.0), radius + half
+        unit = unit or hdu.unit(names[0]) or "pixel"
+        return RadialProfile.from_table(
+            radius, sb, err, lo, hi, unit, sb_unit=hdu.unit(names[1]), name=stem(file)
+        )
+    raise InputError(
+        "no table with a radius, a surface brightness and its error",
+        file=file,
+        remedy="name the columns with r=, sb= and sb_err=",
+    )
+
+
+def _first(hdu, given, known):
+    names = known if given is None else (given.upper(),)
+    return next((n for n in names if hdu.has(n)), None)
+
+
+def _from_text(raw, file, unit):
+    try:
+        rows = np.loadtxt(io.StringIO(raw.decode("utf-8", errors="replace")), ndmin=2)
+    except ValueError as error:
+        raise InputError(f"is no table of numbers ({error})", file=file) from None
+    if rows.shape[0] == 0 or rows.shape[1] < 3:
+        raise InputError(
+            f"has {rows.shape[1]} columns", file=file, remedy="give r, sb, err or r, dr, sb, err"
+        )
+    radius, lo, hi = rows[:, 0], None, None
+    if rows.shape[1] > 3:
+        lo, hi = np.maximum(radius - rows[:, 1], 0.0), radius + rows[:, 1]
+        rows = rows[:, 1:]
+    return RadialProfile.from_table(
+        radius, rows[:, 1], rows[:, 2], lo, hi, unit or "pixel", name=stem(file)
+    )

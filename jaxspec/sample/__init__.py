@@ -1,0 +1,1 @@
+"""Draw from the posterior: sampling, its diagnostics, and what it hands back."""

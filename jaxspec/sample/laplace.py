@@ -1,0 +1,87 @@
+"""The posterior around its mode: where chains start, and the metric that they move in."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxspec.sample.space import from_theta, slopes
+
+STEPS = 40
+FLOOR = 1e-6  # of the largest curvature (in scaled parameters): below, a direction has no width
+
+
+class Expansion(NamedTuple):
+    """Minus the log posterior around ``u`` (n_free,), to second order."""
+
+    u: np.ndarray
+    value: float
+    gradient: np.ndarray
+    hessian: np.ndarray
+
+
+def expand(space, quadratic, u) -> Expansion:
+    """Carry a `Quadratic` of the statistic (at ``to_theta(space, u)``) over to ``u``."""
+    by_u = slopes(space, u)
+    pull = 0.5 * quadratic.gradient[space.index]
+    bent = 0.5 * quadratic.observed[np.ix_(space.index, space.index)]
+    hessian = bent * np.outer(by_u.first, by_u.first)
+    hessian = hessian + np.diag(pull * by_u.second - by_u.log_second)
+    log_volume = np.sum(np.log(np.maximum(np.abs(by_u.first), 1e-300)))
+    value = 0.5 * float(quadratic.value) - log_volume
+    return Expansion(u, value, pull * by_u.first - by_u.log_first, hessian)
+
+
+def find_mode(evaluate, space, theta, steps=STEPS) -> Expansion:
+    """Mode of the posterior density in the unlimited parameters, by damped Newton steps.
+
+    Parameters
+    ----------
+    evaluate : callable, ``u -> Expansion``
+    space : Space
+    theta : Expansion to start from.
+    steps : int, at most.
+    """
+    here = theta
+    for _ in range(steps):
+        width, direction = spectrum(here.hessian)
+        step = direction @ ((direction.T @ here.gradient) / width)
+        decrease = 0.5 * here.gradient @ step
+        if not decrease > 1e-8:
+            break
+        step = step * min(1.0, 5.0 / np.sqrt(2.0 * decrease))
+        for _ in range(12):
+            there = evaluate(here.u - step)
+            if there.value < here.value + 1e-9 * abs(here.value) * 1e-3:
+                break
+            step = 0.3 * step
+        else:
+            break
+        here = there
+    return here
+
+
+def spectrum(hessian):
+    """Eigenvalues, made positive and bounded from below, and eigenvectors, in scaled parameters.
+
+    Where the posterior is not curved upwards its width is taken from the size of the curvature.
+    """
+    width, direction = np.linalg.eigh(hessian)
+    width = np.abs(width)
+    return np.maximum(width, FLOOR * width.max()), direction
+
+
+def factor(hessian):
+    """Lower triangular L with L L^T the inverse of the (repaired) Hessian."""
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diagonal(hessian)), 1e-300))
+    width, direction = spectrum(hessian * np.outer(scale, scale))
+    covariance = (direction / width) @ direction.T * np.outer(scale, scale)
+    return np.linalg.cholesky(covariance)
+
+
+def start_of(space, theta, quadratic):
+    """Unlimited parameters of a best fit; a tenth of an error away from the limits."""
+    curvature = np.diagonal(quadratic.expected)[space.index]
+    error = np.sqrt(2.0 / np.maximum(curvature, 1e-300))
+    return from_theta(space, theta, np.where(curvature > 0, 0.1 * error, 1e-3))

@@ -1,0 +1,123 @@
+"""NUTS with numpyro, several chains at once, each draw checked against the full likelihood.
+
+The chains move by the stand-in of `jaxspec.sample.target`. One NUTS transition leaves the stand-in
+density invariant and is reversible, so that it may serve as the proposal of a Metropolis step with
+the ratio of full and stand-in density: delayed acceptance (Christen & Fox 2005, J. Comput. Graph.
+Stat. 14, 795). The chains then sample the full posterior, however good the stand-in is; how good
+it is shows in the fraction of accepted proposals.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from numpyro.infer.hmc import hmc
+from numpyro.infer.util import ParamInfo
+
+from jaxspec.sample.target import log_stand_in, prior_terms
+
+CHUNK = 25  # draws between two looks of the host: the progress bar, the step size
+
+
+class Chains(NamedTuple):
+    """Where the chains are: ``z`` (n_chain, d); ln(full / stand-in) and ln L there (n_chain,)."""
+
+    z: jax.Array
+    excess: jax.Array
+    log_likelihood: jax.Array
+
+
+class Draws(NamedTuple):
+    """What a chunk gives, (CHUNK, n_chain, ...): only the first ``n`` draws are filled."""
+
+    z: jax.Array
+    log_likelihood: jax.Array
+    accepted: jax.Array
+    diverging: jax.Array
+    steps: jax.Array
+    accept_prob: jax.Array
+
+
+@partial(jax.jit, static_argnames=("objective", "max_depth"))
+def advance(objective, target, warp, chains, step_size, key, n, check, *, max_depth):
+    """Move all chains by ``n`` draws (at most CHUNK).
+
+    Parameters
+    ----------
+    objective : ImageObjective, static
+    target : Target
+    warp : Warp
+    chains : Chains
+    step_size : scalar
+    key : PRNG key
+    n : int (traced); with 0 this only compiles.
+    check : bool (traced), whether draws are checked with the full likelihood; otherwise the
+        chains sample the stand-in (warm-up).
+    max_depth : int, static, of the NUTS tree.
+
+    Returns
+    -------
+    Chains, Draws
+    """
+
+    def potential(z):
+        return -log_stand_in(objective, target, warp(z))
+
+    start, step = hmc(potential, algo="NUTS")
+
+    def transition(z, energy, slope, key):
+        options = {"adapt_step_size": False, "adapt_mass_matrix": False}
+        info = ParamInfo(z, energy, slope)
+        state = start(
+            info, 0, step_size=step_size, max_tree_depth=max_depth, rng_key=key, **options
+        )
+        return step(state)
+
+    def full(z):
+        params, prior = prior_terms(objective, target, warp(z))
+        value = objective.log_likelihood(target.full, params)
+        return value, value + prior
+
+    def one(i, carry):
+        z, energy, slope, excess, out = carry
+        keys = jax.random.split(jax.random.fold_in(key, i), len(z) + 1)
+        new = jax.vmap(transition)(z, energy, slope, keys[1:])
+        value, density = jax.lax.cond(
+            check,
+            lambda: jax.lax.map(full, new.z),
+            lambda: (-new.potential_energy, -new.potential_energy),
+        )
+        now = density + new.potential_energy
+        threshold = jnp.log(jax.random.uniform(keys[0], now.shape))
+        # NaN is rejected; where chains start unchecked (excess -inf) the first draw is taken
+        accepted = threshold < now - excess
+
+        def choose(a, b):
+            return jnp.where(accepted.reshape((-1,) + (1,) * (a.ndim - 1)), a, b)
+
+        old = (z, energy, slope, excess, out.log_likelihood[i - 1])
+        found = (new.z, new.potential_energy, new.z_grad, now, value)
+        z, energy, slope, excess, value = jax.tree.map(choose, found, old)
+        made = Draws(z, value, accepted, new.diverging, new.num_steps, new.accept_prob)
+        return z, energy, slope, excess, jax.tree.map(lambda o, m: o.at[i].set(m), out, made)
+
+    z = chains.z
+    energy, slope = jax.vmap(jax.value_and_grad(potential))(z)
+    shape = (CHUNK + 1, len(z))  # the last row stands for the draw before the first
+    flags = jnp.zeros(shape, bool)
+    out = Draws(
+        z=jnp.zeros((*shape, z.shape[1]), z.dtype),
+        log_likelihood=jnp.zeros(shape, z.dtype).at[-1].set(chains.log_likelihood),
+        accepted=flags,
+        diverging=flags,
+        steps=jnp.zeros(shape, int),
+        accept_prob=jnp.zeros(shape, z.dtype),
+    )
+    z, energy, slope, excess, out = jax.lax.fori_loop(
+        0, n, one, (z, energy, slope, chains.excess, out)
+    )
+    last = out.log_likelihood[n - 1]
+    return Chains(z, excess, last), jax.tree.map(lambda o: o[:CHUNK], out)

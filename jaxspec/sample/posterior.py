@@ -1,0 +1,249 @@
+"""What sampling hands back: chains of equal weight, and what can be said about them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from jaxspec.errors import InputError
+from jaxspec.sample import diagnostics, information
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Chains of draws from the posterior of one image or radial profile.
+
+    Parameters
+    ----------
+    model : Model, as it was sampled.
+    data : Image or RadialProfile; None after reading from a file.
+    names, units : tuple of str
+        One per parameter that was not frozen, linked ones included; short where unambiguous.
+    chains : (n_chain, n_draw, n_par) float64, equally weighted draws of these parameters.
+    full : (n_chain, n_draw, n_model_par) float64
+        All parameters of the model in its order, frozen and linked ones included.
+    log_likelihood : (n_chain, n_draw)
+        Of all data at full resolution, with all constants.
+    log_constant : float, the part of it that depends on no parameter (-sum ln N! for Poisson).
+    log_prior : (n_chain, n_draw)
+    diverging : (n_chain, n_draw) bool
+    accepted : (n_chain, n_draw) bool
+        Whether the exact correction of a coarsened likelihood took the proposal; True where the
+        full likelihood drove the chain.
+    steps : (n_chain, n_draw) int, leapfrog steps.
+    best : (n_par,), mode of the posterior.
+    settings : dict, seed, step sizes, seconds by stage, versions, options.
+    fit : FitResult or None, the fit from which the chains started.
+    """
+
+    model: object
+    data: object
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    chains: np.ndarray
+    full: np.ndarray
+    log_likelihood: np.ndarray
+    log_constant: float
+    log_prior: np.ndarray
+    diverging: np.ndarray
+    accepted: np.ndarray
+    steps: np.ndarray
+    best: np.ndarray
+    settings: dict = field(default_factory=dict)
+    fit: object = None
+
+    def __len__(self):
+        return self.chains.shape[0] * self.chains.shape[1]
+
+    def __getitem__(self, name) -> np.ndarray:
+        """Draws (n_chain, n_draw) of one parameter, by short or full name; frozen ones too."""
+        if name in self.names:
+            return self.chains[:, :, self.names.index(name)]
+        return self.full[:, :, self.model[name].number - 1]
+
+    def array(self, names) -> np.ndarray:
+        """Draws (n_chain, n_draw, len(names)) in the order asked."""
+        return np.stack([self[name] for name in names], axis=-1)
+
+    @property
+    def flat(self) -> np.ndarray:
+        """All draws (n_chain * n_draw, n_par), chain after chain."""
+        return self.chains.reshape(-1, self.chains.shape[-1])
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Posterior means (n_par,)."""
+        return self.flat.mean(axis=0)
+
+    @property
+    def median(self) -> np.ndarray:
+        """Posterior medians (n_par,)."""
+        return np.median(self.flat, axis=0)
+
+    @property
+    def std(self) -> np.ndarray:
+        """Posterior standard deviations (n_par,)."""
+        return self.flat.std(axis=0, ddof=1)
+
+    def quantiles(self, q) -> np.ndarray:
+        """Posterior quantiles, of the shape of ``q`` (fractions) followed by (n_par,)."""
+        return np.quantile(self.flat, q, axis=0)
+
+    @cached_property
+    def rhat(self) -> np.ndarray:
+        """Rank-normalised split R-hat (n_par,), see `jaxspec.sample.diagnostics`."""
+        return diagnostics.rhat(self.chains)
+
+    @cached_property
+    def ess(self) -> np.ndarray:
+        """Bulk effective sample size (n_par,)."""
+        return diagnostics.ess_bulk(self.chains)
+
+    @cached_property
+    def ess_tail(self) -> np.ndarray:
+        """Effective sample size (n_par,) for the 5 % and 95 % quantiles."""
+        return diagnostics.ess_tail(self.chains)
+
+    @cached_property
+    def mcse(self) -> np.ndarray:
+        """Monte Carlo standard error of the means (n_par,)."""
+        return diagnostics.mcse(self.chains)
+
+    @property
+    def n_divergent(self) -> int:
+        """Number of draws whose trajectory diverged."""
+        return int(self.diverging.sum())
+
+    @property
+    def acceptance(self) -> float:
+        """Fraction of draws that the exact correction took; 1 if nothing was coarsened."""
+        return float(self.accepted.mean())
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """Sentences on what is wrong with the chains; empty if nothing was noticed."""
+        from jaxspec.sample.summary import warnings_of
+
+        return warnings_of(self)
+
+    @property
+    def converged(self) -> bool:
+        """True if there is nothing to warn of."""
+        return not self.warnings
+
+    @cached_property
+    def fingerprint(self) -> dict:
+        """What tells the data apart: name, number of pixels, counts, and a hash of the pixels."""
+        return self.settings.get("data", {}) if self.data is None else fingerprint(self.data)
+
+    @cached_property
+    def deviance_at_mean(self) -> float:
+        """-2 ln L at the posterior means, with all constants.
+
+        Raises
+        ------
+        InputError
+            The posterior was read from a file that does not hold it, without data.
+        """
+        if self.data is None and "deviance_at_mean" in self.settings:
+            return float(self.settings["deviance_at_mean"])
+        self._need_data("the likelihood at the posterior mean")
+        from jaxspec.likelihood.scene import log_likelihoods, model_values
+
+        mean = model_values(self.model, self.full.mean(axis=(0, 1)))[None]
+        integrate = self.settings.get("integrate")
+        return -2.0 * float(log_likelihoods(self.model, self.data, mean, integrate)[0])
+
+    def dic(self, form: str = "mean", *, constant: bool = True):
+        """Deviance information criterion; see `jaxspec.sample.information.dic`."""
+        return information.dic(self, form, constant)
+
+    def waic(self, by: str = "pixels", *, max_draws: int = 500, center=None):
+        """Widely applicable information criterion; see `jaxspec.sample.information.waic`."""
+        return information.waic(self, by, max_draws, center)
+
+    def loo(self, by: str = "pixels", *, max_draws: int = 500, center=None):
+        """Leave-one-out cross-validation; see `jaxspec.sample.information.loo`."""
+        return information.loo(self, by, max_draws, center)
+
+    def _need_data(self, what):
+        if self.data is None:
+            raise InputError(
+                f"{what} needs the data, and this posterior was read from a file without them",
+                remedy="use read_posterior(path, data=...)",
+            )
+
+    def to_arviz(self):
+        """Posterior as ArviZ data; see `jaxspec.sample.store.to_arviz`."""
+        from jaxspec.sample.store import to_arviz
+
+        return to_arviz(self)
+
+    def save(self, path):
+        """Write a netCDF file, return its path; see `jaxspec.sample.store.save`."""
+        from jaxspec.sample.store import save
+
+        return save(self, path)
+
+    @cached_property
+    def table(self):
+        """`astropy.table.QTable`, one row per parameter.
+
+        Columns: name, unit, mean, sd, median, q16, q84, rhat, ess_bulk, ess_tail, mcse.
+        """
+        from jaxspec.sample.summary import table
+
+        return table(self)
+
+    def summary(self) -> str:
+        """A few lines of text: the parameters with their errors, and what is to be noticed."""
+        from jaxspec.sample.summary import summary
+
+        return summary(self)
+
+    def __repr__(self):
+        return self.summary()
+
+    def _repr_html_(self):
+        from html import escape
+
+        return f"<pre>{escape(self.summary())}</pre>"
+
+
+def columns(model) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
+    """Which parameters of a model a posterior shows.
+
+    Returns
+    -------
+    places : (n_par,) int, indices of the parameters that are not frozen.
+    names, units : tuple of str; the names are short where unambiguous among these parameters.
+
+    Examples
+    --------
+    >>> from jaxspec.model.model import Model
+    >>> columns(Model("beta"))[1]
+    ('x0', 'y0', 'S0', 'rc', 'beta', 'B')
+    """
+    shown = [p for p in model.parameters if not p.frozen]
+    short = Counter(p.name for p in shown)
+    names = tuple(p.name if short[p.name] == 1 else p.full_name for p in shown)
+    places = np.array([p.number - 1 for p in shown], dtype=int)
+    return places, names, tuple(p.unit for p in shown)
+
+
+def fingerprint(data) -> dict:
+    """Name, number of pixels, counts, and a hash of the counts and positions of all pixels."""
+    pixels = data.pixels
+    digest = hashlib.sha256()
+    for values in (pixels.counts, pixels.x, pixels.y):
+        digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
+    return {
+        "name": data.name,
+        "n_pix": len(pixels.counts),
+        "counts": float(pixels.counts.sum()),
+        "sha256": digest.hexdigest(),
+    }

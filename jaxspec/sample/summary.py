@@ -1,0 +1,143 @@
+"""A posterior as a table, in a few lines of text, and what to warn of."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+MAX_RHAT = 1.01
+MIN_ESS = 100  # per chain; both limits: Vehtari et al. 2021
+MIN_ACCEPTANCE = 0.5
+
+_HEADER = ("parameter", "mean", "sd", "median", "16 %", "84 %", "R-hat", "ESS bulk", "ESS tail")
+
+
+def table(posterior):
+    """QTable with one row per parameter; see `Posterior.table`."""
+    from astropy.table import QTable
+
+    low, high = posterior.quantiles([0.16, 0.84])
+    out = QTable(
+        {
+            "name": list(posterior.names),
+            "unit": list(posterior.units),
+            "mean": posterior.mean,
+            "sd": posterior.std,
+            "median": posterior.median,
+            "q16": low,
+            "q84": high,
+            "rhat": posterior.rhat,
+            "ess_bulk": posterior.ess,
+            "ess_tail": posterior.ess_tail,
+            "mcse": posterior.mcse,
+        }
+    )
+    pars = posterior.model.parameters
+    out.meta.update(
+        MODEL=posterior.model.expression,
+        DATA=dict(posterior.fingerprint),
+        FROZEN={p.full_name: float(p.value) for p in pars if p.frozen},
+        LINKS={p.full_name: p.link for p in pars if p.link is not None},
+        CHAINS=posterior.chains.shape[0],
+        DRAWS=posterior.chains.shape[1],
+        DIVERGENT=posterior.n_divergent,
+        WARNINGS=list(posterior.warnings),
+        SETTINGS=dict(posterior.settings),
+    )
+    return out
+
+
+def summary(posterior) -> str:
+    """What was sampled, the parameters, and the warnings or that there are none."""
+    low, high = posterior.quantiles([0.16, 0.84])
+    columns = (posterior.mean, posterior.median, low, high)
+    rows = [_HEADER]
+    for i, (name, unit, sd) in enumerate(
+        zip(posterior.names, posterior.units, posterior.std, strict=True)
+    ):
+        mean, median, *edges = (digits(column[i], sd) for column in columns)
+        mixed = (f"{posterior.rhat[i]:.3f}", f"{posterior.ess[i]:.0f}")
+        label = f"{name} [{unit}]" if unit else name
+        rows.append((label, mean, digits(sd, sd), median, *edges, *mixed))
+        rows[-1] += (f"{posterior.ess_tail[i]:.0f}",)
+    return "\n".join([_title(posterior), *_align(rows), *_verdict(posterior)])
+
+
+def digits(value, error) -> str:
+    """A number to two digits of its error.
+
+    Examples
+    --------
+    >>> digits(481.23081, 0.012), digits(1.0913064e-05, 2.1e-8), digits(0.0, 0.0)
+    ('481.231', '1.0913e-05', '0')
+    """
+    if not (math.isfinite(value) and math.isfinite(error) and error > 0 and value):
+        return f"{value:.6g}"
+    count = math.floor(math.log10(abs(value))) - math.floor(math.log10(error)) + 2
+    return f"{value:#.{min(max(count, 2), 15)}g}".rstrip(".")
+
+
+def _title(posterior):
+    n_chain, n_draw = posterior.chains.shape[:2]
+    on = posterior.fingerprint.get("name", "")
+    text = posterior.model.expression + (f" on {on}" if on else "")
+    text += f": {n_chain} chain{'s' * (n_chain > 1)} of {n_draw} draws"
+    seconds = posterior.settings.get("seconds")
+    if isinstance(seconds, dict):
+        seconds = sum(seconds.values())
+    return text if seconds is None else f"{text}, {seconds:.1f} s"
+
+
+def _align(rows):
+    width = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        first, *rest = zip(row, width, strict=True)
+        cells = [first[0].ljust(first[1]), *(cell.rjust(w) for cell, w in rest)]
+        yield "  ".join(cells).rstrip()
+
+
+def _verdict(posterior):
+    if posterior.warnings:
+        return [f"warning: {sentence}" for sentence in posterior.warnings]
+    return ["no warnings: R-hat, effective sample sizes and divergences are as they should be"]
+
+
+def warnings_of(posterior) -> list[str]:
+    """Sentences on the chains; see `Posterior.warnings`."""
+    n_chain, n_draw = posterior.chains.shape[:2]
+    names, unknown = np.array(posterior.names), np.isnan(posterior.rhat)
+    found = []
+    if unknown.any():
+        found.append(
+            f"R-hat is not defined for {', '.join(names[unknown])}: the chains are too short, do "
+            "not move, or hold numbers that are not finite"
+        )
+    if (bad := posterior.rhat > MAX_RHAT).any():
+        found.append(
+            f"R-hat of {_each(names, posterior.rhat, bad, '.3f')} is above {MAX_RHAT}: the chains "
+            "do not agree yet; draw more, or look at the traces"
+        )
+    least = MIN_ESS * n_chain
+    for kind, values in (("bulk", posterior.ess), ("tail", posterior.ess_tail)):
+        if (bad := values < least).any():
+            found.append(
+                f"{kind} ESS of {_each(names, values, bad, '.0f')} is below {least} ({MIN_ESS} "
+                "per chain): means and quantiles are uncertain; draw more"
+            )
+    if count := posterior.n_divergent:
+        found.append(
+            f"{count} of {n_chain * n_draw} draws diverged: a part of the posterior may have been "
+            "missed; use a higher target acceptance or tighter priors"
+        )
+    if posterior.acceptance < MIN_ACCEPTANCE:
+        found.append(
+            f"only {posterior.acceptance:.0%} of the proposals passed the correction to full "
+            "resolution: the draws are right but few are new; merge fewer pixels"
+        )
+    return found
+
+
+def _each(names, values, bad, form):
+    pairs = zip(names[bad], values[bad], strict=True)
+    return ", ".join(f"{name} ({value:{form}})" for name, value in pairs)

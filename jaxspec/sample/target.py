@@ -1,0 +1,61 @@
+"""The posterior density, and the cheap stand-in for it that drives the chains.
+
+The stand-in is the likelihood of merged pixels plus the difference to the full likelihood,
+expanded to second order around the mode (a control variate). Single beta model, 261 516 pixels
+merged into 502: the difference that is left scatters by 0.0002 over the posterior, without the
+expansion by 4.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxspec.likelihood.pixels import log_prior
+from jaxspec.sample.space import log_jacobian, to_theta
+
+REACH = 12.0  # standard deviations at which the expansion is held, lest it rule far away
+
+
+class Correction(NamedTuple):
+    """Full minus merged -ln L around ``u`` (d,): ``gradient``, ``hessian``, in ``unit`` (d, d)."""
+
+    u: np.ndarray
+    gradient: np.ndarray
+    hessian: np.ndarray
+    unit: np.ndarray
+
+
+class Target(NamedTuple):
+    """Everything that the density needs, traced: scenes, links, priors, space, correction."""
+
+    full: NamedTuple
+    coarse: NamedTuple
+    links: NamedTuple
+    priors: dict
+    space: NamedTuple
+    correction: Correction
+
+
+def no_correction(u, unit) -> Correction:
+    """The stand-in is the likelihood itself."""
+    return Correction(u, np.zeros_like(u), np.zeros((len(u),) * 2), unit)
+
+
+def prior_terms(objective, target, u):
+    """All parameters (n_par,), and the logarithm of prior density and volume element."""
+    params = objective.parameters(target.links, to_theta(target.space, u))
+    return params, log_prior(target.priors, params) + log_jacobian(target.space, u)
+
+
+def log_stand_in(objective, target, u):
+    """Logarithm of the stand-in for the posterior density of u."""
+    params, prior = prior_terms(objective, target, u)
+    c = target.correction
+    away = u - c.u
+    far = jnp.sum((c.unit @ away) ** 2) / REACH**2
+    away = away / (1.0 + far * far) ** 0.25
+    difference = c.gradient @ away + 0.5 * away @ c.hessian @ away
+    return objective.log_likelihood(target.coarse, params) - difference + prior

@@ -1,0 +1,104 @@
+"""Warm-up: find the step size and the coordinates in which the chains move."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxspec.sample.nuts import CHUNK, Chains, advance
+from jaxspec.sample.warp import fit_warp, invert, straight
+
+ROUNDS = 3  # of warm-up; each but the last ends with a new warp
+GAINS = (2.0, 1.5, 1.0, 0.7, 0.5, 0.3)  # of ln(step size) per unit of acceptance, chunk by chunk
+
+
+class Tuned(NamedTuple):
+    """Chains after the warm-up, the warp they move in, and the step size."""
+
+    chains: Chains
+    warp: object
+    step_size: float
+
+
+def start_chains(dimension, n_chain, rng) -> Chains:
+    """Chains around the mode: a unit Gaussian in warped coordinates."""
+    z = rng.standard_normal((n_chain, dimension))
+    return Chains(z, np.full(n_chain, -np.inf), np.full(n_chain, np.nan))
+
+
+def warm_up(move, center, factor, chains, warmup, target_accept, tick) -> Tuned:
+    """Adapt step size and warp to the stand-in density.
+
+    Parameters
+    ----------
+    move : callable
+        ``move(warp, chains, step_size, n) -> (Chains, Draws)`` of the stand-in, NumPy arrays.
+    center, factor : (d,), (d, d), mode and Cholesky factor of the covariance there.
+    chains : Chains
+    warmup : int, draws per chain in all.
+    target_accept : float, mean acceptance probability that the step size aims at.
+    tick : callable, ``tick(n_draws)`` after each chunk.
+
+    Returns
+    -------
+    Tuned
+    """
+    warp = straight(center, factor)
+    step_size = 0.8 * len(center) ** -0.25
+    for number in range(ROUNDS):
+        sizes = _chunks(warmup // ROUNDS)
+        kept = []
+        for size, gain in zip(sizes, _gains(len(sizes), number), strict=True):
+            chains, draws = move(warp, chains, step_size, size)
+            step_size *= np.exp(gain * (np.mean(draws.accept_prob[:size]) - target_accept))
+            kept.append(draws.z[:size])
+            tick(size)
+        if number < ROUNDS - 1:
+            # the first quarter is still on its way from the start
+            z = np.concatenate(kept)[sum(sizes) // 4 :].reshape(-1, len(center))
+            u = points(warp, z)
+            here = points(warp, chains.z)
+            warp = fit_warp(u)
+            chains = chains._replace(z=invert(warp, here))
+    return Tuned(chains._replace(excess=np.full(len(chains.z), -np.inf)), warp, step_size)
+
+
+def points(warp, z):
+    """Unlimited parameters (n, d) of warped coordinates (n, d); NumPy."""
+    bend = np.einsum("jkl,nk,nl->nj", warp.bend, z, z)
+    return warp.center + z @ warp.factor.T + bend
+
+
+def _chunks(n):
+    return [min(CHUNK, n - done) for done in range(0, n, CHUNK)]
+
+
+def _gains(n, number):
+    later = GAINS[1:] if number else GAINS
+    return [later[min(i, len(later) - 1)] for i in range(n)]
+
+
+def mover(objective, target, key, max_depth, check):
+    """``move(warp, chains, step_size, n)``: `advance` with its random numbers counted up."""
+    count = iter(range(1 << 30))
+
+    def move(warp, chains, step_size, n):
+        with jax.enable_x64(True):
+            here = jax.random.fold_in(key, next(count))
+            step = np.asarray(step_size)
+            made = advance(
+                objective,
+                target,
+                warp,
+                chains,
+                step,
+                here,
+                np.asarray(n),
+                np.asarray(check),
+                max_depth=max_depth,
+            )
+            return jax.device_get(made)
+
+    return move

@@ -1,0 +1,278 @@
+"""Reading FITS maps and regions: what is in the file comes out, what is wrong is said."""
+
+import gzip
+import warnings
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxspec.errors import InputError
+from jaxspec.read.image import read_map
+from jaxspec.read.regions import Circle, parse_regions, read_regions
+
+SKY = dict(CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CRPIX1=20.5, CRPIX2=15.5, CRVAL1=150.0)
+SKY |= dict(CRVAL2=2.0, CDELT1=-0.001, CDELT2=0.001, EXPOSURE=1000.0, TELESCOP="TOY")
+
+
+def write(path, data, header=None, extra=()):
+    header = fits.Header(dict(SKY, **(header or {})))
+    fits.HDUList([fits.PrimaryHDU(data, header), *extra]).writeto(path, overwrite=True)
+    return path
+
+
+def counts(shape=(30, 40)):
+    return np.arange(np.prod(shape), dtype=np.int32).reshape(shape) % 100
+
+
+@pytest.mark.parametrize("kind", ["u1", "i2", "i4", "u2", "f4", "f8"])
+def test_every_type_of_pixel(tmp_path, kind):
+    found = read_map(write(tmp_path / "a.fits", counts().astype(kind)))
+    assert found.data.dtype == np.float64 and found.data.dtype.isnative
+    assert found.data.flags.c_contiguous
+    np.testing.assert_array_equal(found.data, counts())
+    assert found.header["EXPOSURE"] == 1000 and found.header["TELESCOP"] == "TOY"
+
+
+def test_scaled_and_blank_pixels(tmp_path):
+    hdu = fits.PrimaryHDU(np.array([[1, 2], [3, -99]], np.int16))
+    hdu.header["BLANK"] = -99
+    hdu.header.set("BSCALE", 0.5)
+    hdu.header.set("BZERO", 10.0)
+    raw = hdu.header.tostring(padding=True).encode() + np.array(
+        [[1, 2], [3, -99]], ">i2"
+    ).tobytes().ljust(2880, b"\0")
+    (tmp_path / "a.fits").write_bytes(raw)
+    np.testing.assert_array_equal(
+        read_map(tmp_path / "a.fits").data, [[10.5, 11.0], [11.5, np.nan]]
+    )
+
+
+def test_compressed_remote_and_selected(tmp_path):
+    import fsspec
+
+    extra = [fits.ImageHDU(counts() + 1, name="SECOND"), fits.CompImageHDU(counts() + 2, name="Z")]
+    path = write(tmp_path / "a.fits", counts(), extra=extra)
+    raw = path.read_bytes()
+    (tmp_path / "b.fits.gz").write_bytes(gzip.compress(raw))
+    (tmp_path / "c.FTZ").write_bytes(gzip.compress(raw))
+    with fsspec.open("memory://maps/d.fits.gz", "wb") as stream:
+        stream.write(gzip.compress(raw))
+    for name in (tmp_path / "b.fits.gz", tmp_path / "c.FTZ", "memory://maps/d.fits.gz"):
+        np.testing.assert_array_equal(read_map(name).data, counts())
+    np.testing.assert_array_equal(read_map(tmp_path / "b.fits").data, counts())  # its twin
+    for hdu, plus in ((1, 1), ("second", 1), ("2", 2), (2, 2)):
+        np.testing.assert_array_equal(read_map(path, hdu).data, counts() + plus)
+    np.testing.assert_array_equal(read_map(f"{path}[SECOND]").data, counts() + 1)
+
+
+def test_the_first_image_is_found_behind_an_empty_primary(tmp_path):
+    table = fits.BinTableHDU(Table({"x": [1.0]}), name="EVENTS")
+    hdus = [fits.PrimaryHDU(), table, fits.ImageHDU(counts(), name="IMG")]
+    fits.HDUList(hdus).writeto(tmp_path / "a.fits")
+    found = read_map(tmp_path / "a.fits")
+    assert found.hdu == "IMG" and found.wcs is None and found.diagnostics
+
+
+def test_sky_coordinates_are_kept_in_silence(tmp_path):
+    header = {
+        "MJDREF": 50814.0,
+        "DATE-OBS": "1999-01-01",
+        "DATE-END": "1999-01-02",
+        "RADECSYS": "FK5",
+    }
+    path = write(tmp_path / "a.fits", counts(), header)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = read_map(path)
+    sky = found.wcs.pixel_to_world(19.5, 14.5)
+    assert (sky.ra.deg, sky.dec.deg) == pytest.approx((150.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    "header, expected",
+    [
+        ({"LTM1_1": 0.5, "LTV1": 3.0, "LTM2_2": 0.25, "LTV2": 0.0}, (0.5, 3.0, 0.25, 0.0)),
+        (dict(CRPIX1P=0.5, CRVAL1P=100.0, CDELT1P=4.0, CRPIX2P=0.5, CRVAL2P=0.0, CDELT2P=2.0),
+         (0.25, -24.5, 0.5, 0.5)),
+    ],
+)  # fmt: skip
+def test_physical_coordinates(tmp_path, header, expected):
+    found = read_map(write(tmp_path / "a.fits", counts(), header)).header
+    assert tuple(found[k] for k in ("LTM1_1", "LTV1", "LTM2_2", "LTV2")) == expected
+
+
+def bad_files(folder):
+    """(what, path, options, words of the message)."""
+    good = write(folder / "good.fits", counts()).read_bytes()
+    yield "missing", folder / "no.fits", {}, "does not exist"
+    for name, raw, words in (
+        ("empty", b"", "is empty"),
+        ("text", b"hello", "not a FITS file"),
+        ("cut", good[:6000], "cannot be read"),
+        ("cut gzip", gzip.compress(good)[:-50], "end too early"),
+    ):
+        (folder / name).write_bytes(raw)
+        yield name, folder / name, {}, words
+    cube = write(folder / "cube.fits", np.zeros((2, 3, 4), "f4"))
+    yield "cube", cube, {}, "no 2-D image"
+    table = folder / "table.fits"
+    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(Table({"x": [1.0]}), name="EVENTS")]).writeto(
+        table
+    )
+    yield "table", table, {}, "no 2-D image"
+    yield "asked for a table", table, {"hdu": "EVENTS"}, "a table of 1 rows"
+    yield "no such extension", folder / "good.fits", {"hdu": "NOPE"}, "no extension 'NOPE'"
+    yield "no such number", folder / "good.fits", {"hdu": 7}, "no extension 7"
+
+
+def test_bad_files_are_named(tmp_path):
+    for what, path, options, words in bad_files(tmp_path):
+        with pytest.raises(InputError) as caught:
+            read_map(path, **options)
+        assert words in str(caught.value) and path.name in str(caught.value), what
+
+
+# ---------------------------------------------------------------------- regions
+
+
+def kinds(text):
+    return [(type(s.region).__name__, s.frame, s.include) for s in parse_regions(text).shapes]
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ('\nFK5\ncircle(16:00:01.2,+10:00:00,3")\nbox(10,20,5",6",45)\n',
+         [("CircleSkyRegion", "sky", True), ("RectangleSkyRegion", "sky", True)]),
+        ('ICRS; circle(10,20,3") # {"color":"red; blue"}', [("CircleSkyRegion", "sky", True)]),
+        ("galactic; polygon(1,1,2,1,2,2)", [("PolygonSkyRegion", "sky", True)]),
+        ('fk5 ellipse(1,2,3",4",5)', [("EllipseSkyRegion", "sky", True)]),
+        ("image\n-circle(5,5,2)\ncircle(5,5,4)",
+         [("CirclePixelRegion", "image", False), ("CirclePixelRegion", "image", True)]),
+        ("physical; circle(1,2,3)-circle(1,2,1)",
+         [("CirclePixelRegion", "physical", True), ("CirclePixelRegion", "physical", False)]),
+        ("image; circle(1,2,3) # include=0", [("CirclePixelRegion", "image", False)]),
+        ("image; rotbox(1,2,3,4,5); box(1,2,3,4)",
+         [("RectanglePixelRegion", "image", True)] * 2),
+        ("image; annulus(9,9,2,4,6)", [("CircleAnnulusPixelRegion", "image", True)] * 2),
+        ("image\n# composite(1,2,0) || composite=1\ncircle(1,2,3) ||\ncircle 2 3 4 # text={a;b}",
+         [("CirclePixelRegion", "image", True)] * 2),
+    ],
+)  # fmt: skip
+def test_ds9_and_js9_text(text, expected):
+    assert kinds(text) == expected
+
+
+def test_what_is_passed_over_is_said():
+    found = parse_regions("circle(1,2,3)\n# text(4,5) text={here}")
+    assert len(found.shapes) == 1
+    assert "physical" in found.diagnostics[0] and "1 labels" in found.diagnostics[1]
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("image; panda(1,2,3,4,5,6,7,8)", "panda"),
+        ("image\n# panda(1,2,3,4,5,6,7,8)", "panda"),
+        ("image; point(1,2)", "no area"),
+        ("image; circle(1,2,3)&box(1,2,3,4)", "intersects"),
+        ("linear; circle(1,2,3)", "linear"),
+        ("image; circle(1,2)", "2 numbers"),
+        ("image; circle(1,2,x)", "circle(1,2,x)"),
+        ("image; circle(1,2,-3)", "positive"),
+        ('image; circle(1,2,3")', "angular"),
+        ("fk5; circle(1,2,3p)", "circle(1,2,3p)"),
+        ('fk5; circle(10,20,5")foo', "foo"),
+        ("&&((DETX,DETY) IN circle(1,2,3))", "not understood"),
+        ("image;\n# nothing here", "no region"),
+    ],
+)
+def test_what_is_not_understood_is_refused(text, words):
+    with pytest.raises(InputError) as caught:
+        parse_regions(text, "my.reg")
+    assert words in str(caught.value) and "my.reg" in str(caught.value)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.text("circlebox()-+!#;, \n123.\"'nan&|{}fk5image", max_size=60))
+def test_any_text_is_parsed_or_refused(text):
+    try:
+        assert parse_regions(text).shapes
+    except InputError:
+        pass
+
+
+def test_source_list(tmp_path):
+    (tmp_path / "list.txt").write_text("# x y r\n10 20 3.5\n11,21,4\n\n")
+    (found,) = read_regions(str(tmp_path / "list.txt"))
+    assert [s.region for s in found.shapes] == [Circle(9.0, 19.0, 3.5), Circle(10.0, 20.0, 4.0)]
+    assert "counted from 1" in found.diagnostics[0]
+    for bad in ("10 20 0", "10 20 3 4", "10 20 nan"):
+        (tmp_path / "bad.txt").write_text(f"1 2 3\n{bad}\n")
+        with pytest.raises(InputError, match="source 2"):
+            read_regions(tmp_path / "bad.txt")
+
+
+def test_files_text_and_objects_in_a_list(tmp_path):
+    from regions import CirclePixelRegion, PixCoord
+
+    (tmp_path / "a.reg").write_text("image; circle(1,2,3)")
+    sets = read_regions(
+        [tmp_path / "a.reg", "image; box(1,2,3,4,0)", CirclePixelRegion(PixCoord(1, 2), 3)]
+    )
+    assert [len(s.shapes) for s in sets] == [1, 1, 1]
+    with pytest.raises(InputError, match="neither a region file"):
+        read_regions(str(tmp_path / "b.reg"))
+    with pytest.raises(InputError, match="int is not a region"):
+        read_regions(3)
+
+
+def region_table(path, **columns):
+    fits.BinTableHDU(Table(columns), name="SRCLIST").writeto(path, overwrite=True)
+    return path
+
+
+def test_fits_tables(tmp_path):
+    path = region_table(
+        tmp_path / "a.fits",
+        RA=[1.0, 2.0, 3.0], X=[10.0, 20.0, 30.0], Y=[11.0, 21.0, 31.0], NET_COUNTS=[5.0, 6.0, 7.0],
+        SHAPE=["ellipse", "Circle ", "!circle"], R=[[3.0, 2.0], [4.0, 0.0], [1.0, 0.0]],
+        ROTANG=[30.0, 0.0, 0.0],
+    )  # fmt: skip
+    (found,) = read_regions(path)
+    names = [type(s.region).__name__ for s in found.shapes]
+    assert names == ["EllipsePixelRegion", "CirclePixelRegion", "CirclePixelRegion"]
+    assert [s.include for s in found.shapes] == [True, True, False]
+    assert {s.frame for s in found.shapes} == {"physical"}
+    assert found.shapes[0].region.width == 6.0 and found.shapes[1].region.center.x == 20.0
+    (found,) = read_regions(region_table(tmp_path / "b.fits", X=[1.0], Y=[2.0], R=[3.0]))
+    assert found.shapes[0].region.radius == 3.0
+
+
+def test_fits_table_on_the_sky(tmp_path):
+    import astropy.units as u
+
+    path = region_table(tmp_path / "a.fits", RA=[150.0], DEC=[2.0], R=[10.0] * u.arcsec)
+    (found,) = read_regions(path)
+    assert found.shapes[0].frame == "sky" and found.shapes[0].region.radius.value == 10
+    with pytest.raises(InputError, match="not an angle"):
+        read_regions(region_table(tmp_path / "b.fits", RA=[150.0], DEC=[2.0], R=[10.0]))
+
+
+@pytest.mark.parametrize(
+    "columns, words",
+    [
+        (dict(A=[1.0]), "no table of regions"),
+        (dict(X=[1.0], Y=[1.0], R=[2.0], SHAPE=["pie"]), "pie"),
+        (dict(X=[1.0], Y=[1.0], R=[2.0], SHAPE=["point"]), "point"),
+        (dict(X=[1.0, 2.0], Y=[1.0, 2.0], R=[2.0, 2.0], COMPONENT=[1, 1]), "COMPONENT"),
+    ],
+)
+def test_bad_fits_tables(tmp_path, columns, words):
+    with pytest.raises(InputError) as caught:
+        read_regions(region_table(tmp_path / "a.fits", **columns))
+    assert words in str(caught.value) and "a.fits" in str(caught.value)
