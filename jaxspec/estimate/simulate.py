@@ -1,4 +1,4 @@
-"""Simulated spectra from any model and response, many at once."""
+"""Simulated spectra from any model and response, and images; many at once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxspec._types import Spectrum
 from jaxspec.errors import InputError
+from jaxspec.reduce.image import Image
 from jaxspec.reduce.spectra import SpectrumList
 
 MOST = 1e15  # counts in a channel; beyond, doubles do not count
@@ -16,27 +17,38 @@ DENSE = 2_000_000  # matrix elements up to which a dense product is faster than 
 
 
 def fake(
-    model, response, exposure, params=None, background=None, seed=None, name="fake", backscal=1.0
+    model,
+    response,
+    exposure=None,
+    params=None,
+    background=None,
+    seed=None,
+    name="fake",
+    backscal=1.0,
 ):
-    """Simulate spectra: Poisson counts of a model folded through a response.
+    """Simulate spectra, Poisson counts of a model folded through a response; or images.
 
     Parameters
     ----------
     model : Model or str
         Its present values are used where ``params`` says nothing.
-    response : Response
+    response : Response or Image
+        An image is the template of images: exposure, mask, background map, PSF and sky coordinates
+        are taken from it, its counts are not. See `jaxspec.estimate.simulate_image`.
     exposure : float or (n,) s
+        For spectra only, as are ``background`` and ``backscal``.
     params : dict of str to float or (n,), optional
-        Values by parameter name, as in ``model[name]``; arrays of n values give n spectra.
+        Values by parameter name, as in ``model[name]``; arrays of n values give n spectra, or n
+        images.
     background : Spectrum, optional
         Its rate, scaled by the exposures and by BACKSCAL, is added to the source. Each simulated
         spectrum carries a background of its own: Poisson numbers with the given counts as the
         expectation, or for POISSERR = F Gaussian numbers of width STAT_ERR, set to zero where
         they fall below it. Its channels must be those of the response.
     seed : int or numpy.random.Generator, optional
-        Equal seeds give equal spectra.
+        Equal seeds give equal counts.
     name : str
-        Name of the spectrum; with n spectra ``_1`` to ``_n`` are appended.
+        Name of the spectrum or image; with n of them ``_1`` to ``_n`` are appended.
     backscal : float
         BACKSCAL of the simulated spectra.
 
@@ -44,6 +56,8 @@ def fake(
     -------
     SpectrumList
         One spectrum, or n, with the response attached and ``poisserr`` True.
+    Image, or list of Image
+        For a template: one for single values, a list for arrays.
 
     Raises
     ------
@@ -56,7 +70,11 @@ def fake(
     >>> import jaxspec as js
     >>> response = js.read_response("xp90058110300.rsp.gz")                    # doctest: +SKIP
     >>> js.fake("powerlaw", response, 2000.0, {"PhoIndex": [1.5, 2.0]}, seed=1)   # doctest: +SKIP
+    >>> image = js.read_image("image.fits", exposure="expmap.fits")             # doctest: +SKIP
+    >>> js.fake("beta", image, params={"rc": 6.0, "B": 0.1}, seed=1)            # doctest: +SKIP
     """
+    if isinstance(response, Image):
+        return _images(model, response, exposure, params, background, seed, name, backscal)
     rng = np.random.default_rng(seed)
     exposure, single = _exposures(exposure)
     flux = model_flux(model, response.e_lo, response.e_hi, params)
@@ -95,6 +113,25 @@ def fake(
         )
         for i in range(n)
     )
+
+
+def _images(model, image, exposure, params, background, seed, name, backscal):
+    """Simulated images; what belongs to spectra is refused."""
+    from jaxspec.estimate.simulate_image import fake_image
+    from jaxspec.fit.images import image_model
+
+    for key, given in (
+        ("exposure", exposure is not None),
+        ("background", background is not None),
+        ("backscal", backscal != 1.0),
+    ):
+        if given:
+            raise InputError(
+                "is for spectra", parameter=key, remedy="it is part of the template image"
+            )
+    model = image_model(model)
+    theta = _theta(model, params or {})
+    return fake_image(model, image, theta, seed, name, _is_single(params))
 
 
 def fold(flux, response):

@@ -67,7 +67,7 @@ def write_pha(
     hdu = fits.BinTableHDU.from_columns(columns, name="SPECTRUM")
     given = dict(backfile=backfile, respfile=respfile, ancrfile=ancrfile)
     links = {k: given[a] or _still_there(header.get(k), path) for a, k in _LINKS.items()}
-    _put(
+    put_keywords(
         hdu.header,
         dict(
             HDUCLASS="OGIP",
@@ -92,8 +92,10 @@ def write_pha(
             **links,
         ),
     )
-    _put(hdu.header, {k: v for k, v in header.items() if k not in hdu.header and k not in _OWN})
-    _store([hdu], path, overwrite)
+    put_keywords(
+        hdu.header, {k: v for k, v in header.items() if k not in hdu.header and k not in _OWN}
+    )
+    store([hdu], path, overwrite)
 
 
 def _still_there(link, path):
@@ -131,8 +133,8 @@ def write_arf(response, path, *, overwrite=True):
         fits.Column("SPECRESP", "D", unit="cm**2", array=area),
     ]
     hdu = fits.BinTableHDU.from_columns(columns, name="SPECRESP")
-    _put(hdu.header, _response_keywords("SPECRESP", "1.1.0") | dict(ARFVERSN="1992a"))
-    _store([hdu], path, overwrite)
+    put_keywords(hdu.header, _response_keywords("SPECRESP", "1.1.0") | dict(ARFVERSN="1992a"))
+    store([hdu], path, overwrite)
 
 
 def write_rmf(response: Response, path, *, overwrite=True):
@@ -233,7 +235,7 @@ def _write_matrix(response, matrix, name, kind, path, overwrite):
     ]
     main = fits.BinTableHDU.from_columns(columns, name=name)
     common = dict(RMFVERSN="1992a", CHANTYPE="PI", DETCHANS=channels)
-    _put(
+    put_keywords(
         main.header,
         _response_keywords("RSP_MATRIX", "1.3.0")
         | common
@@ -253,8 +255,8 @@ def _write_matrix(response, matrix, name, kind, path, overwrite):
     ]
     bounds = fits.BinTableHDU.from_columns(columns, name="EBOUNDS")
     limits = dict(TLMIN1=first, TLMAX1=int(response.channel[-1]))
-    _put(bounds.header, _response_keywords("EBOUNDS", "1.2.0") | common | limits)
-    _store([main, bounds], path, overwrite)
+    put_keywords(bounds.header, _response_keywords("EBOUNDS", "1.2.0") | common | limits)
+    store([main, bounds], path, overwrite)
 
 
 def _runs(matrix):
@@ -274,7 +276,7 @@ def _padded(values, n_grp, width):
     return table if width > 1 else table[:, 0]
 
 
-def _put(header, keywords):
+def put_keywords(header, keywords):
     """Set keywords; floats keep all their digits, which astropy cuts at 20 characters."""
     from astropy.io import fits
 
@@ -287,11 +289,13 @@ def _put(header, keywords):
             header[key] = value
 
 
-def _store(tables, path, overwrite):
+def store(hdus, path, overwrite):
+    """Write a FITS file, gzipped by its ending; an empty primary is put before tables."""
     from astropy.io import fits
 
     stream = io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), *tables]).writeto(stream)
+    first = [] if isinstance(hdus[0], fits.PrimaryHDU) else [fits.PrimaryHDU()]
+    fits.HDUList([*first, *hdus]).writeto(stream)
     raw, file = stream.getvalue(), os.fspath(path)
     if file.endswith((".gz", ".FTZ")):
         raw = gzip.compress(raw, 6, mtime=0)

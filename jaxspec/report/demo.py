@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from jaxspec._status import Status
-from jaxspec.errors import InputError
 from jaxspec.report import findings
 from jaxspec.report.environment import devices, versions
+from jaxspec.report.folder import make_room, timed, write_json
 from jaxspec.report.text import screen_table
 
 COMMAND = "jaxspec demo"
@@ -47,21 +45,21 @@ def run_demo(out, n=300, seed=1, say=print) -> dict:
     out, seconds = Path(out), {}
     _make_room(out)
     summary = {"command": COMMAND, "finished": False, "n": n, "seed": seed}
-    _write_json(out, summary)
-    truth = _timed(seconds, "simulate", _simulate, out, n, seed)
-    spectra = _timed(seconds, "read", _read, out)
-    fits = {"powerlaw": _timed(seconds, "fit power law", _fit, spectra, "TBabs*powerlaw")}
+    write_json(out, summary)
+    truth = timed(seconds, "simulate", _simulate, out, n, seed)
+    spectra = timed(seconds, "read", _read, out)
+    fits = {"powerlaw": timed(seconds, "fit power law", _fit, spectra, "TBabs*powerlaw")}
     poor = np.flatnonzero(findings.is_poor(fits["powerlaw"]))
     if poor.size:
         model = "TBabs*(diskbb+powerlaw)"
-        fits["disk"] = _timed(seconds, "fit with disc", _fit, spectra[poor], model)
+        fits["disk"] = timed(seconds, "fit with disc", _fit, spectra[poor], model)
     for result in fits.values():
         say(f"{result.model.expression}\n{screen_table(result, max_rows=ROWS_SHOWN)}\n")
     table = findings.collect(fits, poor, truth)
     sentences = findings.sentences(fits, table)
     say("\n".join(sentences))
-    files = _timed(seconds, "tables", _write_tables, fits, out)
-    files += _timed(seconds, "figures", _draw, fits, poor, table, out)
+    files = timed(seconds, "tables", _write_tables, fits, out)
+    files += timed(seconds, "figures", _draw, fits, poor, table, out)
     seconds["total"] = sum(seconds.values())
     summary |= {
         "finished": True,
@@ -78,7 +76,7 @@ def run_demo(out, n=300, seed=1, say=print) -> dict:
         "versions": versions(),
         "devices": devices(),
     }
-    _write_json(out, summary)
+    write_json(out, summary)
     spent = ", ".join(f"{step} {value:.1f} s" for step, value in seconds.items())
     say(f"\n{spent}\nin {out}/: archive/, summary.json, {', '.join(files)}")
     return summary
@@ -134,39 +132,14 @@ def _status(result):
     return dict(Counter(Status(s).name for s in result.status))
 
 
-def _timed(seconds, step, work, *arguments):
-    began = time.perf_counter()
-    value = work(*arguments)
-    seconds[step] = time.perf_counter() - began
-    return value
-
-
 # ---------------------------------------------------------------------------- files
 
 
 def _make_room(out):
     """Make the folder; from an earlier demonstration in it, remove the simulated files."""
-    remedy = "give another --out"
-    if out.exists() and not out.is_dir():
-        raise InputError("is a file", file=out, remedy=remedy)
-    if out.is_dir() and any(out.iterdir()) and not _is_ours(out):
-        raise InputError("holds files that are not of a demonstration", file=out, remedy=remedy)
-    out.mkdir(parents=True, exist_ok=True)
-    archive = out / "archive"
+    archive = make_room(out, COMMAND) / "archive"
     for file in [*archive.glob("*/stdprod/xp*.gz"), archive / "truth.ecsv"]:
         file.unlink(missing_ok=True)
     for folder in [*archive.glob("*/stdprod"), *archive.glob("*")]:
         if not any(folder.iterdir()):
             folder.rmdir()
-
-
-def _is_ours(out):
-    try:
-        return json.loads((out / "summary.json").read_text(encoding="utf-8"))["command"] == COMMAND
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _write_json(out, content):
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    (out / "summary.json").write_text(text + "\n", encoding="utf-8")

@@ -20,8 +20,8 @@ def rhat(chains) -> np.ndarray:
 
     Returns
     -------
-    (n_par,), near 1 where the chains agree; NaN where a chain is shorter than four draws, or
-    the parameter has one value only or one that is not finite.
+    (n_par,), near 1 where the chains agree; NaN where there is one chain only, a chain is shorter
+    than four draws, or the parameter has one value only or one that is not finite.
 
     Examples
     --------
@@ -33,17 +33,26 @@ def rhat(chains) -> np.ndarray:
 
 
 def ess_bulk(chains) -> np.ndarray:
-    """Effective sample size for the centre of each parameter (n_par,); NaN as for `rhat`."""
+    """Effective sample size for the centre of each parameter (n_par,).
+
+    NaN as for `rhat`, but one chain will do.
+    """
     return _each("ess", chains, method="bulk")
 
 
 def ess_tail(chains) -> np.ndarray:
-    """Effective sample size for the 5 % and 95 % quantiles (n_par,); NaN as for `rhat`."""
+    """Effective sample size for the 5 % and 95 % quantiles (n_par,).
+
+    NaN as for `rhat`, but one chain will do.
+    """
     return _each("ess", chains, method="tail", prob=(0.05, 0.95))
 
 
 def mcse(chains) -> np.ndarray:
-    """Monte Carlo standard error of the mean of each parameter (n_par,); NaN as for `rhat`."""
+    """Monte Carlo standard error of the mean of each parameter (n_par,).
+
+    NaN as for `rhat`, but one chain will do.
+    """
     return _each("mcse", chains, method="mean")
 
 

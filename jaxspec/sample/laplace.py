@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxspec.sample.space import from_theta, slopes
+from jaxspec.sample.space import from_theta, slopes, through_cores
 
 STEPS = 40
+NEAR = 1e-3  # the chains need no more: the expansion holds the gradient that is left
 FLOOR = 1e-6  # of the largest curvature (in scaled parameters): below, a direction has no width
 
 
@@ -28,27 +29,26 @@ def expand(space, quadratic, u) -> Expansion:
     bent = 0.5 * quadratic.observed[np.ix_(space.index, space.index)]
     hessian = bent * np.outer(by_u.first, by_u.first)
     hessian = hessian + np.diag(pull * by_u.second - by_u.log_second)
-    log_volume = np.sum(np.log(np.maximum(np.abs(by_u.first), 1e-300)))
-    value = 0.5 * float(quadratic.value) - log_volume
-    return Expansion(u, value, pull * by_u.first - by_u.log_first, hessian)
+    value = 0.5 * float(quadratic.value) - by_u.log_volume.sum()
+    gradient, hessian = through_cores(space, by_u, pull * by_u.first - by_u.log_first, hessian)
+    return Expansion(u, value, gradient, hessian)
 
 
-def find_mode(evaluate, space, theta, steps=STEPS) -> Expansion:
+def find_mode(evaluate, start, near=NEAR) -> Expansion:
     """Mode of the posterior density in the unlimited parameters, by damped Newton steps.
 
     Parameters
     ----------
     evaluate : callable, ``u -> Expansion``
-    space : Space
-    theta : Expansion to start from.
-    steps : int, at most.
+    start : Expansion to start from.
+    near : float, expected decrease at which the mode counts as reached.
     """
-    here = theta
-    for _ in range(steps):
+    here = start
+    for _ in range(STEPS):
         width, direction = spectrum(here.hessian)
         step = direction @ ((direction.T @ here.gradient) / width)
         decrease = 0.5 * here.gradient @ step
-        if not decrease > 1e-8:
+        if not decrease > near:
             break
         step = step * min(1.0, 5.0 / np.sqrt(2.0 * decrease))
         for _ in range(12):

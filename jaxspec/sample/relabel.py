@@ -8,9 +8,10 @@ PAIRS = (("S0", "S02"), ("rc", "rc2"), ("beta", "beta2"))
 
 
 def relabel(model, priors, params):
-    """Call the smaller core the first one in every draw.
+    """Call the half with the narrower centre the first one in every draw.
 
-    Done for each ``double_beta`` whose two halves are free and have the same limits and no
+    Near its centre a beta model is ``S0 (1 - r2/w2)`` with ``w = rc / sqrt(3 beta - 1/2)``; the
+    halves are sorted by w, since rc alone says little where beta is large. Done for each ``double_beta`` whose two halves are free and have the same limits and no
     priors, so that exchanging them changes nothing in the posterior: that is exact.
 
     Parameters
@@ -29,10 +30,11 @@ def relabel(model, priors, params):
             continue
         place = {p.name: begin + i for i, p in enumerate(component.parameters)}
         pairs = [(place[a], place[b]) for a, b in PAIRS]
+        halves = list(zip(*pairs[1:], strict=True))
         if not all(_alike(model.parameters, priors, a, b) for a, b in pairs):
             continue
-        core, other = pairs[1]
-        swap = params[..., core] > params[..., other]
+        width = [params[..., core] ** 2 / (3 * params[..., slope] - 0.5) for core, slope in halves]
+        swap = width[0] > width[1]
         for a, b in pairs:
             x, y = params[..., a].copy(), params[..., b].copy()
             params[..., a], params[..., b] = np.where(swap, y, x), np.where(swap, x, y)

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.fit.covariance import errors
 from jaxspec.fit.image_problem import evaluate_at, find_minimum, make_problem
 from jaxspec.fit.images import ImageList, finish, gather, image_model, image_statistic
 from jaxspec.likelihood.pixels import constant_of, log_prior
@@ -90,7 +91,7 @@ def sample(
     -----
     NUTS is numpyro's (Hoffman & Gelman 2014; Phan et al. 2019); the check at full resolution is
     delayed acceptance (Christen & Fox 2005). The two halves of a double beta model are sorted by
-    their core radii.
+    the widths of their cores.
 
     Examples
     --------
@@ -114,6 +115,7 @@ def sample(
         model, data, stat=stat, priors=priors, tol=1e-8, max_iter=200,
         integrate=integrate, coarse=merge,
     )  # fmt: skip
+    _check_limits(problem)
     seconds = {"prepare": time.perf_counter() - began}
     with ThreadPoolExecutor(1) as pool:
         # XLA compiles the sampler on another core while the optimum is being looked for
@@ -141,12 +143,24 @@ def sample(
 def _compile(problem, chains, max_depth):
     """Have the sampler compiled: a call that asks for no draw."""
     bounds = problem.numbers.bounds
-    space = spaces.make_space(problem.start[0], bounds)
+    space = spaces.make_space(problem.start[0], bounds, spaces.beta_pairs(problem.model))
     d = len(space.index)
     nowhere = np.zeros(d)
     target = _make_target(problem, space, no_correction(nowhere, np.eye(d)))
     idle = mover(problem.objective, target, jax.random.key(0), max_depth, False)
     idle(straight(nowhere, np.eye(d)), start_chains(d, chains, np.random.default_rng(0)), 0.1, 0)
+
+
+def _check_limits(problem):
+    """Flat priors need an end on both sides."""
+    bounds = problem.numbers.bounds
+    for p, low, high in zip(problem.model.parameters, bounds.lower, bounds.upper, strict=True):
+        if p.free and not np.isfinite([low, high]).all():
+            raise InputError(
+                f"has the limits {low:g} to {high:g}",
+                parameter=p.full_name,
+                remedy="set finite limits with .set(min=..., max=...), or freeze it",
+            )
 
 
 def _make_target(problem, space, correction):
@@ -156,24 +170,27 @@ def _make_target(problem, space, correction):
 
 def _target(problem, fit):
     """Target, mode of the posterior, and Cholesky factor of the covariance there."""
-    space = spaces.make_space(fit.theta, problem.numbers.bounds)
+    pairs = spaces.beta_pairs(problem.model)
+    bounds = problem.numbers.bounds
+    error = np.sqrt(np.diagonal(errors(fit.theta, fit.at, bounds)[1]))
+    space = spaces.make_space(fit.theta, bounds, pairs, error)
 
     def around(scene):
         def evaluate(u):
-            theta = np.asarray(space.theta).copy()
-            theta[space.index] = spaces.to_free(space, u, np)
+            theta = np.array(space.theta)
+            theta[space.index] = spaces.slopes(space, u).value
             return expand(space, evaluate_at(problem, scene, theta), u)
 
         return evaluate
 
     start = start_of(space, fit.theta, fit.at)
     coarse, full = around(problem.coarse), around(problem.full)
-    mode = find_mode(coarse, space, coarse(start))
+    mode = find_mode(coarse, coarse(start))
     if problem.full is problem.coarse:
         unit = factor(mode.hessian)
         correction = no_correction(mode.u, np.linalg.inv(unit))
     else:
-        mode = find_mode(full, space, full(mode.u))
+        mode = find_mode(full, full(mode.u))
         merged = coarse(mode.u)
         unit = factor(mode.hessian)
         correction = Correction(

@@ -199,12 +199,31 @@ def _attributes(posterior):
 
 def _parameter(p):
     kept = {name: getattr(p, name) for name in ("full_name", *_LIMITS, *_FLAGS, "value")}
-    prior = None if p.prior is None else str(p.prior)
+    prior = None if p.prior is None else prior_text(p.prior)
     return kept | {"link": p.link, "prior": prior}
 
 
+def prior_text(prior) -> str:
+    """A numpyro distribution as text, for records.
+
+    Examples
+    --------
+    >>> import numpyro.distributions as dist
+    >>> prior_text(dist.Normal(0.6, 0.1))
+    'Normal(loc=0.6, scale=0.1)'
+    """
+    names = getattr(prior, "arg_constraints", {})
+    parts = [f"{name}={np.asarray(getattr(prior, name)).tolist()}" for name in names]
+    if (base := getattr(prior, "base_dist", None)) is not None:
+        parts.append(prior_text(base))
+    return f"{type(prior).__name__}({', '.join(parts)})" if parts else str(prior)
+
+
 def _to_json(value):
-    return json.dumps(value, default=lambda v: v.tolist() if hasattr(v, "tolist") else str(v))
+    def plain(v):
+        return v.tolist() if hasattr(v, "tolist") else prior_text(v)
+
+    return json.dumps(value, default=plain)
 
 
 def _tree(groups, attributes):

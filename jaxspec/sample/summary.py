@@ -72,10 +72,13 @@ def digits(value, error) -> str:
     >>> digits(481.23081, 0.012), digits(1.0913064e-05, 2.1e-8), digits(0.0, 0.0)
     ('481.231', '1.0913e-05', '0')
     """
-    if not (math.isfinite(value) and math.isfinite(error) and error > 0 and value):
+    if not (math.isfinite(value) and math.isfinite(error) and error > 0):
         return f"{value:.6g}"
-    count = math.floor(math.log10(abs(value))) - math.floor(math.log10(error)) + 2
-    return f"{value:#.{min(max(count, 2), 15)}g}".rstrip(".")
+    size = math.floor(math.log10(max(abs(value), error)))
+    decimals = 1 - math.floor(math.log10(error))
+    if -4 <= size < 7:
+        return f"{value:.{max(decimals, 0)}f}"
+    return f"{value:.{min(max(size + decimals, 1), 15)}e}"
 
 
 def _title(posterior):
@@ -110,8 +113,8 @@ def warnings_of(posterior) -> list[str]:
     found = []
     if unknown.any():
         found.append(
-            f"R-hat is not defined for {', '.join(names[unknown])}: the chains are too short, do "
-            "not move, or hold numbers that are not finite"
+            f"R-hat is not defined for {', '.join(names[unknown])}: there is one chain only, or "
+            "the chains are too short, do not move, or hold numbers that are not finite"
         )
     if (bad := posterior.rhat > MAX_RHAT).any():
         found.append(

@@ -2,7 +2,7 @@
 
     u = center + factor z + bend(z, z),
 
-where ``factor`` is lower triangular and ``bend_j`` holds products of coordinates before j only.
+where ``bend``, seen along the j-th column of ``factor``, holds products of coordinates before j.
 Whatever the coefficients are, that maps one to one and with a constant volume element, so that
 sampling in z is exact; the coefficients only decide how fast it is. They are fitted to draws of
 the warm-up: first the covariance, then, coordinate by coordinate, the regression on all products
@@ -37,28 +37,32 @@ def straight(center, factor) -> Warp:
 
 
 def fit_warp(draws) -> Warp:
-    """Warp whose image of a unit Gaussian resembles the draws (n_draw, d)."""
+    """Warp whose image of a unit Gaussian resembles the draws (n_draw, d).
+
+    The coordinates are the principal axes of the correlation matrix, the longest first: what is
+    narrow bends along what is wide.
+    """
     n, d = draws.shape
-    mean = draws.mean(axis=0)
-    # a little of the diagonal keeps the covariance of few draws positive definite
-    covariance = np.cov(draws.T) + np.diag(1e-6 * draws.var(axis=0))
-    lower = np.linalg.cholesky(covariance)
-    w = np.linalg.solve(lower, (draws - mean).T).T
+    mean, sigma = draws.mean(axis=0), draws.std(axis=0) + 1e-300
+    # a little of the diagonal keeps the matrix of few draws positive definite
+    length, axes = np.linalg.eigh(np.corrcoef(draws.T) + 1e-6 * np.eye(d))
+    axes = (sigma[:, None] * axes * np.sqrt(length))[:, ::-1]
+    w = np.linalg.solve(axes, (draws - mean).T).T
     z = np.empty_like(w)
     shift, scale, bend = np.zeros(d), np.ones(d), np.zeros((d, d, d))
     for j in range(d):
         row, column = np.triu_indices(j)
         features = np.column_stack([np.ones(n), z[:, row] * z[:, column]])
-        if j < 1 or n < 4 * features.shape[1]:  # too few draws to tell a bend from chance
-            features = features[:, :1]
+        if n < 4 * features.shape[1]:  # too few draws to tell a bend from chance
             row, column = row[:0], column[:0]
+            features = features[:, :1]
         matrix = features.T @ features + RIDGE * np.eye(features.shape[1])
         found = np.linalg.solve(matrix, features.T @ w[:, j])
         rest = w[:, j] - features @ found
         shift[j], scale[j] = found[0], max(rest.std(), 0.1)
         bend[j, row, column] = found[1:]
         z[:, j] = rest / scale[j]
-    return Warp(mean + lower @ shift, lower * scale, np.einsum("ij,jkl->ikl", lower, bend))
+    return Warp(mean + axes @ shift, axes * scale, np.einsum("ij,jkl->ikl", axes, bend))
 
 
 def invert(warp, u):

@@ -175,7 +175,7 @@ def test_equals_arviz(rng):
     arviz = pytest.importorskip("arviz")
     if not hasattr(arviz, "InferenceData"):
         pytest.skip("written for the interface of ArviZ 0")
-    log_lik = -0.5 * (rng.normal(size=(4, 100, 1)) + rng.normal(size=30)) ** 2
+    log_lik = -0.5 * (0.2 * rng.normal(size=(4, 100, 1)) + rng.normal(size=30)) ** 2
     data = arviz.from_dict(
         posterior={"a": rng.normal(size=(4, 100))}, log_likelihood={"y": log_lik}
     )

@@ -1,0 +1,106 @@
+"""What the commands share: the group, options, how errors are shown."""
+
+from __future__ import annotations
+
+import traceback
+
+import click
+
+from jaxspec import __version__
+from jaxspec.errors import FitError, InputError, MissingExtraError
+
+_EXIT_CODES = """\b
+Exit codes
+  0  done; of a fit: at least one row has a usable result
+  1  it could not be done: an error in the input, or no usable row
+  2  wrong usage"""
+
+
+def end(*examples):
+    """Examples and exit codes, below the options of a command."""
+    return "\n  ".join(["\b\nExamples", *examples]) + "\n\n" + _EXIT_CODES
+
+
+class _Commands(click.Group):
+    """Errors become one line on the standard error; ``--debug`` gives the traceback."""
+
+    def invoke(self, ctx):
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            expected = isinstance(error, InputError | FitError | MissingExtraError | OSError)
+            if ctx.meta.get("jaxspec.debug"):
+                traceback.print_exc()
+            else:
+                text = _one_line(str(error))
+                text = text if expected else f"{type(error).__name__}: {text} (--debug says where)"
+                click.echo(f"jaxspec: error: {text}", err=True)
+            ctx.exit(1)
+
+
+def _one_line(message):
+    """Message without line breaks; a caret under an expression becomes a number."""
+    lines = message.splitlines()
+    if len(lines) > 2 and lines[-1].strip() == "^":
+        start = len(lines[-2]) - len(lines[-2].lstrip())
+        lines[-1] = f"(character {lines[-1].index('^') - start + 1})"
+    return " ".join(" ".join(lines).split())
+
+
+def _remember_debug(ctx, _, value):
+    if value:
+        ctx.meta["jaxspec.debug"] = True
+
+
+debug = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    callback=_remember_debug,
+    help="On an error, show the traceback.",
+)
+no_cache = click.option(
+    "--no-cache", is_flag=True, help="Do not keep compiled code in the user's cache folder."
+)
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(
+    cls=_Commands,
+    context_settings=SETTINGS,
+    epilog=end(
+        "jaxspec demo",
+        "jaxspec inspect FILE",
+        "jaxspec fit 'obs/**/xp*_s2.pha*' --model powerlaw --band 3-25 -o fits.ecsv",
+    ),
+)
+@click.version_option(__version__, prog_name="jaxspec")
+@debug
+def main():
+    """Fit hundreds of X-ray spectra in one compiled call."""
+
+
+def assignment(_, param, values):
+    """Split PAR=VALUE; for --freeze the value may be left out."""
+    pairs = []
+    for text in values:
+        name, sign, value = text.partition("=")
+        try:
+            number = float(value) if sign else None
+        except ValueError:
+            raise click.BadParameter(f"{value!r} in {text!r} is not a number") from None
+        if not name.strip() or (not sign and param.name == "values"):
+            raise click.BadParameter(f"{text!r} is not of the form PAR=VALUE")
+        pairs.append((name.strip(), number))
+    return pairs
+
+
+def start(no_cache):
+    """Keep compiled code between runs, unless that is not wanted."""
+    if not no_cache:
+        from jaxspec._cache import use_compilation_cache
+
+        use_compilation_cache()

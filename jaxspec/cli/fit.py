@@ -1,0 +1,182 @@
+"""``jaxspec fit``: spectra in, table and figures out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from jaxspec.cli.common import assignment, debug, end, main, no_cache, start
+from jaxspec.errors import FitError, InputError
+
+
+@main.command(
+    epilog=end(
+        "jaxspec fit 'obs/**/xp*_s2.pha*' --model powerlaw --band 3-25 -o fits.ecsv",
+        "jaxspec fit 'obs/**/*_s2.pha.gz' --model 'TBabs*(diskbb+powerlaw)' --band 3-25 \\",
+        "    --freeze TBabs.nH=0.6 -o fits.fits --plots figures",
+        "jaxspec fit src.pha --response x.rmf --arf x.arf --background none -m 'TBabs*powerlaw'",
+        "jaxspec fit a.pha b.pha --model 'phabs*powerlaw' --joint --untie powerlaw.norm",
+    )
+)
+@click.argument("patterns", nargs=-1, required=True, metavar="PATTERN...")
+@click.option("--model", "-m", required=True, metavar="EXPR", help="XSPEC expression.")
+@click.option("--band", metavar="RANGES", help="Energies to keep, keV: 3-25 or '0.5-3, 4-7'.")
+@click.option("--ignore", "ignored", metavar="RANGES", help="Energies to drop, keV.")
+@click.option("--stat", default="auto", show_default=True, help="Statistic; auto asks the files.")
+@click.option(
+    "--group-min",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="Join channels until every bin has N counts.",
+)
+@click.option(
+    "--set",
+    "values",
+    multiple=True,
+    callback=assignment,
+    metavar="PAR=VALUE",
+    help="Start value of a parameter; may be repeated.",
+)
+@click.option(
+    "--freeze",
+    "frozen",
+    multiple=True,
+    callback=assignment,
+    metavar="PAR[=VALUE]",
+    help="Keep a parameter fixed; may be repeated.",
+)
+@click.option("--abund", default="angr", show_default=True, help="Abundance table.")
+@click.option("--xsect", default="vern", show_default=True, help="Photoelectric cross sections.")
+@click.option("--response", metavar="FILE", help="Response for all, in place of RESPFILE; or none.")
+@click.option("--arf", metavar="FILE", help="Area file for all, in place of ANCRFILE; or none.")
+@click.option("--background", metavar="FILE", help="Background for all, or none; not BACKFILE.")
+@click.option("--joint", is_flag=True, help="Fit all spectra together.")
+@click.option(
+    "--untie",
+    multiple=True,
+    metavar="PAR",
+    help="With --joint: a parameter that each spectrum has for itself.",
+)
+@click.option(
+    "-o",
+    "--out",
+    "outputs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Table to write: .ecsv, .fits or .parquet; may be repeated.",
+)
+@click.option(
+    "--plots",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder for figures.",
+)
+@click.option(
+    "--max-plots",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Rows that get figures of their own.",
+)
+@click.option("--quiet", is_flag=True, help="Print no table.")
+@no_cache
+@debug
+def fit(patterns, no_cache, **options):
+    """Read spectra, fit a model to each, print and write the table.
+
+    PATTERN is a file or a quoted pattern, in which ** means folders at any depth. Backgrounds and
+    responses are those that the files name. A file that cannot be read becomes a row that says so.
+    """
+    from jaxspec.fit.run import fit as fit_spectra
+    from jaxspec.reduce.spectra import read_pha
+
+    start(no_cache)
+    if options["untie"] and not options["joint"]:
+        raise click.UsageError("--untie needs --joint")
+    _check_outputs(options["outputs"])
+    model = _model(options)
+    spectra = read_pha(list(patterns), on_error="status", **_sources(options))
+    spectra = _select(spectra, options)
+    joint = {"joint": options["joint"], "untie": options["untie"]}
+    result = fit_spectra(model, spectra, options["stat"], **joint)
+    _report(result, **{key: options[key] for key in ("outputs", "plots", "max_plots", "quiet")})
+    if not _usable(result).size:
+        raise FitError(f"no usable row: {result.names[0]}: {result.messages[0]}")
+
+
+def _model(options):
+    from jaxspec.model.model import Model
+
+    model = Model(options["model"], abund=options["abund"], xsect=options["xsect"])
+    for name, value in options["values"]:
+        model[name].set(value)
+    for name, value in options["frozen"]:
+        model[name].freeze(value)
+    return model
+
+
+def _sources(options):
+    """Files that stand in for what the headers name; the word none means: leave it out."""
+    given = {key: options[key] for key in ("response", "arf", "background")}
+    return {
+        key: None if value.lower() == "none" else value for key, value in given.items() if value
+    }
+
+
+def _select(spectra, options):
+    if options["band"]:
+        spectra = spectra.notice(options["band"])
+    if options["ignored"]:
+        spectra = spectra.ignore(options["ignored"])
+    if options["group_min"]:
+        spectra = spectra.group(min_counts=options["group_min"])
+    return spectra
+
+
+def _check_outputs(outputs):
+    """Find out before the fit whether its table can be written."""
+    from jaxspec.fit.result import FORMATS
+
+    for path in outputs:
+        if path.suffix not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise InputError(
+                f"the ending {path.suffix!r} is not known", file=path, remedy=f"use {known}"
+            )
+        if not path.parent.is_dir():
+            raise InputError("the folder does not exist", file=path, remedy="create it first")
+
+
+def _usable(result):
+    import numpy as np
+
+    return np.flatnonzero(np.isin(result.status, result.USABLE))
+
+
+def _report(result, outputs, plots, max_plots, quiet):
+    from jaxspec.fit.summary import reasons
+    from jaxspec.report.text import screen_table
+
+    for path in outputs:
+        result.write(path)
+    drawn = 0
+    if plots:
+        from jaxspec.report.save import save_fit, save_overview, save_spectra
+
+        plots.mkdir(parents=True, exist_ok=True)
+        drawn = len(save_spectra(result.spectra, plots) + save_overview(result, plots))
+        for row in _usable(result)[:max_plots]:
+            drawn += len(save_fit(result, row, plots))
+    if quiet:
+        return
+    click.echo(screen_table(result))
+    for line in reasons(result):
+        click.echo(line)
+    for sentence, rows in result.notes.items():
+        click.echo(f"{sentence} ({rows} rows)")
+    click.echo(f"fitted in {result.settings['seconds']:.2f} s")
+    if outputs:
+        click.echo(f"wrote {', '.join(map(str, outputs))}")
+    if plots:
+        click.echo(f"wrote {drawn} figures to {plots}/")

@@ -1,0 +1,77 @@
+"""Write an image as FITS files that `jaxspec.read_image` reads: counts, and maps beside them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxspec.errors import InputError
+from jaxspec.read.write import put_keywords, store
+
+MAPS = ("exposure", "background", "rms", "mask")
+_UNITS = {"background": "count", "rms": "count", "mask": ""}
+
+
+def write_image(
+    image, path, *, exposure=None, background=None, rms=None, mask=None, overwrite=True
+):
+    """Write the counts of an image, and each map for which a path is given, to a file of its own.
+
+    Reading them again with `jaxspec.read_image` gives equal arrays, sky coordinates and exposure
+    time. A mask is read with ``image.masked(where=...)``, see the example; the PSF is not written.
+
+    Parameters
+    ----------
+    image : Image
+    path : str or os.PathLike
+        File for the counts (int32 if they are whole numbers), with EXPOSURE and sky coordinates.
+        Gzipped if it ends in ``.gz`` or ``.FTZ``; local or any fsspec address, like the others.
+    exposure : str or os.PathLike, optional
+        File for the exposure map, with its unit as BUNIT. If the unit is not known, read it with
+        ``exposure_time=False``.
+    background, rms : str or os.PathLike, optional
+    mask : str or os.PathLike, optional
+        1 where a pixel is left out, 0 elsewhere.
+    overwrite : bool
+        Whether existing files may be replaced.
+
+    Raises
+    ------
+    InputError
+        If a map is asked for that the image does not have, or a file cannot be written.
+
+    Examples
+    --------
+    >>> from jaxspec.reduce.image import Image, read_image
+    >>> blank = np.zeros((2, 3), bool)
+    >>> image = Image("toy", np.ones((2, 3)), np.full((2, 3), 9.0), blank, exposure_unit="s")
+    >>> write_image(image, "memory://doc/i.fits", exposure="memory://doc/e.fits")
+    >>> read_image("memory://doc/i.fits", exposure="memory://doc/e.fits").exposure
+    array([[9., 9., 9.],
+           [9., 9., 9.]])
+    """
+    counts = image.counts
+    if np.array_equal(counts, np.round(counts)) and np.abs(counts).max(initial=0.0) < 2**31:
+        counts = counts.astype(np.int32)
+    _write(image, counts, path, "count", overwrite)
+    for name, target in zip(MAPS, (exposure, background, rms, mask), strict=True):
+        if target is None:
+            continue
+        values = getattr(image, name)
+        if values is None:
+            raise InputError(f"has no {name} map", file=image.name, remedy=f"leave {name}= out")
+        values = values.astype(np.uint8) if name == "mask" else values
+        unit = image.exposure_unit if name == "exposure" else _UNITS[name]
+        _write(image, values, target, unit, overwrite)
+
+
+def _write(image, values, path, unit, overwrite):
+    from astropy.io import fits
+
+    hdu = fits.PrimaryHDU(values)
+    if image.wcs is not None:
+        # relax=True keeps distortions, which are no part of the standard
+        hdu.header.update(image.wcs.to_header(relax=True))
+    known = {"EXPOSURE": float(image.exposure_time)} if image.exposure_time > 0 else {}
+    kept = {k: v for k, v in image.header.items() if k not in hdu.header and k != "BUNIT"}
+    put_keywords(hdu.header, kept | known | ({"BUNIT": unit} if unit else {}))
+    store([hdu], path, overwrite)

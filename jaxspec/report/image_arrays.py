@@ -1,0 +1,432 @@
+"""The numbers behind the figures of an image model, as NumPy arrays.
+
+A model is compared with the data in annuli by its exact sum over the good pixels of each annulus,
+not by its value at the nominal radius: exposure gaps, masks and the curvature of the model inside
+an annulus are then the same on both sides. The model of a posterior is that at its mode.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxspec.errors import InputError
+from jaxspec.fit.result import FitResult
+from jaxspec.likelihood.pixels import TINY, ImageObjective, expected_of
+from jaxspec.likelihood.scene import centers_of, make_scene
+from jaxspec.model.image_plane import components
+from jaxspec.reduce.image import Image
+from jaxspec.reduce.profile import RadialProfile
+from jaxspec.reduce.profile import profile as sum_in_annuli
+from jaxspec.reduce.regrid import in_pixels
+from jaxspec.sample.posterior import Posterior, columns
+
+LEVELS = (0.025, 0.16, 0.5, 0.84, 0.975)
+REPLICATES = 10  # data sets made from each draw, for smooth quantiles
+ARCSEC = {"arcsec": 1.0, "arcmin": 60.0, "arcsecond": 1.0, "arcminute": 60.0}
+#: The halves of a double beta model, each with the brightness that is set to zero for it.
+CORES = {"core 1": "S02", "core 2": "S0"}
+
+
+@dataclass(frozen=True, eq=False)
+class ProfileArrays:
+    """A radial profile as it is drawn; arrays are (n,), one value per annulus.
+
+    Parameters
+    ----------
+    name : str
+    r, r_lo, r_hi : nominal radius and edges, in ``r_unit``.
+    counts, sigma : sums over the good pixels of the data, and their one-sigma errors.
+    per : what counts are divided by to give ``unit``.
+    expected : counts of the model, or None without one.
+    parts : dict of component to its counts; the two cores of a double beta apart.
+    scatter : what ``counts - expected`` should scatter by, or None without a model.
+    center : (x, y) pixels, or None.
+    r_unit, unit : str
+    """
+
+    name: str
+    r: np.ndarray
+    r_lo: np.ndarray
+    r_hi: np.ndarray
+    counts: np.ndarray
+    sigma: np.ndarray
+    per: np.ndarray
+    expected: np.ndarray | None
+    parts: dict
+    scatter: np.ndarray | None
+    center: tuple[float, float] | None
+    r_unit: str
+    unit: str
+
+    def brightness(self, counts) -> np.ndarray:
+        """Counts (..., n) as brightness in ``unit``; NaN where nothing is exposed."""
+        some = self.per > 0
+        return np.where(some, counts, np.nan) / np.where(some, self.per, 1.0)
+
+    @property
+    def data(self) -> np.ndarray:
+        """Brightness of the data, background included."""
+        return self.brightness(self.counts)
+
+    @property
+    def error(self) -> np.ndarray:
+        """One-sigma error of ``data``; an annulus without counts has that of one count."""
+        return self.brightness(self.sigma)
+
+    @property
+    def model(self) -> np.ndarray | None:
+        """Brightness of the whole model."""
+        return None if self.expected is None else self.brightness(self.expected)
+
+    @property
+    def components(self) -> dict:
+        """Brightness of each component; they add up to ``model``."""
+        return {name: self.brightness(counts) for name, counts in self.parts.items()}
+
+    @property
+    def residuals(self) -> np.ndarray | None:
+        """(data - model) in sigma, of the counts that the model expects."""
+        return None if self.expected is None else (self.counts - self.expected) / self.scatter
+
+
+@dataclass(frozen=True, eq=False)
+class PredictiveProfile:
+    """What a posterior predicts for a radial profile.
+
+    Parameters
+    ----------
+    profile : ProfileArrays
+    levels : (5,), the quantiles.
+    model : (5, n), quantiles of the model over the draws, in ``profile.unit``.
+    replicated : (5, n), quantiles of data that the draws predict, in ``profile.unit``.
+    residuals : (5, n), quantiles of (replicated data - model at the mode) in sigma.
+    p_value : float
+        Posterior predictive p-value: how often chi2 of replicated data in these annuli is at
+        least that of the data. Values near 0 say that the model does not describe the data.
+    """
+
+    profile: ProfileArrays
+    levels: np.ndarray
+    model: np.ndarray
+    replicated: np.ndarray
+    residuals: np.ndarray
+    p_value: float
+
+
+def profile_arrays(
+    source, center=None, bins="log", n_bins=32, row=0, *, kind="brightness", unit=None, **options
+) -> ProfileArrays:
+    """Radial profile of data and model.
+
+    Parameters
+    ----------
+    source : FitResult, Posterior, or Image or RadialProfile, which have no model
+    center : (x, y) in pixels or SkyCoord, optional
+        By default that of the model's first source, without one the centroid.
+    bins, n_bins, **options : of `jaxspec.profile`
+        ``rmax``, ``min_counts``, ``width``, ``edges``. All binning is ignored where a profile was
+        fitted.
+    row : int or name, of a FitResult.
+    kind : {"brightness", "counts"}
+        Counts divided by the exposure and the solid angle, or by the solid angle alone.
+    unit : {"pixel", "arcsec", "arcmin"}, optional
+        Of radii and solid angles; by default arcmin where the pixel size is known.
+
+    Returns
+    -------
+    ProfileArrays
+
+    Raises
+    ------
+    InputError
+        A row without a fit, a result of spectra, no data, or a choice that cannot be used.
+
+    Examples
+    --------
+    >>> image = Image("toy", np.ones((9, 9)), np.full((9, 9), 2.0), np.zeros((9, 9), bool))
+    >>> found = profile_arrays(image, (4, 4), edges=[0, 1, 3])
+    >>> found.data, found.unit, found.model is None
+    (array([0.5, 0.5]), 'ct pixel-1', True)
+    """
+    fitted = best_of(source, row)
+    rings = _rings(fitted, center, bins, n_bins, options)
+    return _arrays(fitted, rings, kind, unit)
+
+
+def predictive_profile(
+    posterior, n=200, seed=0, center=None, bins="log", n_bins=32, **options
+) -> PredictiveProfile:
+    """Quantiles 2.5, 16, 50, 84 and 97.5 % of the model's profile, and of replicated data.
+
+    Parameters
+    ----------
+    posterior : Posterior, with data.
+    n : int, draws to use, evenly thinned.
+    seed : int, of the replicated data: Poisson, or Gaussian for data with errors.
+    center, bins, n_bins, **options : see `profile_arrays`.
+
+    Returns
+    -------
+    PredictiveProfile
+
+    Raises
+    ------
+    InputError
+        As `profile_arrays`, or ``n`` is not positive.
+    """
+    if not isinstance(posterior, Posterior):
+        raise InputError(
+            f"is a {type(posterior).__name__}", parameter="posterior", remedy="use js.sample"
+        )
+    if isinstance(n, bool) or n != int(n) or n < 1:
+        raise InputError(f"is {n!r}", parameter="n", remedy="give a number of draws, such as 200")
+    look = {key: options.pop(key) for key in ("kind", "unit") if key in options}
+    fitted = best_of(posterior)
+    rings = _rings(fitted, center, bins, n_bins, options)
+    arrays = _arrays(fitted, rings, **{"kind": "brightness", "unit": None} | look)
+    draws = posterior.full.reshape(len(posterior), -1)
+    draws = draws[np.linspace(0, len(draws) - 1, min(int(n), len(draws))).round().astype(int)]
+    expected = _expected(fitted)
+    means = np.array([rings.total(expected(draw)) for draw in draws])
+    rng = np.random.default_rng(seed)
+    error = rings.profile.error
+    shape = (REPLICATES, *means.shape)
+    if np.isnan(error).all():
+        replicated = rng.poisson(means, shape).astype(float)
+        variance = np.maximum(means, TINY)
+    else:
+        replicated, variance = rng.normal(means, error, shape), error**2 * np.ones_like(means)
+    worse = _chi2(replicated, means, variance) >= _chi2(arrays.counts, means, variance)
+    replicated = np.quantile(replicated.reshape(-1, len(arrays.r)), LEVELS, axis=0)
+    return PredictiveProfile(
+        arrays,
+        np.array(LEVELS),
+        arrays.brightness(np.quantile(means, LEVELS, axis=0)),
+        arrays.brightness(replicated),
+        (replicated - arrays.expected) / arrays.scatter,
+        float(worse.mean()),
+    )
+
+
+def residual_image(source, smooth=None, row=0) -> np.ndarray:
+    """Significance of what the model leaves over: (data - model) in sigma.
+
+    Parameters
+    ----------
+    source : FitResult or Posterior, of an image.
+    smooth : float or astropy angle, optional
+        Standard deviation, in pixels, of the Gaussian with which the difference is smoothed;
+        good pixels alone count. None for single pixels.
+    row : int or name, of a FitResult.
+
+    Returns
+    -------
+    (ny, nx) float64, NaN where masked
+        Divided by the standard deviation that the smoothed difference has if the model is true
+        (Poisson, or the rms map of the image): values scatter by 1, neighbours are correlated.
+
+    Raises
+    ------
+    InputError
+        As `profile_arrays`; a fit of a radial profile.
+    """
+    fitted = best_of(source, row)
+    image = fitted.data
+    if fitted.model is None or not isinstance(image, Image):
+        raise InputError("is no fit of an image", parameter="source", remedy="fit an image")
+    pixels = image.pixels
+    expected = _expected(fitted)(fitted.params)
+    variance = np.where(np.isnan(pixels.error), np.maximum(expected, TINY), pixels.error**2)
+    away, variance = (
+        np.nan_to_num(image.rebuild(v), nan=0.0) for v in (pixels.counts - expected, variance)
+    )
+    if smooth is not None:
+        weights = gaussian_weights(in_pixels(image, smooth, "smooth"))
+        away, variance = _convolved(away, weights), _convolved(variance, weights**2)
+    return np.where(image.good, away, np.nan) / np.sqrt(np.where(image.good, variance, 1.0))
+
+
+def gaussian_weights(sigma) -> np.ndarray:
+    """Weights of a Gaussian over whole pixels, out to 4 sigma; they add up to 1.
+
+    Examples
+    --------
+    >>> gaussian_weights(0.5).round(3).tolist()
+    [0.0, 0.106, 0.786, 0.106, 0.0]
+    """
+    reach = max(int(np.ceil(4.0 * sigma)), 1)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return weights / weights.sum()
+
+
+# ---------------------------------------------------------------------------- parts
+
+
+class Fitted(NamedTuple):
+    """Data with the model that is shown: its parameters (n_par,), or None without a model."""
+
+    data: object
+    model: object = None
+    params: np.ndarray | None = None
+    integrate: bool | None = None
+
+
+class _Rings(NamedTuple):
+    """Annuli, and the one of each pixel (n_pix,), -1 outside; None if pixels are annuli."""
+
+    profile: RadialProfile
+    index: np.ndarray | None
+
+    def total(self, values):
+        """Sum of values of the pixels (n_pix,) over each annulus."""
+        if self.index is None:
+            return np.asarray(values)
+        inside = self.index >= 0
+        return np.bincount(self.index[inside], np.asarray(values)[inside], len(self.profile))
+
+
+def best_of(source, row=0) -> Fitted:
+    """Data, model and parameters to show: the best fit, or the mode of a posterior."""
+    if isinstance(source, Image | RadialProfile):
+        return Fitted(source)
+    if isinstance(source, Posterior):
+        source._need_data("the figure")
+        params = source.full[0, 0].copy()
+        params[columns(source.model)[0]] = source.best
+        return Fitted(source.data, source.model, params, source.settings.get("integrate"))
+    if not isinstance(source, FitResult):
+        raise InputError(
+            f"is a {type(source).__name__}",
+            parameter="source",
+            remedy="give what js.fit, js.sample or js.profile made",
+        )
+    model = source.best(row)
+    row = source.names.index(row) if isinstance(row, str) else row
+    data = source.spectra[row]
+    if not isinstance(data, Image | RadialProfile):
+        raise InputError("is a fit of spectra", parameter="source", remedy="use plot.fit")
+    return Fitted(data, model, source.params[row], source.settings.get("integrate"))
+
+
+def _rings(fitted, center, bins, n_bins, options) -> _Rings:
+    data = fitted.data
+    if isinstance(data, RadialProfile):
+        return _Rings(data, None)
+    if center is None and fitted.model is not None:
+        center = next(iter(centers_of(fitted.model, fitted.params)), None)
+    found = sum_in_annuli(data, center, bins, n_bins=n_bins, **options)
+    x, y = found.center
+    distance = np.hypot(data.pixels.x - x, data.pixels.y - y)
+    index = np.searchsorted(found.r_lo, distance, side="right") - 1
+    return _Rings(found, np.where(distance < found.r_hi[index], index, -1))
+
+
+def _arrays(fitted, rings, kind, unit) -> ProfileArrays:
+    annuli = rings.profile
+    per, scale, r_unit, unit = _units(fitted.data, annuli, kind, unit)
+    poisson = np.isnan(annuli.error)
+    expected, parts, scatter = None, {}, None
+    if fitted.model is not None:
+        expected = rings.total(_expected(fitted)(fitted.params))
+        parts = {name: rings.total(values) for name, values in _parts(fitted).items()}
+        parts = {name: values for name, values in parts.items() if values.any()}
+        scatter = np.where(poisson, np.sqrt(np.maximum(expected, TINY)), annuli.error)
+    return ProfileArrays(
+        name=annuli.name,
+        r=annuli.r * scale,
+        r_lo=annuli.r_lo * scale,
+        r_hi=annuli.r_hi * scale,
+        counts=annuli.counts,
+        sigma=np.where(poisson, np.sqrt(np.maximum(annuli.counts, 1.0)), annuli.error),
+        per=per,
+        expected=expected,
+        parts=parts,
+        scatter=scatter,
+        center=annuli.center,
+        r_unit=r_unit,
+        unit=unit,
+    )
+
+
+def _units(data, annuli, kind, unit):
+    """What counts are divided by, radii are multiplied by, and the units of both."""
+    if kind not in ("brightness", "counts"):
+        raise InputError(f"is {kind!r}", parameter="kind", remedy="use 'brightness' or 'counts'")
+    if unit not in (None, "pixel", "arcsec", "arcmin"):
+        raise InputError(f"is {unit!r}", parameter="unit", remedy="use pixel, arcsec or arcmin")
+    size = annuli.pixel_size if annuli.r_unit == "pixel" else None
+    if unit in ARCSEC and size is None and unit != annuli.r_unit:
+        raise InputError("has no pixel size", file=annuli.name, parameter="unit")
+    if annuli.center is None:  # a table has no counts, and units of its own
+        return annuli.exposure, 1.0, annuli.r_unit, annuli.sb_unit
+    unit = unit or ("pixel" if size is None else "arcmin")
+    scale = 1.0 if unit == "pixel" else size / ARCSEC[unit]
+    solid = f"{unit}-1" if unit == "pixel" else f"{unit}-2"
+    if kind == "counts":
+        return annuli.area * scale**2, scale, unit, f"ct {solid}"
+    return annuli.exposure * scale**2, scale, unit, annuli.sb_unit.replace("pixel-1", solid)
+
+
+def _expected(fitted):
+    """Function from parameters (n_par,) to expected counts (n_pix,)."""
+    objective = ImageObjective(fitted.model.tree, "cstat", ())  # of which only the model is used
+    n = len(fitted.data.pixels.x)
+    with jax.enable_x64(True):
+        scene = make_scene(fitted.model, fitted.data, fitted.params, fitted.integrate)
+
+    def expected(params):
+        with jax.enable_x64(True):
+            return np.asarray(expected_of(objective, scene, np.asarray(params, float)))[:n]
+
+    return expected
+
+
+_components_of = partial(jax.jit, static_argnames=("tree",))(components)
+
+
+def _parts(fitted) -> dict:
+    """Expected counts (n_pix,) of each component, the cores of a double beta apart."""
+    model, n = fitted.model, len(fitted.data.pixels.x)
+    tree = model.tree
+    twins = [name for name, c in zip(tree.names, tree.components, strict=True) if _is_double(c)]
+    with jax.enable_x64(True):
+        scene = make_scene(model, fitted.data, fitted.params, fitted.integrate)
+
+        def evaluate(params):
+            found = _components_of(tree, scene.pixels, params, scene.fine, scene.grid, scene.index)
+            return {name: np.asarray(values)[:n] for name, values in found.items()}
+
+        whole, halves = evaluate(fitted.params), {}
+        for label, off in CORES.items() if twins else ():
+            params = np.array(fitted.params, float)
+            params[[model[f"{name}.{off}"].number - 1 for name in twins]] = 0.0
+            halves[label] = evaluate(params)
+    parts = {}
+    for name in tree.names:
+        if name not in twins:
+            parts[name] = whole[name]
+            continue
+        prefix = f"{name} " if len(twins) > 1 else ""
+        parts |= {f"{prefix}{label}": half[name] for label, half in halves.items()}
+    return parts
+
+
+def _is_double(component):
+    return component.name == "double_beta"
+
+
+def _chi2(counts, means, variance):
+    return ((counts - means) ** 2 / variance).sum(axis=-1)
+
+
+def _convolved(values, weights):
+    from scipy.ndimage import correlate1d
+
+    for axis in (0, 1):
+        values = correlate1d(values, weights, axis=axis, mode="constant")
+    return values

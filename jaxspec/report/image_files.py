@@ -1,0 +1,166 @@
+"""Results of image models as files and as numbers: tables, chains, netCDF."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from jaxspec._status import Status
+from jaxspec.errors import MissingExtraError
+from jaxspec.report.save import file_name
+
+LEFT_OUT = "posterior.nc was left out: "
+
+
+def write_results(folder, image, fits, posteriors, comparison=None) -> tuple[list[str], list[str]]:
+    """Write the tables of one image: profile, fits, posteriors, chains, comparison.
+
+    Parameters
+    ----------
+    folder : path, which exists.
+    image : Image
+    fits, posteriors : dict of name to FitResult, to Posterior
+    comparison : Comparison, optional
+
+    Returns
+    -------
+    names : list of str
+        Files; the name of the model is put in front where there are several.
+    notes : list of str
+        What could not be written, and why.
+    """
+    from jaxspec.reduce.profile import profile
+
+    folder = Path(folder)
+    names, notes = [], []
+
+    def keep(table, name):
+        table.write(folder / name, format="ascii.ecsv", overwrite=True)
+        names.append(name)
+
+    keep(profile(image, center=_center(fits)).table, "profile.ecsv")
+    for key, result in fits.items():
+        names.append(result.write(folder / f"{_prefix(key, fits)}fit.ecsv").name)
+    for key, posterior in posteriors.items():
+        prefix = _prefix(key, fits)
+        keep(posterior.table, f"{prefix}posterior.ecsv")
+        chains_table(posterior).write(folder / f"{prefix}chains.parquet", overwrite=True)
+        names.append(f"{prefix}chains.parquet")
+        try:
+            posterior.save(folder / f"{prefix}posterior.nc")
+            names.append(f"{prefix}posterior.nc")
+        except MissingExtraError as error:
+            notes.append(f"{LEFT_OUT}{error}")
+    if comparison is not None:
+        keep(comparison.table, "comparison.ecsv")
+    return names, list(dict.fromkeys(notes))
+
+
+def _prefix(key, several):
+    return f"{file_name(key)}_" if len(several) > 1 else ""
+
+
+def _center(fits):
+    """Centre of the first model that has one and could be fitted, else None."""
+    for result in fits.values():
+        owners = [p.component for p in result.model.parameters if p.name == "x0"]
+        if owners and result.status[0] in result.USABLE:
+            return tuple(float(result.value(f"{owners[0]}.{axis}")[0]) for axis in ("x0", "y0"))
+    return None
+
+
+def chains_table(posterior):
+    """`astropy.table.Table` of all draws: chain, draw, the parameters, log-likelihood, diverging.
+
+    Parameters
+    ----------
+    posterior : Posterior
+
+    Returns
+    -------
+    Table
+        One row per draw, chain after chain.
+    """
+    from astropy.table import Table
+
+    n_chain, n_draw = posterior.chains.shape[:2]
+    table = Table()
+    table["chain"] = np.repeat(np.arange(n_chain), n_draw)
+    table["draw"] = np.tile(np.arange(n_draw), n_chain)
+    for name, values in zip(posterior.names, posterior.flat.T, strict=True):
+        table[name] = values
+    table["log_likelihood"] = posterior.log_likelihood.ravel()
+    table["diverging"] = posterior.diverging.ravel()
+    return table
+
+
+# ---------------------------------------------------------------------------- for summary.json
+
+
+def fit_numbers(result) -> dict:
+    """Best fit of one image: values and errors by name, statistic, status in words."""
+    values = {
+        name: {
+            "value": result.value(name)[0],
+            "error": result.error(name)[0],
+            "unit": result.unit(name),
+        }
+        for name in result.columns
+    }
+    return {
+        "model": result.model.expression,
+        "status": Status(result.status[0]).name,
+        "message": result.messages[0],
+        "statistic": result.stat_names[0],
+        "stat": result.stat[0],
+        "dof": result.dof[0],
+        "parameters": values,
+    }
+
+
+def posterior_numbers(posterior) -> dict:
+    """Posterior in numbers: moments and diagnostics by parameter, warnings, DIC, seconds."""
+    table = posterior.table
+    keys = [name for name in table.colnames if name != "name"]
+    rows = zip(posterior.names, table, strict=True)
+    dic = posterior.dic()
+    return {
+        "parameters": {name: {key: row[key] for key in keys} for name, row in rows},
+        "chains": posterior.chains.shape[0],
+        "draws": posterior.chains.shape[1],
+        "divergent": posterior.n_divergent,
+        "acceptance": posterior.acceptance,
+        "warnings": list(posterior.warnings),
+        "dic": float(dic),
+        "p_d": dic.p_d,
+        "dic_without_constants": float(posterior.dic(constant=False)),
+        "seconds": posterior.settings.get("seconds", {}),
+        "seed": posterior.settings.get("seed"),
+    }
+
+
+def image_numbers(image) -> dict:
+    """What was read, and what was assumed: sizes, good pixels, counts, diagnostics."""
+    return {
+        "file": image.path,
+        "shape": list(image.shape),
+        "good_pixels": int(image.good.sum()),
+        "counts": image.counts[image.good].sum(),
+        "peak_exposure": image.exposure.max(),
+        "exposure_unit": image.exposure_unit,
+        "exposure_time": image.exposure_time,
+        "pixel_arcsec": image.pixel_size,
+        "diagnostics": list(image.diagnostics),
+    }
+
+
+def comparison_numbers(comparison) -> dict:
+    """Criterion by model, and which is preferred."""
+    pairs = zip(comparison.names, comparison.values, strict=True)
+    return {
+        "criterion": comparison.criterion,
+        "values": dict(pairs),
+        "preferred": comparison.names[0],
+        "sentence": comparison.sentence,
+    }

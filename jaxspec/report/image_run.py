@@ -1,0 +1,195 @@
+"""What ``jaxspec image`` does: read, fit, sample, compare, write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jaxspec.errors import FitError, InputError
+from jaxspec.report.environment import devices, versions
+from jaxspec.report.folder import timed, write_json
+from jaxspec.report.image_files import (
+    comparison_numbers,
+    fit_numbers,
+    image_numbers,
+    posterior_numbers,
+    write_results,
+)
+
+COMMAND = "jaxspec image"
+
+
+def run_image(
+    path,
+    expressions,
+    *,
+    sampling=None,
+    values=(),
+    frozen=(),
+    thawed=(),
+    out=None,
+    say=print,
+    **read,
+) -> dict:
+    """Fit models to an image, sample them if asked, and write what was found.
+
+    Parameters
+    ----------
+    path : path of the counts.
+    expressions : list of str, image models.
+    sampling : dict, options of `jaxspec.sample`; None fits only. Several models are compared.
+    values, frozen : list of (name, number); the number of a frozen one may be None.
+    thawed : list of str
+    out : path, folder to write to; it is made. None writes nothing.
+    say : callable, gets the lines for the screen.
+    **read
+        expmap, background, rms, psf, regions, keep, min_exposure, exposure_time.
+
+    Returns
+    -------
+    dict, what ``summary.json`` holds.
+
+    Raises
+    ------
+    InputError
+        Input that cannot be used.
+    FitError
+        No model has a usable fit.
+    """
+    models, seconds = prepared(expressions, values, frozen, thawed), {}
+    if out is not None:
+        out = _made(out)
+    image = timed(seconds, "read", read_data, path, **read)
+    say(str(image))
+    say("\n".join(f"  {line}" for line in image.diagnostics) + "\n")
+    fits, posteriors = {}, {}
+    for name, model in models.items():
+        fits[name], posteriors[name] = _one(name, model, image, sampling, seconds, say)
+    posteriors = {name: found for name, found in posteriors.items() if found is not None}
+    comparison = None
+    if len(posteriors) > 1:
+        from jaxspec.estimate.compare import compare
+
+        comparison = timed(seconds, "compare", compare, posteriors)
+        say(f"{comparison}\n")
+    summary = {
+        "command": COMMAND,
+        "image": image_numbers(image),
+        "fits": {name: fit_numbers(result) for name, result in fits.items()},
+        "posteriors": {name: posterior_numbers(found) for name, found in posteriors.items()},
+        "comparison": comparison and comparison_numbers(comparison),
+        "seconds": seconds,
+        "versions": versions(),
+        "devices": devices(),
+    }
+    if out is not None:
+        names = timed(seconds, "files", write_all, out, image, fits, posteriors, comparison, say)
+        summary["files"] = names
+        write_json(out, summary)
+        say(f"in {out}/: summary.json, {', '.join(names)}")
+    say(", ".join(f"{step} {value:.1f} s" for step, value in seconds.items()))
+    _check_usable(fits)
+    return summary
+
+
+def _one(name, model, image, sampling, seconds, say):
+    """Fit one model, and sample it if that is wanted and the fit can be used."""
+    from jaxspec.fit.run import fit
+    from jaxspec.sample.run import sample
+
+    result = timed(seconds, f"fit {name}", fit, model, image)
+    say(f"{result.summary()}\n{result.messages[0]}\n")
+    if sampling is None or result.status[0] not in result.USABLE:
+        return result, None
+    posterior = timed(seconds, f"sample {name}", sample, model, image, **sampling)
+    say(f"{posterior.summary()}\n")
+    return result, posterior
+
+
+def _check_usable(fits):
+    if not any(result.status[0] in result.USABLE for result in fits.values()):
+        name, result = next(iter(fits.items()))
+        raise FitError(f"no usable fit: {name}: {result.messages[0]}")
+
+
+def _made(out):
+    out = Path(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot be made: {error}", file=out, remedy="give another --out"
+        ) from None
+    return out
+
+
+def read_data(
+    path,
+    *,
+    expmap=None,
+    background=None,
+    rms=None,
+    psf=None,
+    regions=(),
+    keep=(),
+    min_exposure=None,
+    exposure_time="auto",
+):
+    """Image with its maps, masks and PSF; see `jaxspec.read_image`."""
+    from jaxspec.reduce.image import read_image
+
+    image = read_image(
+        path,
+        exposure=expmap,
+        background=background,
+        rms=rms,
+        regions=list(regions) or None,
+        keep=list(keep) or None,
+        min_exposure=min_exposure,
+        exposure_time=exposure_time,
+    )
+    if psf is None:
+        return image
+    from jaxspec.model.psf import read_psf
+
+    return image.replace(psf=read_psf(psf, image_pixel_size=image.pixel_size))
+
+
+def prepared(expressions, values=(), frozen=(), thawed=()) -> dict:
+    """Models by expression, with parameters set and frozen in all that have them.
+
+    Raises
+    ------
+    InputError
+        An expression that is no image model, or a parameter that none of them has.
+    """
+    from jaxspec.fit.images import image_model
+
+    models = {name: image_model(name) for name in expressions}
+    steps = [(name, lambda p, v=v: p.set(v)) for name, v in values]
+    steps += [(name, lambda p: p.thaw()) for name in thawed]
+    steps += [(name, lambda p, v=v: p.freeze(v)) for name, v in frozen]
+    for name, change in steps:
+        for parameter in _having(models.values(), name):
+            change(parameter)
+    return models
+
+
+def _having(models, name):
+    """Parameter of each model that has it; an error if none has."""
+    found, problem = [], None
+    for model in models:
+        try:
+            found.append(model[name])
+        except InputError as error:
+            problem = error
+    if not found:
+        raise problem
+    return found
+
+
+def write_all(out, image, fits, posteriors, comparison, say) -> list[str]:
+    """Tables and figures into a folder; gives their names."""
+    names, notes = write_results(out, image, fits, posteriors, comparison)
+    for note in notes:
+        say(note)
+    return names

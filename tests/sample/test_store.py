@@ -1,0 +1,253 @@
+"""netCDF and ArviZ: everything comes back, nothing else is taken for a posterior."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+from toy_posterior import flat_posterior, make_posterior, tilted_posterior, toy_image
+
+import jaxspec as js
+from jaxspec.errors import InputError, MissingExtraError
+from jaxspec.sample.store import read_posterior, to_arviz
+
+xarray = pytest.importorskip("xarray")
+h5netcdf = pytest.importorskip("h5netcdf")
+ARRAYS = "chains full log_likelihood log_prior diverging accepted steps best".split()
+
+
+@pytest.fixture(scope="module")
+def image():
+    return toy_image(slope=1.5)
+
+
+@pytest.fixture(scope="module")
+def posterior(image):
+    rng = np.random.default_rng(9)
+    return tilted_posterior(
+        image,
+        n_draw=50,
+        log_prior=rng.normal(size=(4, 50)),
+        diverging=rng.random((4, 50)) < 0.1,
+        accepted=rng.random((4, 50)) < 0.9,
+        steps=rng.integers(1, 64, size=(4, 50)),
+        settings={"seed": 7, "step": np.float64(0.3), "metric": np.eye(2), "seconds": {"a": 1.0}},
+    )
+
+
+@pytest.fixture
+def saved(posterior, tmp_path):
+    return posterior.save(tmp_path / "posterior.nc")
+
+
+def same(one, other):
+    for name in ARRAYS:
+        mine, theirs = getattr(one, name), getattr(other, name)
+        assert mine.dtype == theirs.dtype, name
+        np.testing.assert_array_equal(mine, theirs, err_msg=name)
+    for name in ("names", "units", "log_constant", "model"):
+        assert getattr(one, name) == getattr(other, name), name
+
+
+def test_round_trip(posterior, saved):
+    back = read_posterior(saved)
+    same(posterior, back)
+    assert back.data is None and back.fit is None
+    assert back.settings["seed"] == 7 and back.settings["step"] == 0.3
+    assert back.settings["metric"] == [[1.0, 0.0], [0.0, 1.0]]
+    assert back.fingerprint == posterior.fingerprint
+    assert repr(back) == repr(posterior)
+    np.testing.assert_array_equal(back.rhat, posterior.rhat)
+    for form in ("mean", "variance"):
+        assert back.dic(form) == pytest.approx(posterior.dic(form), abs=1e-9)
+    with pytest.raises(InputError, match="without them"):
+        back.waic()
+
+
+def test_saved_again_without_data(saved, tmp_path):
+    back = read_posterior(saved)
+    again = read_posterior(back.save(tmp_path / "again.nc"))
+    same(back, again)
+    assert again.dic() == back.dic() and again.fingerprint == back.fingerprint
+
+
+def test_with_the_data(posterior, saved, image):
+    back = read_posterior(saved, data=image)
+    assert back.loo().elpd == pytest.approx(posterior.loo().elpd)
+    with pytest.raises(InputError, match=r"posterior.nc: was sampled on toy with 69 pixels"):
+        read_posterior(saved, data=image.masked(where=image.counts > 9))
+
+
+def test_parameters_limits_and_links(image, tmp_path):
+    model = js.Model("beta+const2d+beta")
+    model["beta.x0"].set(4.0, min=1, max=7)
+    model["beta_3.x0"].link_to("p1 + 1.25")
+    model["beta_3.y0"].link_to("SQRT(p2^2)/3")
+    model["beta.rc"].freeze(0.1 + 0.2)
+    model["B"].set(3.0)
+    model["beta.beta"].prior = dist.TruncatedNormal(0.6, 0.1, low=0.3)
+    full = np.broadcast_to(model.values, (2, 5, len(model))).copy()
+    full[..., 0] += np.arange(10).reshape(2, 5) / 10
+    full[..., model["beta_3.x0"].number - 1] = full[..., 0] + 1.25
+    given = make_posterior(model, image, full, log_likelihood=np.zeros((2, 5)))
+    path = replace(given, data=None).save(tmp_path / "links.nc")
+    back = read_posterior(path)
+    model["beta.beta"].prior = None  # its text alone is in the file
+    same(given, back)
+    assert back.model["beta_3.x0"].link == "p1 + 1.25" and back.model["beta.rc"].frozen
+    assert back.model["beta.x0"].is_set and not back.model["beta.S0"].is_set
+    held = json.loads(xarray.open_datatree(path, engine="h5netcdf").attrs["model"])
+    assert held["parameters"][model["beta.beta"].number - 1]["prior"] == (
+        "LeftTruncatedDistribution(low=0.3, Normal(loc=0.6, scale=0.1))"
+    )
+
+
+def test_own_components(image, tmp_path):
+    def ramp(x, y, slope):
+        return slope * x
+
+    ramp = js.component(ramp, kind="image", parameters={"slope": (1e-8, 0.0, 1.0)})
+    model = js.Model("ramp+const2d", components=[ramp])
+    full = np.broadcast_to(model.values, (1, 4, len(model)))
+    given = make_posterior(model, image, full, log_likelihood=np.zeros((1, 4)))
+    path = replace(given, data=None).save(tmp_path / "own.nc")
+    same(given, read_posterior(path, components=[ramp]))
+    with pytest.raises(InputError, match=r"own.nc: its model cannot be made: .*ramp"):
+        read_posterior(path)
+
+
+def test_arviz_data(posterior):
+    arviz = pytest.importorskip("arviz")
+    found = posterior.to_arviz()
+    assert type(found).__name__ in ("InferenceData", "DataTree")
+    np.testing.assert_array_equal(found["posterior"]["C0"].values, posterior["C0"])
+    assert found["posterior"]["B"].attrs["units"] == "ct / pixel"
+    stats = found["sample_stats"]
+    np.testing.assert_array_equal(stats["diverging"].values, posterior.diverging)
+    np.testing.assert_array_equal(stats["n_steps"].values, posterior.steps)
+    np.testing.assert_allclose(
+        stats["lp"].values, posterior.log_likelihood + posterior.log_prior, rtol=0
+    )
+    total = found["log_likelihood"]["total"]
+    np.testing.assert_array_equal(total.values, posterior.log_likelihood)
+    summary = arviz.summary(found, round_to=None)
+    np.testing.assert_allclose(summary["ess_bulk"], posterior.ess, rtol=0.01)
+
+
+def test_arviz_reads_the_file(posterior, saved):
+    arviz = pytest.importorskip("arviz")
+    found = arviz.from_netcdf(saved)
+    np.testing.assert_array_equal(found["posterior"]["B"].values, posterior["B"])
+    assert found.attrs["inference_library"] == "jaxspec"
+
+
+def test_arviz_1_gets_a_tree(posterior, monkeypatch):
+    monkeypatch.setitem(sys.modules, "arviz", ModuleType("arviz"))  # has no InferenceData
+    tree = to_arviz(posterior)
+    assert isinstance(tree, xarray.DataTree)
+    assert set(tree.children) == {"posterior", "sample_stats", "log_likelihood"}
+    np.testing.assert_array_equal(tree["posterior"]["B"].values, posterior["B"])
+
+
+@pytest.mark.parametrize("package", ["arviz", "xarray", "h5netcdf"])
+def test_missing_libraries_are_named(posterior, saved, tmp_path, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)  # import of None raises ImportError
+    calls = [posterior.to_arviz]
+    if package != "arviz":
+        calls = [lambda: posterior.save(tmp_path / "x.nc"), lambda: read_posterior(saved)]
+    for call in calls:
+        with pytest.raises(MissingExtraError, match=rf"{package} is not installed.*\[bayes\]"):
+            call()
+
+
+def test_reading_needs_no_arviz(saved, monkeypatch):
+    monkeypatch.setitem(sys.modules, "arviz", None)
+    assert len(read_posterior(saved)) == 200
+
+
+def edit(path, **attributes):
+    with h5netcdf.File(path, "a") as file:
+        for key, value in attributes.items():
+            file.attrs[key] = value
+
+
+def test_files_that_are_not_ours(posterior, saved, tmp_path):
+    with pytest.raises(InputError, match="nowhere.nc: does not exist"):
+        read_posterior(tmp_path / "nowhere.nc")
+    text = tmp_path / "text.nc"
+    text.write_text("chains")
+    with pytest.raises(InputError, match="text.nc: is not a posterior that jaxspec wrote"):
+        read_posterior(text)
+    plain = tmp_path / "plain.nc"
+    xarray.Dataset({"a": ("x", np.arange(3))}).to_netcdf(plain, engine="h5netcdf")
+    with pytest.raises(InputError, match=r"its format is None, not 'jaxspec posterior 1'"):
+        read_posterior(plain)
+    cut = tmp_path / "cut.nc"
+    cut.write_bytes(Path(saved).read_bytes()[:3000])
+    with pytest.raises(InputError, match="cut.nc: is not a posterior"):
+        read_posterior(cut)
+    with pytest.raises(InputError, match="the folder does not exist"):
+        posterior.save(tmp_path / "nowhere" / "x.nc")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"model": "__import__('os')"},
+        {"model": "[]"},
+        {"model": '{"expression": "beta"}'},
+        {"model": '{"expression": 3, "abund": "angr", "xsect": "vern", "parameters": []}'},
+        {"model": '{"expression": "beta", "abund": "angr", "xsect": "vern", "parameters": []}'},
+        {"settings": "{"},
+        {"settings": "[]"},
+        {"settings": "{}"},
+        {"names": '["C0"]'},
+        {"best": '["a"]'},
+        {"log_constant": "much"},
+    ],
+)
+def test_altered_attributes_are_refused(saved, attributes):
+    edit(saved, **attributes)
+    with pytest.raises(InputError, match="posterior.nc: "):
+        read_posterior(saved)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"link": "__import__('os').getcwd()"},
+        {"link": "p1"},
+        {"value": 1e99},
+        {"min": "x"},
+        {"full_name": "const2d.norm"},
+    ],
+)
+def test_altered_parameters_are_refused(saved, change):
+    with h5netcdf.File(saved, "r") as file:
+        model = json.loads(file.attrs["model"])
+    model["parameters"][0].update(change)
+    edit(saved, model=json.dumps(model))
+    with pytest.raises(InputError, match="posterior.nc: "):
+        read_posterior(saved)
+
+
+def test_arrays_of_other_lengths_are_refused(posterior, tmp_path):
+    path = replace(posterior, steps=posterior.steps[:, :10]).save
+    with pytest.raises(ValueError, match="conflicting sizes"):
+        path(tmp_path / "x.nc")
+    saved = posterior.save(tmp_path / "y.nc")
+    with pytest.importorskip("h5py").File(saved, "a") as file:
+        del file["sample_stats/n_steps"]
+    with pytest.raises(InputError, match="y.nc: is not a posterior"):
+        read_posterior(saved)
+
+
+def test_large_settings(image, tmp_path):
+    metric = np.random.default_rng(1).normal(size=(100, 100))
+    posterior = flat_posterior(image, n_draw=5, settings={"metric": metric})
+    back = read_posterior(posterior.save(tmp_path / "large.nc"))
+    np.testing.assert_array_equal(back.settings["metric"], metric)
