@@ -131,7 +131,7 @@ def test_unexpected_errors_are_one_line_too(monkeypatch):
         ["fit", "x.pha", "--model", "powerlaw", "--untie", "norm", "--no-cache"],
         ["fit", "x.pha", "--model", "powerlaw", "--set", "norm=big"],
         ["fit", "x.pha", "--model", "powerlaw", "--set", "norm"],
-        ["demo", "image"],
+        ["demo", "gamma"],
         ["nonsense"],
     ],
 )

@@ -47,6 +47,12 @@ def _names(_, param, value):
 @click.option("--rms", metavar="MAP", help="One-sigma errors; the fit then uses chi2.")
 @click.option("--psf", metavar="FILE", help="Image of the PSF, of any pixel size.")
 @click.option(
+    "--psf-pixel",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="ARCSEC",
+    help="Size of its pixels, where its file does not say it.",
+)
+@click.option(
     "--regions",
     multiple=True,
     metavar="FILE",

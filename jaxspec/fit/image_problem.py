@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.fit.image_start import is_amplitude, starts
+from jaxspec.fit.image_start import amplitude_mask, starts
 from jaxspec.fit.levmar import Bounds, State, minimise
 from jaxspec.likelihood.objective import Links
 from jaxspec.likelihood.pixels import ImageObjective, Scene
@@ -54,6 +54,7 @@ def make_problem(
 ) -> ImageProblem:
     """Prepare one image: limits, start, scenes."""
     model = limited(model, data)
+    priors = prior_map(model, priors)
     links = model.link_map()
     start = starts(model, data, N_START)
     n_pix = len(data.pixels.x)
@@ -70,11 +71,11 @@ def make_problem(
             np.array([p.min for p in pars]),
             np.array([p.max for p in pars]),
             np.array([p.free for p in pars]),
-            np.array([is_amplitude(p) for p in pars]),
+            amplitude_mask(model),
             np.array([p.scale for _, p in model.tree.parameters]),
         ),
         links=Links(np.asarray(links.matrix, float), np.asarray(links.offset, float)),
-        priors=prior_map(model, priors),
+        priors=priors,
         tol=np.asarray(tol, float),
         max_iter=np.asarray(max_iter),
     )
@@ -106,21 +107,56 @@ def limited(model, data):
         ny, nx = data.shape
         size = float(max(nx, ny))
         reach = {"x0": (-0.5, nx - 0.5), "y0": (-0.5, ny - 0.5)}
-    for p in model.parameters:
-        if not p.free or p.unit != "pixel":
+    for p, (_, defined) in zip(model.parameters, model.tree.parameters, strict=True):
+        p.unit = unit_for(data, defined.unit)
+        if not p.free or defined.unit != "pixel":
             continue
         low, high = reach.get(p.name, (p.min, 2.0 * size))
         low, high = max(p.min, low), min(p.max, high)
         if low < high:
-            value = min(max(p.value, low), high)
             was_set = p.is_set
-            p.set(value, min=low, max=high)
+            p.set(min(max(p.value, low), high), min=low, max=high)
             p.is_set = was_set
     return model
 
 
+def angles_of(model) -> list[int]:
+    """Places of free angles of ellipses that may take any value: they repeat every 180 degrees."""
+    return [
+        p.number - 1
+        for p, (_, defined) in zip(model.parameters, model.tree.parameters, strict=True)
+        if p.name == "theta" and p.free and (p.min, p.max) == (defined.hard_min, defined.hard_max)
+    ]
+
+
+def half_turn(problem, theta) -> ImageProblem:
+    """The problem with angles limited to half a turn around those of ``theta``."""
+    bounds = problem.numbers.bounds
+    lower, upper = np.array(bounds.lower), np.array(bounds.upper)
+    for i in angles_of(problem.model):
+        p, lower[i], upper[i] = problem.model.parameters[i], theta[i] - 90.0, theta[i] + 90.0
+        was_set = p.is_set
+        p.set(theta[i], min=lower[i], max=upper[i])
+        p.is_set = was_set
+    numbers = problem.numbers._replace(bounds=bounds._replace(lower=lower, upper=upper))
+    return problem._replace(numbers=numbers)
+
+
+def unit_for(data, unit) -> str:
+    """Unit of a parameter on these data: an exposure in seconds, a profile in arcmin."""
+    if isinstance(data, RadialProfile):
+        table = not np.isnan(data.pixels.error).all()
+        if unit == "pixel":
+            return data.r_unit
+        return data.sb_unit if table and unit.startswith("ct") else unit
+    return unit.replace("s cm2", "s") if data.exposure_unit == "s" else unit
+
+
 def prior_map(model, priors) -> dict:
-    """Priors by parameter index, from the model and from the call."""
+    """Priors by parameter index, from the model and from the call.
+
+    The limits of the model are drawn in to where the priors are not zero.
+    """
     found = {p.number - 1: p.prior for p in model.parameters if p.prior is not None}
     for key, prior in (priors or {}).items():
         found[model[key].number - 1] = prior
@@ -136,7 +172,34 @@ def prior_map(model, priors) -> dict:
             raise InputError(
                 "has a prior but is not free", parameter=p.full_name, remedy="thaw or unlink it"
             )
+        _draw_in(p, prior)
     return found
+
+
+def _draw_in(p, prior):
+    """Keep a parameter inside the support of its prior: outside there is no slope to follow."""
+    support = getattr(prior, "support", None)
+    ends = (getattr(support, "lower_bound", p.min), getattr(support, "upper_bound", p.max))
+    if (
+        np.size(ends[0]) > 1
+        or getattr(prior, "batch_shape", ())
+        or getattr(support, "is_discrete", False)
+    ):
+        raise InputError(
+            "has a prior that is discrete or of several numbers",
+            parameter=p.full_name,
+            remedy="give a distribution of one real number",
+        )
+    low, high = max(p.min, float(ends[0])), min(p.max, float(ends[1]))
+    if low >= high:
+        raise InputError(
+            f"has limits {p.min:g} to {p.max:g}, but a prior that is zero there",
+            parameter=p.full_name,
+            remedy="change the limits or the prior",
+        )
+    was_set = p.is_set
+    p.set(min(max(p.value, low), high), min=low, max=high)
+    p.is_set = was_set
 
 
 @partial(jax.jit, static_argnames=("objective",))
@@ -165,9 +228,14 @@ def find_minimum(problem) -> State:
         value = np.where(np.isfinite(ends.at.value), ends.at.value, np.inf)
         best = int(np.argmin(value))
         if problem.coarse is problem.full:
-            return jax.tree.map(lambda a: a[best], ends)
-        state = minimise_from(objective, problem.full, numbers, ends.theta[best][None])
-        return jax.tree.map(lambda a: a[0], jax.device_get(state))
+            state = jax.tree.map(lambda a: a[best], ends)
+        else:
+            state = minimise_from(objective, problem.full, numbers, ends.theta[best][None])
+            state = jax.tree.map(lambda a: a[0], jax.device_get(state))
+    theta = np.array(state.theta)
+    angles = angles_of(problem.model)
+    theta[angles] = theta[angles] % 180.0
+    return state._replace(theta=theta)
 
 
 def evaluate_at(problem, scene, theta):

@@ -23,6 +23,7 @@ from jaxspec.reduce.profile import RadialProfile, profile
 N_ANNULI = 40
 WIDTHS = {1: (0.35, 0.7, 1.5, 3.0), 2: (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)}
 SLOPES = (0.6, 1.0)  # of the first beta model of several; one alone finds its slope from 0.6
+ELLIP = 0.2  # at 0 there is no angle to find
 SWEEPS = 60  # of the multiplicative update; amplitudes need to be good to some per cent only
 MOST = 64  # candidates
 
@@ -46,13 +47,31 @@ def starts(model, data, n_start: int) -> np.ndarray:
     table = candidates(model, theta, width)
     table, chi2 = scale(model, annuli, table)
     order = np.argsort(chi2)[:n_start]
-    chosen = table[order]
+    chosen = turned(model, table[order], n_start)
     return np.concatenate([chosen, np.repeat(chosen[:1], n_start - len(chosen), axis=0)])
 
 
-def is_amplitude(parameter) -> bool:
-    """Whether the expected counts are proportional to a parameter: its unit counts photons."""
-    return parameter.unit.startswith("ct")
+def amplitude_mask(model) -> np.ndarray:
+    """Which parameters (n_par,) the expected counts are proportional to: their unit has counts."""
+    return np.array([p.unit.startswith("ct") for _, p in model.tree.parameters])
+
+
+def length_mask(model) -> np.ndarray:
+    """Which parameters (n_par,) are lengths, such as core radii."""
+    return np.array([p.unit == "pixel" and p.scale for _, p in model.tree.parameters])
+
+
+def turned(model, rows, n_start) -> np.ndarray:
+    """For ellipses, the best start at several angles: the profile knows nothing of them."""
+    angles = [p.number - 1 for p in model.parameters if p.name == "theta" and untouched(p)]
+    if not angles:
+        return rows
+    rows = np.repeat(rows[:1], n_start, axis=0)
+    rows[:, angles] = (np.arange(n_start) * 180.0 / n_start)[:, None]
+    for p in model.parameters:
+        if p.name == "ellip" and untouched(p):
+            rows[:, p.number - 1] = np.clip(ELLIP, p.min, p.max)
+    return rows
 
 
 def untouched(parameter) -> bool:
@@ -120,7 +139,8 @@ def half_width(annuli, r) -> float:
 
 def candidates(model, theta, width) -> np.ndarray:
     """Table (n_candidate, n_par) of shapes around the width of the source."""
-    lengths = [p for p in model.parameters if untouched(p) and p.unit == "pixel" and _scale(p)]
+    is_length = length_mask(model)
+    lengths = [p for p in model.parameters if untouched(p) and is_length[p.number - 1]]
     slopes = [p for p in model.parameters if untouched(p) and p.name == "beta"]
     factors = WIDTHS[min(max(len(lengths), 1), 2)]
     grid = itertools.product(*[[f * width for f in factors]] * len(lengths))
@@ -140,10 +160,6 @@ def candidates(model, theta, width) -> np.ndarray:
     return np.array(table)
 
 
-def _scale(p):
-    return dict(p._model.tree.parameters)[p.full_name].scale
-
-
 @partial(jax.jit, static_argnames=("tree", "functions"))
 def _design(tree, functions, links, annuli, table):
     """Expected counts (n_candidate, n_pix) and their derivatives (n_candidate, n_pix, n_par)."""
@@ -158,7 +174,7 @@ def _design(tree, functions, links, annuli, table):
 def scale(model, annuli, table):
     """Set the amplitudes of every candidate from the profile; gives the table and chi2 of each."""
     links = model.link_map()
-    active = np.array([is_amplitude(p) and untouched(p) for p in model.parameters])
+    active = amplitude_mask(model) & np.array([untouched(p) for p in model.parameters])
     with jax.enable_x64(True):
         table = np.where(active, 1.0, table)
         arrays = jax.tree.map(jnp.asarray, ((links.matrix, links.offset), annuli, table))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -20,7 +22,6 @@ from jaxspec.reduce.profile import RadialProfile
 from jaxspec.reduce.spectra import bar
 
 STATISTICS = ("auto", "cstat", "cash", "chi2")
-BAR_FROM = 4  # images
 
 
 class ImageList(tuple):
@@ -89,22 +90,40 @@ def fit_images(
     model = image_model(model)
     items = ImageList([data] if isinstance(data, Image | RadialProfile) else data)
     options = {"priors": priors, "integrate": integrate, "tol": tol, "max_iter": max_iter}
-    rows, problem = [], None
-    steps = bar(items, "fitting", progress, total=len(items)) if len(items) >= BAR_FROM else items
-    for item in steps:
-        used = image_statistic(item, stat)
+    names = [image_statistic(item, stat) for item in items]
+
+    def one(item, used):
+        problem = make_problem(model, item, stat=used, **options)
+        return finish(problem, find_minimum(problem)), problem.model
+
+    def guarded(item, used):
         try:
-            problem = make_problem(model, item, stat=used, **options)
+            return one(item, used)
         except InputError as error:
-            if len(items) == 1:
-                raise
-            rows.append(failed(model, used, str(error)))
-            continue
-        rows.append(finish(problem, find_minimum(problem)))
-    shown = problem.model if len(items) == 1 else model.copy()
+            return failed(model, used, str(error)), None
+
+    if len(items) == 1:
+        ends = [one(items[0], names[0])]
+    else:
+        ends = in_threads(guarded, items, names, progress)
+    fitted = [used for _, used in ends if used is not None]
+    # limits and units are those of the first image
+    shown = fitted[0] if fitted else model.copy()
+    rows = [row for row, _ in ends]
     return gather(
         shown, items, rows, tol=tol, max_iter=max_iter, seconds=time.perf_counter() - began
     )
+
+
+def in_threads(work, items, names, progress) -> list:
+    """Results of ``work(item, name)`` in order; the first alone, so that it compiles once.
+
+    XLA leaves the interpreter free while it computes.
+    """
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        first = [work(items[0], names[0])]
+        rest = pool.map(work, items[1:], names[1:])
+        return first + list(bar(rest, "fitting", progress, total=len(items) - 1))
 
 
 def finish(problem, state) -> dict:

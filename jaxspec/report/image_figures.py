@@ -11,8 +11,9 @@ from jaxspec.report import draw
 from jaxspec.report.image_arrays import best_of, residual_image
 
 STRETCHES = ("log", "sqrt", "asinh", "linear")
-SIZE = (5.6, 4.8)  # inches, of one image
+SIZE = (6.2, 4.7)  # inches, of one image: wide enough that its height limits it
 OVERVIEW = (13.0, 3.8)
+BAR_ASPECT = 22.0  # height of a colour bar over its width
 BLANK = "0.78"  # grey of masked pixels
 LEFT_OUT = (0.835, 0.369, 0.0)  # the style's orange
 AXES = {
@@ -293,8 +294,22 @@ def _no_ylabel(ax):
 
 
 def _bar(ax, shown, label, **options):
-    """Colour bar, as high as the image is drawn."""
-    bar = ax.figure.colorbar(shown, cax=ax.inset_axes((1.025, 0.0, 0.045, 1.0)), **options)
+    """Colour bar beside the image, as high as the image is drawn.
+
+    Without the locator it would be as high as the room for the image, whatever the image's shape.
+    """
+    from matplotlib.colorbar import make_axes
+    from matplotlib.transforms import Bbox
+
+    beside, _ = make_axes(ax, fraction=0.06, pad=0.02, aspect=BAR_ASPECT)
+
+    def place(axes, renderer):
+        drawn, room = ax.get_position(), ax.figure.bbox
+        width = drawn.height * room.height / BAR_ASPECT / room.width
+        return Bbox.from_bounds(drawn.x1 + width / 2, drawn.y0, width, drawn.height)
+
+    beside.set_axes_locator(place)
+    bar = ax.figure.colorbar(shown, cax=beside, **options)
     bar.set_label(label)
     bar.minorticks_off()
 

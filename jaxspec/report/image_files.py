@@ -39,7 +39,7 @@ def write_results(folder, image, fits, posteriors, comparison=None) -> tuple[lis
         table.write(folder / name, format="ascii.ecsv", overwrite=True)
         names.append(name)
 
-    keep(profile(image, center=_center(fits)).table, "profile.ecsv")
+    keep(profile(image, center=_center(image, fits)).table, "profile.ecsv")
     for key, result in fits.items():
         names.append(result.write(folder / f"{_prefix(key, fits)}fit.ecsv").name)
     for key, posterior in posteriors.items():
@@ -61,13 +61,13 @@ def _prefix(key, several):
     return f"{file_name(key)}_" if len(several) > 1 else ""
 
 
-def _center(fits):
-    """Centre of the first model that has one and could be fitted, else None."""
+def _center(image, fits):
+    """Centre of the first model that has one and could be fitted, else of the good pixels."""
     for result in fits.values():
         owners = [p.component for p in result.model.parameters if p.name == "x0"]
         if owners and result.status[0] in result.USABLE:
             return tuple(float(result.value(f"{owners[0]}.{axis}")[0]) for axis in ("x0", "y0"))
-    return None
+    return float(image.pixels.x.mean()), float(image.pixels.y.mean())
 
 
 def chains_table(posterior):

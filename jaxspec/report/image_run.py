@@ -42,7 +42,7 @@ def run_image(
     out : path, folder to write to; it is made. None writes nothing.
     say : callable, gets the lines for the screen.
     **read
-        expmap, background, rms, psf, regions, keep, min_exposure, exposure_time.
+        expmap, background, rms, psf, psf_pixel, regions, keep, min_exposure, exposure_time.
 
     Returns
     -------
@@ -129,6 +129,7 @@ def read_data(
     background=None,
     rms=None,
     psf=None,
+    psf_pixel=None,
     regions=(),
     keep=(),
     min_exposure=None,
@@ -151,7 +152,7 @@ def read_data(
         return image
     from jaxspec.model.psf import read_psf
 
-    return image.replace(psf=read_psf(psf, image_pixel_size=image.pixel_size))
+    return image.replace(psf=read_psf(psf, image_pixel_size=image.pixel_size, pixel_size=psf_pixel))
 
 
 def prepared(expressions, values=(), frozen=(), thawed=()) -> dict:

@@ -11,8 +11,9 @@ def relabel(model, priors, params):
     """Call the half with the narrower centre the first one in every draw.
 
     Near its centre a beta model is ``S0 (1 - r2/w2)`` with ``w = rc / sqrt(3 beta - 1/2)``; the
-    halves are sorted by w, since rc alone says little where beta is large. Done for each ``double_beta`` whose two halves are free and have the same limits and no
-    priors, so that exchanging them changes nothing in the posterior: that is exact.
+    halves are sorted by w, since rc alone says little where beta is large. Done for each
+    ``double_beta`` whose two halves are free and have the same limits and no priors, so that
+    exchanging them changes nothing in the posterior: that is exact.
 
     Parameters
     ----------

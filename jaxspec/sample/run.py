@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxspec.errors import InputError
 from jaxspec.fit.covariance import errors
-from jaxspec.fit.image_problem import evaluate_at, find_minimum, make_problem
+from jaxspec.fit.image_problem import evaluate_at, find_minimum, half_turn, make_problem
 from jaxspec.fit.images import ImageList, finish, gather, image_model, image_statistic
 from jaxspec.likelihood.pixels import constant_of, log_prior
 from jaxspec.reduce.image import Image
@@ -22,6 +22,7 @@ from jaxspec.sample.laplace import expand, factor, find_mode, start_of
 from jaxspec.sample.nuts import CHUNK
 from jaxspec.sample.posterior import Posterior, columns
 from jaxspec.sample.relabel import relabel
+from jaxspec.sample.store import prior_text
 from jaxspec.sample.target import Correction, Target, no_correction
 from jaxspec.sample.tune import ROUNDS, mover, points, start_chains, warm_up
 from jaxspec.sample.warp import straight
@@ -122,6 +123,7 @@ def sample(
         ready = pool.submit(_compile, problem, chains, max_depth)
         fit = find_minimum(problem)
         seconds["fit"] = time.perf_counter() - began - sum(seconds.values())
+        problem = half_turn(problem, fit.theta)
         target, mode, unit = _target(problem, fit)
         seconds["mode"] = time.perf_counter() - began - sum(seconds.values())
         ready.result()
@@ -136,7 +138,18 @@ def sample(
     move = mover(problem.objective, target, jax.random.fold_in(key, 2), max_depth, True)
     made = _draw(move, tuned, draws, progress)
     seconds["draws"] = time.perf_counter() - began - sum(seconds.values())
-    settings = {"seed": seed, "seconds": seconds, "step_size": float(tuned.step_size), **options}
+    settings = {
+        "seed": seed,
+        **options,
+        "target_accept": target_accept,
+        "stat": stat,
+        "step_size": float(tuned.step_size),
+        "pixels": len(data.pixels.x),
+        "merged_pixels": int((problem.coarse.pixels.area > 0).sum()),
+        "integrate": problem.full.fine is not None,
+        "priors": _priors_text(problem),
+        "seconds": seconds,
+    }
     return _posterior(problem, target, fit, mode, tuned, made, settings)
 
 
@@ -149,6 +162,11 @@ def _compile(problem, chains, max_depth):
     target = _make_target(problem, space, no_correction(nowhere, np.eye(d)))
     idle = mover(problem.objective, target, jax.random.key(0), max_depth, False)
     idle(straight(nowhere, np.eye(d)), start_chains(d, chains, np.random.default_rng(0)), 0.1, 0)
+
+
+def _priors_text(problem):
+    names = [p.full_name for p in problem.model.parameters]
+    return {names[i]: prior_text(prior) for i, prior in problem.numbers.priors.items()}
 
 
 def _check_limits(problem):

@@ -1,0 +1,367 @@
+"""Figures of chains: traces, and the triangle of all pairs of parameters."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+
+import numpy as np
+
+from jaxspec.errors import InputError
+from jaxspec.report import draw
+from jaxspec.report.profile_figures import unit_label
+from jaxspec.sample.posterior import Posterior
+from jaxspec.sample.summary import MAX_RHAT, MIN_ESS
+
+ONE_COLUMN = 6  # parameters up to which the traces stand in one column
+LEVELS = (0.68, 0.95)  # of the probability that the contours hold
+BINS = 25
+
+WORDS = {
+    "x0": "$x_0$",
+    "y0": "$y_0$",
+    "S0": "$S_0$",
+    "S02": "$S_{0,2}$",
+    "rc": r"$r_\mathrm{c}$",
+    "rc2": r"$r_{\mathrm{c},2}$",
+    "beta": r"$\beta$",
+    "beta2": r"$\beta_2$",
+    "B": "$B$",
+    "C0": "$C_0$",
+    "Se": r"$S_\mathrm{e}$",
+    "re": r"$r_\mathrm{e}$",
+    "n": "$n$",
+    "r": "$r$",
+    "sigma": r"$\sigma$",
+    "theta": r"$\theta$",
+    "ellip": r"$\epsilon$",
+}
+
+
+def traces(posterior, fig=None, *, names=None):
+    """Draw every chain of each parameter, draw by draw.
+
+    Above each panel stand R-hat and the effective sample size (of the bulk), in red where they are
+    worse than they should be. Draws that diverged are red marks at the bottom.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    fig : matplotlib figure, optional; by default a new pyplot figure.
+    names : list of str, optional; the parameters, by default all that were not frozen.
+
+    Returns
+    -------
+    matplotlib figure
+    """
+    names = _names(posterior, names)
+    n_chain, n_draw = posterior.chains.shape[:2]
+    lines, columns = _layout(len(names))
+    bad = np.flatnonzero(posterior.diverging.any(axis=0))
+    with draw.style():
+        fig = draw.figure_of(fig, trace_size(len(names)))
+        panels = fig.subplots(lines, columns, sharex=True, squeeze=False).T.ravel()
+        for ax, name in zip(panels, names, strict=False):
+            values, label = scaled(posterior, name)
+            for i, chain in enumerate(values):
+                ax.plot(chain, color=f"C{i % 7}", lw=0.5, alpha=0.75, rasterized=n_draw > 2000)
+            ax.plot(
+                bad, np.full(bad.size, 0.05), "|", color="r", ms=6, mew=0.8, zorder=5,
+                transform=ax.get_xaxis_transform(), gid="diverging",
+            )  # fmt: skip
+            ax.set_ylabel(_folded(label), fontsize=9)
+            _diagnostics(ax, posterior, name, n_chain)
+            _plain_ticks(ax.yaxis)
+            ax.set_xlim(0, n_draw - 1)
+        for ax in panels[len(names) :]:
+            ax.set_axis_off()
+        for ax in panels[lines - 1 : len(names) : lines]:
+            ax.set_xlabel("Draw")
+        fig.align_ylabels(panels[: len(names)])
+        if bad.size:
+            text = f"{posterior.n_divergent} of {len(posterior)} draws diverged"
+            fig.supxlabel(text, fontsize=8, color="r", x=0.01, ha="left")
+    return fig
+
+
+def triangle(posterior, fig=None, *, names=None, truths=None):
+    """Draw the distribution of each parameter, and of each pair with contours of 68 and 95 %.
+
+    Parameters
+    ----------
+    posterior : Posterior, or dict from name to Posterior, drawn over each other
+    fig : matplotlib figure, optional
+        By default a new pyplot figure. Its layout engine is switched off.
+    names : list of str, optional
+        The parameters; by default all that were not frozen in any of the posteriors.
+    truths : dict of name to value, optional; drawn as lines.
+
+    Returns
+    -------
+    matplotlib figure
+
+    Raises
+    ------
+    InputError
+        No posterior, a parameter that is not in the model, or fewer draws than parameters.
+    """
+    import corner
+
+    many = posterior if isinstance(posterior, dict) else {"": posterior}
+    if not many or not all(isinstance(one, Posterior) for one in many.values()):
+        raise InputError("is no posterior", parameter="posterior", remedy="use js.sample")
+    first = next(iter(many.values()))
+    if names is None:
+        names = [n for n in first.names if all(n in one.names for one in many.values())]
+    names = _names(first, names)
+    samples, labels, known = _samples(many, names, truths)
+    limits = [_limits(samples, truth, i) for i, truth in enumerate(known)]
+    with draw.style(), _quiet():
+        fig = draw.figure_of(fig, triangle_size(len(names)))
+        for engine in ("tight", "none"):  # "none" alone keeps what constrained layout forbids
+            fig.set_layout_engine(engine)
+        for i, sample in enumerate(samples):
+            corner.corner(
+                sample, fig=fig, range=limits, bins=_bins(sample, limits), color=f"C{i % 7}",
+                levels=LEVELS, smooth=1.2, plot_datapoints=False, plot_density=False,
+                fill_contours=True, contourf_kwargs={"alpha": 1.0 if len(many) == 1 else 0.7},
+                contour_kwargs={"linewidths": 0.9}, hist_kwargs={"density": True, "lw": 1.2},
+                truths=known, truth_color="0.3",
+            )  # fmt: skip
+        axes = np.array(fig.axes).reshape(len(names), len(names))
+        _tidy(fig, axes, [_folded(label) for label in labels])
+        if len(samples) == 1:
+            for ax, column in zip(axes.diagonal(), samples[0].T, strict=True):
+                ax.set_title(interval(*np.percentile(column, [16, 50, 84])), fontsize=8)
+        else:
+            _legend(fig, list(many))
+    return fig
+
+
+def trace_size(n):
+    """Inches (width, height) that suit the traces of ``n`` parameters."""
+    lines, columns = _layout(n)
+    return 7.4 if columns == 1 else 11.0, 0.7 + 1.35 * lines
+
+
+def triangle_size(n):
+    """Inches (width, height) that suit the triangle of ``n`` parameters."""
+    side = 1.3 + n * (1.75 if n <= 4 else 1.2)
+    return side, side
+
+
+def label_of(posterior, name, power=0) -> str:
+    """Parameter with its unit, from which a power of ten is taken out.
+
+    The unit is that of the data: an exposure in seconds has no cm2, a published profile its own.
+    """
+    parameter = _parameter(posterior, name)
+    words = WORDS.get(parameter.name, parameter.name)
+    if "." in name:
+        words = f"{parameter.component.replace('_', ' ')} {words}"
+    unit = unit_label(_unit(parameter.unit, posterior.data))
+    factor = f"$10^{{{power}}}$" if power else ""
+    inside = " ".join(part for part in (factor, unit) if part)
+    return f"{words} [{inside}]" if inside else words
+
+
+def scaled(posterior, name):
+    """Draws (n_chain, n_draw) of a parameter in handy numbers, and their label.
+
+    Small and large numbers are divided by the power of ten that the label names.
+    """
+    values = posterior[name]
+    power = _power(values)
+    return values / 10.0**power, label_of(posterior, name, power)
+
+
+# ---------------------------------------------------------------------------- parts
+
+
+def _names(posterior, names):
+    names = list(posterior.names if names is None else names)
+    if not names:
+        raise InputError("is empty", parameter="names", remedy=f"choose of {posterior.names}")
+    for name in names:
+        posterior[name]  # says which names there are
+    return names
+
+
+def _parameter(posterior, name):
+    """Parameter of the model by the name that the posterior gives it."""
+    if name in posterior.names:
+        shown = [p for p in posterior.model.parameters if not p.frozen]
+        return shown[posterior.names.index(name)]
+    return posterior.model[name]
+
+
+def _unit(unit, data):
+    """Unit of a parameter on these data, as words with powers."""
+    profile = data is not None and not hasattr(data, "exposure_unit")
+    table = profile and data.center is None
+    seconds = getattr(data, "exposure_unit", "cm2 s")
+    rate = {"cm2 s": "s-1 cm-2 ", "s": "s-1 "}.get(seconds, "")
+    known = {
+        "pixel": data.r_unit if profile else "pixel",
+        "ct / (s cm2 pixel)": data.sb_unit if profile else f"ct {rate}pixel-1",
+        "ct / (s cm2)": f"ct {rate}".strip(),
+        "ct / pixel": data.sb_unit if table else "ct pixel-1",
+    }
+    return known.get(unit, unit)
+
+
+def _power(values):
+    """Power of ten to take out of the values, 0 where they are handy."""
+    size = np.max(np.abs(values[np.isfinite(values)]), initial=0.0)
+    power = int(np.floor(np.log10(size))) if size > 0 else 0
+    return 0 if -2 <= power <= 4 else power
+
+
+def _layout(n):
+    columns = 1 if n <= ONE_COLUMN else 2
+    return -(-n // columns), columns
+
+
+def _diagnostics(ax, posterior, name, n_chain):
+    """R-hat and effective sample size in the corner."""
+    if name not in posterior.names:
+        return
+    place = posterior.names.index(name)
+    rhat, ess = posterior.rhat[place], posterior.ess[place]
+    fine = rhat <= MAX_RHAT and ess >= MIN_ESS * n_chain
+    ax.text(
+        0.992, 0.95, rf"$\hat{{R}}$ {rhat:.3f}, ESS {ess:.0f}", transform=ax.transAxes,
+        ha="right", va="top", fontsize=8, color="0.1" if fine else "r", zorder=6,
+        bbox={"fc": "w", "ec": "none", "alpha": 0.8, "pad": 1.5},
+    )  # fmt: skip
+
+
+def _folded(label):
+    """Label in lines: the name, and the unit in one or two lines."""
+    name, _, unit = label.partition(" [")
+    if not unit:
+        return label
+    words, half = unit.split(" "), -(-len(unit.split(" ")) // 2)
+    if len(words) > 2:
+        words = [" ".join(words[:half]), " ".join(words[half:])]
+        return f"{name}\n[" + "\n".join(words)
+    return f"{name}\n[{unit}"
+
+
+def _plain_ticks(axis, n=4):
+    """Whole numbers at the ticks, no offset beside the axis."""
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+    axis.set_major_locator(MaxNLocator(n, prune="both"))
+    formatter = ScalarFormatter(useOffset=False)
+    formatter.set_scientific(False)
+    axis.set_major_formatter(formatter)
+
+
+def _samples(many, names, truths):
+    """Draws (n, n_par) of each posterior over one power of ten per parameter, labels, truths."""
+    first = next(iter(many.values()))
+    true = [(truths or {}).get(name) for name in names]
+    powers = [
+        _power(np.array([np.abs(one[name]).max() for one in many.values()] + [t or 0.0]))
+        for name, t in zip(names, true, strict=True)
+    ]
+    samples = []
+    for label, one in many.items():
+        samples.append(one.array(names).reshape(-1, len(names)) / 10.0 ** np.array(powers, float))
+        if len(one) <= len(names):
+            raise InputError(
+                f"{label} has {len(one)} draws for {len(names)} parameters".strip(),
+                parameter="posterior",
+                remedy="draw more",
+            )
+    labels = [label_of(first, name, power) for name, power in zip(names, powers, strict=True)]
+    known = [None if t is None else t / 10.0**p for t, p in zip(true, powers, strict=True)]
+    return samples, labels, known
+
+
+def _limits(samples, truth, i):
+    """Range of parameter ``i``: all but the last draws of each tail, and the truth."""
+    ends = np.concatenate([np.percentile(s[:, i], [0.15, 99.85]) for s in samples])
+    low, high = ends.min(), ends.max()
+    pad = 0.05 * (high - low) or 0.01 * abs(low) or 1.0
+    low, high = low - pad, high + pad
+    return (low, high) if truth is None else (min(low, truth - pad), max(high, truth + pad))
+
+
+def _bins(sample, limits):
+    """Bins over the limits of which each sample fills about the same number."""
+    bins = []
+    for column, (low, high) in zip(sample.T, limits, strict=True):
+        width = np.ptp(np.percentile(column, [0.15, 99.85]))
+        bins.append(int(np.clip(BINS * (high - low) / width, BINS, 300)) if width else BINS)
+    return bins
+
+
+def _tidy(fig, axes, labels):
+    """Ticks, labels and margins that suit any number of panels; equal heights of histograms."""
+    n = len(labels)
+    width, height = fig.get_size_inches()
+    fig.subplots_adjust(
+        left=0.95 / width, right=1 - 0.1 / width, bottom=0.95 / height, top=1 - 0.3 / height,
+        wspace=0.06, hspace=0.06,
+    )  # fmt: skip
+    beyond = -0.5 / (axes[0, 0].get_position().height * height)  # inches below the panels
+    for row in range(n):
+        for column in range(row + 1):
+            ax = axes[row, column]
+            at_left, at_bottom = column == 0 and row > 0, row == n - 1
+            ax.tick_params(labelsize=8, which="both", top=False, right=False)
+            ax.tick_params(labelleft=at_left, labelbottom=at_bottom, labelrotation=45)
+            _plain_ticks(ax.xaxis, 3)
+            if row != column:
+                _plain_ticks(ax.yaxis, 3)
+            ax.set_xlabel(labels[column] if at_bottom else "", fontsize=9)
+            ax.set_ylabel(labels[row] if at_left else "", fontsize=9)
+            ax.xaxis.set_label_coords(0.5, beyond)
+            ax.yaxis.set_label_coords(beyond, 0.5)
+    for ax in axes.diagonal():
+        for outline in ax.patches:
+            xy = outline.get_xy()
+            outline.set_xy(xy / [1.0, max(xy[:, 1].max(), 1e-300)])
+        ax.set_ylim(0.0, 1.12)
+
+
+def _legend(fig, names):
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], color=f"C{i % 7}", label=name) for i, name in enumerate(names)]
+    fig.legend(handles=handles, loc="upper right", bbox_to_anchor=(0.97, 0.97))
+
+
+def interval(low, middle, high) -> str:
+    """Median with the distances to the 16 and 84 % quantiles, to two digits of the smaller.
+
+    Examples
+    --------
+    >>> interval(4.26, 4.2977, 4.34)
+    '$4.298_{-0.038}^{+0.042}$'
+    """
+    least = min(middle - low, high - middle)
+    if not least > 0:
+        return f"${middle:.5g}$"
+    places = max(0, 1 - int(np.floor(np.log10(least))))
+    below, above = f"{middle - low:.{places}f}", f"{high - middle:.{places}f}"
+    return f"${middle:.{places}f}_{{-{below}}}^{{+{above}}}$"
+
+
+@contextmanager
+def _quiet():
+    """Without what corner says through the root logger, and the handler this would install."""
+    root, handler = logging.getLogger(), logging.NullHandler()
+
+    def nothing(record):
+        return False
+
+    root.addHandler(handler)
+    root.addFilter(nothing)
+    try:
+        yield
+    finally:
+        root.removeFilter(nothing)
+        root.removeHandler(handler)
