@@ -12,7 +12,7 @@ from jaxspec.errors import InputError
 from jaxspec.fit.image_start import amplitude_mask, starts
 from jaxspec.fit.levmar import Bounds, State, minimise
 from jaxspec.likelihood.objective import Links
-from jaxspec.likelihood.pixels import ImageObjective, Scene
+from jaxspec.likelihood.pixels import BLOCK, ImageObjective, Scene
 from jaxspec.likelihood.scene import centers_of, fine_around, make_scene
 from jaxspec.reduce.image import Image
 from jaxspec.reduce.merge import merge, pad
@@ -21,6 +21,7 @@ from jaxspec.reduce.profile import RadialProfile
 MERGE_FROM = 5000  # pixels; fewer are fitted as they are
 RATIO = 0.15  # side of a super-pixel relative to its distance from the centre
 N_START = 4
+SAME = 1e-3  # of the statistic: two starts that end this near have found the same minimum
 
 
 class Numbers(NamedTuple):
@@ -203,45 +204,58 @@ def _draw_in(p, prior):
 
 
 @partial(jax.jit, static_argnames=("objective",))
-def minimise_from(objective, scene, numbers, thetas) -> State:
-    """Minimise from several starts (n_start, n_par) at once; a `State` with a start axis."""
+def minimise_from(objective, scene, numbers, theta) -> State:
+    """Minimise from ``theta`` (n_par,)."""
+    return minimise(
+        lambda t: objective.quadratic(scene, numbers.links, numbers.priors, t),
+        theta,
+        numbers.bounds,
+        n_bin=scene.pixels.x.shape[0],
+        tol=numbers.tol,
+        max_iter=numbers.max_iter,
+    )
 
-    def one(theta):
-        return minimise(
-            lambda t: objective.quadratic(scene, numbers.links, numbers.priors, t),
-            theta,
-            numbers.bounds,
-            n_bin=scene.pixels.x.shape[0],
-            tol=numbers.tol,
-            max_iter=numbers.max_iter,
-        )
 
-    return jax.vmap(one)(thetas)
+def in_blocks(scene, length) -> Scene:
+    """Scene whose pixels are padded to ``length`` and looked at in blocks, if it can be cut up."""
+    if scene.grid is not None or scene.fine is not None or length % BLOCK or length <= BLOCK:
+        return scene
+    n = len(scene.pixels.x)
+    pixels = pad(scene.pixels, length)
+    return scene._replace(pixels=pixels, blocks=np.asarray(-(-n // BLOCK)))
 
 
 def find_minimum(problem) -> State:
     """Best minimum at full resolution, reached through the merged pixels; NumPy arrays."""
-    objective, numbers = problem.objective, problem.numbers
+    length = len(problem.full.pixels.x)
     with jax.enable_x64(True):
-        thetas = problem.start
-        ends = jax.device_get(minimise_from(objective, problem.coarse, numbers, thetas))
-        value = np.where(np.isfinite(ends.at.value), ends.at.value, np.inf)
-        best = int(np.argmin(value))
-        if problem.coarse is problem.full:
-            state = jax.tree.map(lambda a: a[best], ends)
-        else:
-            state = minimise_from(objective, problem.full, numbers, ends.theta[best][None])
-            state = jax.tree.map(lambda a: a[0], jax.device_get(state))
+
+        def descend(scene, theta):
+            scene = in_blocks(scene, length)
+            return jax.device_get(minimise_from(problem.objective, scene, problem.numbers, theta))
+
+        state = descend(problem.coarse, problem.start[0])
+        for theta in problem.start[1:]:
+            other = descend(problem.coarse, theta)
+            same = abs(_value(other) - _value(state)) < SAME
+            state = min(state, other, key=_value)
+            if same:
+                break
+        if problem.coarse is not problem.full:
+            state = descend(problem.full, state.theta)
     theta = np.array(state.theta)
     angles = angles_of(problem.model)
     theta[angles] = theta[angles] % 180.0
     return state._replace(theta=theta)
 
 
+def _value(state):
+    return float(state.at.value) if state.done and np.isfinite(state.at.value) else np.inf
+
+
 def evaluate_at(problem, scene, theta):
     """`Quadratic` at one theta (the minimiser with no iteration: the same compiled code)."""
     numbers = problem.numbers._replace(max_iter=np.asarray(0))
-    n = 1 if scene is problem.full and scene is not problem.coarse else N_START
+    scene = in_blocks(scene, len(problem.full.pixels.x))
     with jax.enable_x64(True):
-        state = minimise_from(problem.objective, scene, numbers, np.repeat([theta], n, axis=0))
-        return jax.tree.map(lambda a: a[0], jax.device_get(state.at))
+        return jax.device_get(minimise_from(problem.objective, scene, numbers, theta)).at

@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxspec.likelihood.scene import model_values
 from jaxspec.model.image_plane import expected_counts
+from jaxspec.model.links import apply_links
 from jaxspec.reduce.center import centroid, peak
 from jaxspec.reduce.pixels import Pixels
 from jaxspec.reduce.profile import RadialProfile, profile
@@ -161,30 +162,31 @@ def candidates(model, theta, width) -> np.ndarray:
 
 
 @partial(jax.jit, static_argnames=("tree", "functions"))
-def _design(tree, functions, links, annuli, table):
-    """Expected counts (n_candidate, n_pix) and their derivatives (n_candidate, n_pix, n_par)."""
-    from jaxspec.model.links import apply_links
+def _expected(tree, functions, links, annuli, table):
+    """Expected counts (n_row, n_pix)."""
 
     def expected(theta):
         return expected_counts(tree, annuli, apply_links(theta, *links, functions))
 
-    return jax.vmap(lambda t: (expected(t), jax.jacfwd(expected)(t)))(table)
+    return jax.vmap(expected)(table)
 
 
 def scale(model, annuli, table):
     """Set the amplitudes of every candidate from the profile; gives the table and chi2 of each."""
     links = model.link_map()
     active = amplitude_mask(model) & np.array([untouched(p) for p in model.parameters])
+    # expected counts are linear in the amplitudes: all off, and each of them alone at 1
+    switched = np.concatenate([np.zeros((1, len(active))), np.eye(len(active))[active]])
+    rows = np.where(active, switched[None], table[:, None]).reshape(-1, len(active))
     with jax.enable_x64(True):
-        table = np.where(active, 1.0, table)
-        arrays = jax.tree.map(jnp.asarray, ((links.matrix, links.offset), annuli, table))
-        mu, slope = map(np.asarray, _design(model.tree, links.functions, *arrays))
+        arrays = jax.tree.map(jnp.asarray, ((links.matrix, links.offset), annuli, rows))
+        mu = np.asarray(_expected(model.tree, links.functions, *arrays))
+    mu = mu.reshape(len(table), len(switched), -1)
     poisson = np.isnan(annuli.error)
     variance = np.where(poisson, annuli.counts + 1.0, annuli.error**2)
     chi2 = np.empty(len(table))
     for i, row in enumerate(table):
-        columns = slope[i][:, active]
-        rest = annuli.counts - (mu[i] - columns.sum(axis=1))
+        columns, rest = (mu[i, 1:] - mu[i, :1]).T, annuli.counts - mu[i, 0]
         unit = np.sqrt((columns**2 / variance[:, None]).sum(axis=0))
         columns = columns / np.where(unit > 0, unit, 1.0)
         amount = _non_negative(columns / variance[:, None] ** 0.5, rest / variance**0.5)

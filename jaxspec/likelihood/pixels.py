@@ -31,12 +31,16 @@ class Scene(NamedTuple):
     pixels : Pixels of (n_pix,) arrays; empty ones (see `jaxspec.reduce.merge.pad`) add nothing.
     fine : Fine or None, the pixels whose brightness is integrated.
     grid, index : of `jaxspec.model.psf.convolution_grid`, or None without a PSF.
+    blocks : int (traced) or None
+        How many blocks of ``BLOCK`` pixels `ImageObjective.quadratic` looks at; None for all pixels
+        at once. Merged and single pixels, padded to one length, then share the compiled code.
     """
 
     pixels: NamedTuple
     fine: NamedTuple | None = None
     grid: NamedTuple | None = None
     index: jax.Array | None = None
+    blocks: jax.Array | None = None
 
 
 class PixelTerms(NamedTuple):
@@ -110,11 +114,10 @@ class ImageObjective(NamedTuple):
 
         ``priors`` is a dict from parameter index to numpyro distribution.
         """
-        size = scene.pixels.x.shape[0]
-        if scene.grid is None and scene.fine is None and size > BLOCK and size % BLOCK == 0:
-            total = self._in_blocks(scene, links, theta)
-        else:
+        if scene.blocks is None:
             total = self._data_term(scene, links, theta)
+        else:
+            total = self._in_blocks(scene, links, theta)
         if not priors:
             return total
 
@@ -147,16 +150,18 @@ class ImageObjective(NamedTuple):
 
     def _in_blocks(self, scene, links, theta):
         """Sum over blocks of pixels that stay in cache with all their derivatives."""
-        blocks = jax.tree.map(lambda a: a.reshape(-1, BLOCK), scene.pixels)
+        table = jax.tree.map(lambda a: a.reshape(-1, BLOCK), scene.pixels)
         n = theta.size
         zero = jnp.zeros((), theta.dtype)
         nothing = (zero, jnp.zeros_like(theta), *(jnp.zeros((n, n), theta.dtype),) * 2)
 
-        def step(total, pixels):
-            part = self._data_term(Scene(pixels), links, theta)
-            return jax.tree.map(jnp.add, total, tuple(part[:4])), part.rate
+        def step(i, carry):
+            total, mu = carry
+            part = self._data_term(Scene(jax.tree.map(lambda a: a[i], table)), links, theta)
+            return jax.tree.map(jnp.add, total, tuple(part[:4])), mu.at[i].set(part.rate)
 
-        total, mu = jax.lax.scan(step, nothing, blocks)
+        start = nothing, jnp.zeros_like(table.x)
+        total, mu = jax.lax.fori_loop(0, scene.blocks, step, start)
         return Quadratic(*total, mu.ravel())
 
 

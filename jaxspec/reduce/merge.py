@@ -67,15 +67,15 @@ def merge(pixels: Pixels, centers, ratio: float) -> Pixels:
     )
 
 
-def pad(pixels: Pixels) -> Pixels:
-    """Append empty pixels up to one of few lengths, so that images share compiled code.
+def pad(pixels: Pixels, length: int | None = None) -> Pixels:
+    """Append empty pixels up to one of few lengths (or ``length``), to share compiled code.
 
     An empty pixel has no exposure, area, background and counts, and an infinite error: it adds
     nothing to any statistic. The next of 8, 9, ... 15, 16 times a power of two costs 12 % at most.
     """
     n = len(pixels.x)
     step = max(2 ** (max(n - 1, 1).bit_length() - 4), 8)
-    more = -n % step
+    more = -n % step if length is None else length - n
     empty = Pixels(0.0, pixels.x[-1], pixels.y[-1], 0.0, 0.0, 0.0, np.inf)
     poisson = np.isnan(pixels.error).all()
     empty = empty._replace(error=np.nan) if poisson else empty
