@@ -14,20 +14,46 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from numpyro.infer.hmc import hmc
 from numpyro.infer.util import ParamInfo
 
 from jaxspec.sample.target import log_stand_in, prior_terms
 
+NO_ADAPTATION = {"adapt_step_size": False, "adapt_mass_matrix": False}
+NOWHERE = 1e9  # energy of a start that has not been evaluated
+
 CHUNK = 25  # draws between two looks of the host: the progress bar, the step size
 
 
 class Chains(NamedTuple):
-    """Where the chains are: ``z`` (n_chain, d); ln(full / stand-in) and ln L there (n_chain,)."""
+    """Where the chains are.
+
+    ``z`` (n_chain, d); ``energy`` -ln(stand-in) there and its ``slope`` by z; ``excess``
+    ln(full / stand-in) and ``log_likelihood`` (n_chain,).
+    """
 
     z: jax.Array
+    energy: jax.Array
+    slope: jax.Array
     excess: jax.Array
     log_likelihood: jax.Array
+
+
+def start_chains(z) -> Chains:
+    """Chains at ``z`` (n_chain, d) that know nothing of the density there.
+
+    The energy is set so high that NUTS leaves for the first point that it looks at; to evaluate
+    the density here would put it into the compiled program once more.
+    """
+    n_chain = len(z)
+    return Chains(
+        z=z,
+        energy=np.full(n_chain, NOWHERE),
+        slope=np.zeros_like(z),
+        excess=np.full(n_chain, -np.inf),
+        log_likelihood=np.full(n_chain, np.nan),
+    )
 
 
 class Draws(NamedTuple):
@@ -67,14 +93,32 @@ def advance(objective, target, warp, chains, step_size, key, n, check, *, max_de
         return -log_stand_in(objective, target, warp(z))
 
     start, step = hmc(potential, algo="NUTS")
+    blank = jax.eval_shape(
+        lambda z: start(
+            ParamInfo(z, 0.0, z), 0, 1.0, max_tree_depth=max_depth, rng_key=key, **NO_ADAPTATION
+        ),
+        chains.z[0],
+    )
+    unit = jnp.ones(chains.z.shape[1], chains.z.dtype)
 
     def transition(z, energy, slope, key):
-        options = {"adapt_step_size": False, "adapt_mass_matrix": False}
-        info = ParamInfo(z, energy, slope)
-        state = start(
-            info, 0, step_size=step_size, max_tree_depth=max_depth, rng_key=key, **options
+        """One NUTS transition, from numpyro's state with a unit metric."""
+        zero = jax.tree.map(
+            lambda a: jnp.zeros(a.shape, a.dtype),
+            blank._replace(rng_key=None, adapt_state=blank.adapt_state._replace(rng_key=None)),
         )
-        return step(state)
+        metric = zero.adapt_state._replace(
+            step_size=step_size,
+            inverse_mass_matrix=unit,
+            mass_matrix_sqrt=unit,
+            mass_matrix_sqrt_inv=unit,
+            rng_key=key,
+        )
+        return step(
+            zero._replace(
+                z=z, potential_energy=energy, z_grad=slope, adapt_state=metric, rng_key=key
+            )
+        )
 
     def full(z):
         params, prior = prior_terms(objective, target, warp(z))
@@ -104,20 +148,17 @@ def advance(objective, target, warp, chains, step_size, key, n, check, *, max_de
         made = Draws(z, value, accepted, new.diverging, new.num_steps, new.accept_prob)
         return z, energy, slope, excess, jax.tree.map(lambda o, m: o.at[i].set(m), out, made)
 
-    z = chains.z
-    energy, slope = jax.vmap(jax.value_and_grad(potential))(z)
+    z, energy, slope, excess, log_likelihood = chains
     shape = (CHUNK + 1, len(z))  # the last row stands for the draw before the first
     flags = jnp.zeros(shape, bool)
     out = Draws(
         z=jnp.zeros((*shape, z.shape[1]), z.dtype),
-        log_likelihood=jnp.zeros(shape, z.dtype).at[-1].set(chains.log_likelihood),
+        log_likelihood=jnp.zeros(shape, z.dtype).at[-1].set(log_likelihood),
         accepted=flags,
         diverging=flags,
         steps=jnp.zeros(shape, int),
         accept_prob=jnp.zeros(shape, z.dtype),
     )
-    z, energy, slope, excess, out = jax.lax.fori_loop(
-        0, n, one, (z, energy, slope, chains.excess, out)
-    )
+    z, energy, slope, excess, out = jax.lax.fori_loop(0, n, one, (z, energy, slope, excess, out))
     last = out.log_likelihood[n - 1]
-    return Chains(z, excess, last), jax.tree.map(lambda o: o[:CHUNK], out)
+    return Chains(z, energy, slope, excess, last), jax.tree.map(lambda o: o[:CHUNK], out)

@@ -19,12 +19,12 @@ from jaxspec.reduce.image import Image
 from jaxspec.reduce.profile import RadialProfile
 from jaxspec.sample import space as spaces
 from jaxspec.sample.laplace import expand, factor, find_mode, start_of
-from jaxspec.sample.nuts import CHUNK
+from jaxspec.sample.nuts import CHUNK, start_chains
 from jaxspec.sample.posterior import Posterior, columns
 from jaxspec.sample.relabel import relabel
 from jaxspec.sample.store import prior_text
 from jaxspec.sample.target import Correction, Target, no_correction
-from jaxspec.sample.tune import ROUNDS, mover, points, start_chains, warm_up
+from jaxspec.sample.tune import ROUNDS, mover, points, warm_up
 from jaxspec.sample.warp import straight
 
 
@@ -129,11 +129,9 @@ def sample(
         ready.result()
         seconds["compile"] = time.perf_counter() - began - sum(seconds.values())
     key = jax.random.key(seed)
-    rng = np.random.default_rng(seed)
-    tuned = warm_up(
-        mover(problem.objective, target, jax.random.fold_in(key, 1), max_depth, False),
-        mode.u, unit, start_chains(len(mode.u), chains, rng), warmup, target_accept, lambda n: None,
-    )  # fmt: skip
+    move = mover(problem.objective, target, jax.random.fold_in(key, 1), max_depth, False)
+    z = np.random.default_rng(seed).standard_normal((chains, len(mode.u)))
+    tuned = warm_up(move, mode.u, unit, z, warmup, target_accept)
     seconds["warm-up"] = time.perf_counter() - began - sum(seconds.values())
     move = mover(problem.objective, target, jax.random.fold_in(key, 2), max_depth, True)
     made = _draw(move, tuned, draws, progress)
@@ -161,7 +159,7 @@ def _compile(problem, chains, max_depth):
     nowhere = np.zeros(d)
     target = _make_target(problem, space, no_correction(nowhere, np.eye(d)))
     idle = mover(problem.objective, target, jax.random.key(0), max_depth, False)
-    idle(straight(nowhere, np.eye(d)), start_chains(d, chains, np.random.default_rng(0)), 0.1, 0)
+    idle(straight(nowhere, np.eye(d)), start_chains(np.zeros((chains, d))), 0.1, 0)
 
 
 def _priors_text(problem):

@@ -87,23 +87,25 @@ def slope_of(kappa):
     return (1.0 / kappa + 0.5) / 3.0
 
 
-def _limited(space, u):
-    """Parameters (kappa for slopes) from unlimited ones, each by itself; JAX."""
-    y = jax.nn.softplus(u) - jax.nn.softplus(u - space.reach)
-    return space.low + space.soft * y
-
-
-def _with_cores(space, u):
-    """Unlimited core radii in place of those of w; JAX."""
+def free_and_volume(space, u):
+    """Free parameters (n_free,), and the log of the volume element up to a constant; JAX."""
     u = jnp.asarray(u)
-    k = _limited(space, u)[space.slope]
-    return u.at[space.core].add(-0.5 * jnp.log(k))
+    kappas = _limited(u[space.slope], *(a[space.slope] for a in space[2:5]))
+    u = u.at[space.core].add(-0.5 * jnp.log(kappas))
+    q = _limited(u, space.low, space.soft, space.reach)
+    edges = -jax.nn.softplus(-u) - jax.nn.softplus(u - space.reach)
+    p = jnp.where(space.is_slope, slope_of(jnp.where(space.is_slope, q, 1.0)), q)
+    return p, jnp.sum(edges) - 2.0 * jnp.sum(jnp.log(kappas))
+
+
+def _limited(u, low, soft, reach):
+    """Parameters (kappa for slopes) from unlimited ones, each by itself; JAX."""
+    return low + soft * (jax.nn.softplus(u) - jax.nn.softplus(u - reach))
 
 
 def to_free(space, u):
     """Free parameters (n_free,) from unlimited ones; JAX."""
-    q = _limited(space, _with_cores(space, u))
-    return jnp.where(space.is_slope, slope_of(jnp.where(space.is_slope, q, 1.0)), q)
+    return free_and_volume(space, u)[0]
 
 
 def to_theta(space, u):
@@ -112,11 +114,8 @@ def to_theta(space, u):
 
 
 def log_jacobian(space, u):
-    """Logarithm of the volume element of `to_free`, up to a constant; JAX."""
-    u = _with_cores(space, u)
-    q = _limited(space, u)
-    edges = jax.nn.log_sigmoid(u) + jax.nn.log_sigmoid(space.reach - u)
-    return jnp.sum(edges - jnp.where(space.is_slope, 2.0 * jnp.log(jnp.abs(q)), 0.0))
+    """Logarithm of the volume element of the free parameters, up to a constant; JAX."""
+    return free_and_volume(space, u)[1]
 
 
 def from_theta(space, theta, margin):

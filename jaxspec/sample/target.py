@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec.likelihood.pixels import log_prior
-from jaxspec.sample.space import log_jacobian, to_theta
+from jaxspec.sample.space import free_and_volume
 
 REACH = 12.0  # standard deviations at which the expansion is held, lest it rule far away
 
@@ -46,8 +46,10 @@ def no_correction(u, unit) -> Correction:
 
 def prior_terms(objective, target, u):
     """All parameters (n_par,), and the logarithm of prior density and volume element."""
-    params = objective.parameters(target.links, to_theta(target.space, u))
-    return params, log_prior(target.priors, params) + log_jacobian(target.space, u)
+    free, volume = free_and_volume(target.space, u)
+    theta = jnp.asarray(target.space.theta).at[target.space.index].set(free)
+    params = objective.parameters(target.links, theta)
+    return params, log_prior(target.priors, params) + volume
 
 
 def log_stand_in(objective, target, u):

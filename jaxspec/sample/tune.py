@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxspec.sample.nuts import CHUNK, Chains, advance
+from jaxspec.sample.nuts import CHUNK, Chains, advance, start_chains
 from jaxspec.sample.warp import fit_warp, invert, straight
 
 ROUNDS = 3  # of warm-up; each but the last ends with a new warp
@@ -22,13 +22,7 @@ class Tuned(NamedTuple):
     step_size: float
 
 
-def start_chains(dimension, n_chain, rng) -> Chains:
-    """Chains around the mode: a unit Gaussian in warped coordinates."""
-    z = rng.standard_normal((n_chain, dimension))
-    return Chains(z, np.full(n_chain, -np.inf), np.full(n_chain, np.nan))
-
-
-def warm_up(move, center, factor, chains, warmup, target_accept, tick) -> Tuned:
+def warm_up(move, center, factor, z, warmup, target_accept) -> Tuned:
     """Adapt step size and warp to the stand-in density.
 
     Parameters
@@ -36,10 +30,9 @@ def warm_up(move, center, factor, chains, warmup, target_accept, tick) -> Tuned:
     move : callable
         ``move(warp, chains, step_size, n) -> (Chains, Draws)`` of the stand-in, NumPy arrays.
     center, factor : (d,), (d, d), mode and Cholesky factor of the covariance there.
-    chains : Chains
+    z : (n_chain, d), where the chains start, in units of ``factor`` from ``center``.
     warmup : int, draws per chain in all.
     target_accept : float, mean acceptance probability that the step size aims at.
-    tick : callable, ``tick(n_draws)`` after each chunk.
 
     Returns
     -------
@@ -47,6 +40,7 @@ def warm_up(move, center, factor, chains, warmup, target_accept, tick) -> Tuned:
     """
     warp = straight(center, factor)
     step_size = 0.8 * len(center) ** -0.25
+    chains = start_chains(z)
     for number in range(ROUNDS):
         sizes = _chunks(warmup // ROUNDS)
         kept = []
@@ -54,14 +48,13 @@ def warm_up(move, center, factor, chains, warmup, target_accept, tick) -> Tuned:
             chains, draws = move(warp, chains, step_size, size)
             step_size *= np.exp(gain * (np.mean(draws.accept_prob[:size]) - target_accept))
             kept.append(draws.z[:size])
-            tick(size)
         if number < ROUNDS - 1:
             # the first quarter is still on its way from the start
             z = np.concatenate(kept)[sum(sizes) // 4 :].reshape(-1, len(center))
             u = points(warp, z)
             here = points(warp, chains.z)
             warp = fit_warp(u)
-            chains = chains._replace(z=invert(warp, here))
+            chains = start_chains(invert(warp, here))
     return Tuned(chains._replace(excess=np.full(len(chains.z), -np.inf)), warp, step_size)
 
 
