@@ -18,10 +18,17 @@ autodoc_typehints = "none"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 nitpicky = False
+# words in types, such as "(x, y) in pixels", are taken for names of attributes
+suppress_warnings = ["ref.python"]
 
 GENERATED = Path(__file__).parent / "_generated"
 exclude_patterns.append("_generated")  # included by pages, not pages themselves
-KINDS = {"add": "Additive", "mul": "Multiplicative", "con": "Convolution"}
+KINDS = {
+    "add": "Additive",
+    "mul": "Multiplicative",
+    "con": "Convolution",
+    "image": "Image components",
+}
 
 
 def _limits(parameter):
@@ -33,13 +40,14 @@ def _limits(parameter):
 
 def _models_page():
     from jaxspec.model.catalogue import CATALOGUE
+    from jaxspec.model.surface_catalogue import SURFACES
 
     lines = []
     for kind, title in KINDS.items():
         lines += [f"## {title}", "", "| model | parameters: default [hard limits] | source |"]
         lines += ["|---|---|---|"]
-        for component in CATALOGUE:
-            if component.kind != kind:
+        for component in (*CATALOGUE, *SURFACES):
+            if kind != ("image" if component.domain == "image" else component.kind):
                 continue
             shown = [p for p in component.parameters if p.name != "norm" or kind != "add"]
             cells = "<br>".join(f"`{p.name}` {_limits(p)}" for p in shown) or "none"

@@ -14,7 +14,7 @@ import jaxspec as js
 from jaxspec.cli import main
 from jaxspec.estimate.cluster import cluster_truth, simulate_cluster
 from jaxspec.model.model import Model
-
+from jaxspec.report import save_images
 
 SAME = "beta,beta+background"  # one model by two names, so that it is compiled once
 
@@ -49,10 +49,13 @@ def arguments(files):
 
 @pytest.fixture(scope="module")
 def run(arguments, tmp_path_factory):
-    """One run with everything that can be written."""
+    """One run with everything that can be written; how posteriors are drawn is tested elsewhere."""
     out = tmp_path_factory.mktemp("run") / "deep" / "out"
     options = ["--draws", 60, "--warmup", 60, "--seed", 3, "--out", out]
-    return out, call("image", *arguments, "--compare", SAME, *options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(save_images, "save_posterior", lambda p, _, prefix: [f"{prefix}drawn.png"])
+        patch.setattr(save_images, "save_comparison", lambda shown, _: [f"{len(shown)}.png"])
+        return out, call("image", *arguments, "--compare", SAME, *options)
 
 
 def test_what_is_said(run):
@@ -83,16 +86,17 @@ def test_tables_and_summary(run):
     np.testing.assert_array_equal(posterior["rc"].ravel(), chains["rc"])
     assert posterior.settings["seed"] == 3
     assert summary["comparison"]["preferred"] in SAME.split(",")
-    assert sorted(summary["files"]) == sorted(
-        p.name for p in out.iterdir() if p.name != "summary.json"
-    )
+    drawn = {"beta_drawn.png", "beta+background_drawn.png", "2.png"}
+    assert len(set(summary["files"])) == len(summary["files"]) and drawn < set(summary["files"])
+    files = {p.name for p in out.iterdir()} - {"summary.json"}
+    assert files == set(summary["files"]) - drawn and {"image.png", "masks.png"} < files
 
 
 def test_one_model_that_is_only_fitted(arguments, tmp_path):
     done = call("image", *arguments, "-o", tmp_path / "a", "--freeze", "beta=0.55", "--set", "rc=4")
     assert "chains" not in done.output and "beta " not in done.output.split("statistic")[1]
     names = {p.name for p in (tmp_path / "a").iterdir()}
-    assert {"fit.ecsv", "profile.ecsv", "summary.json"} <= names
+    assert {"fit.ecsv", "profile.ecsv", "profile.png", "residuals.png"} <= names
     assert not names & {"posterior.ecsv", "posterior.nc", "chains.parquet"}
     summary = json.loads((tmp_path / "a" / "summary.json").read_text())
     assert "beta" not in summary["fits"]["beta"]["parameters"] and summary["posteriors"] == {}

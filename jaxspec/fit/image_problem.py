@@ -54,6 +54,7 @@ def make_problem(
     model, data, *, stat, priors, tol, max_iter, integrate, coarse=True
 ) -> ImageProblem:
     """Prepare one image: limits, start, scenes."""
+    check_pixels(data, stat)
     model = limited(model, data)
     priors = prior_map(model, priors)
     links = model.link_map()
@@ -93,6 +94,20 @@ def scenes(model, data, theta, integrate, coarse) -> tuple[Scene, Scene]:
         return full, full
     merged = pad(merge(pixels, centers, RATIO))
     return full, Scene(merged, fine_around(model, merged, theta, integrate))
+
+
+def check_pixels(data, stat):
+    """Refuse pixels that cannot be data, such as NaN or negative counts."""
+    p = data.pixels
+    others = [p.exposure, p.background, p.area, p.error if stat == "chi2" else p.counts]
+    bad = ~np.isfinite([p.counts, *others]).all(axis=0) | (np.array(others) < 0).any(axis=0)
+    if bad.any():
+        raise InputError(
+            f"{bad.sum()} of {len(bad)} pixels of {data.name} have counts, exposure or background "
+            "that are negative or not finite",
+            file=getattr(data, "path", "") or None,
+            remedy="mask them",
+        )
 
 
 def limited(model, data):
@@ -158,6 +173,10 @@ def prior_map(model, priors) -> dict:
 
     The limits of the model are drawn in to where the priors are not zero.
     """
+    if not isinstance(priors, dict | None):
+        raise InputError(
+            f"is a {type(priors).__name__}", parameter="priors", remedy="give {name: distribution}"
+        )
     found = {p.number - 1: p.prior for p in model.parameters if p.prior is not None}
     for key, prior in (priors or {}).items():
         found[model[key].number - 1] = prior

@@ -111,7 +111,13 @@ def fit_images(
     shown = fitted[0] if fitted else model.copy()
     rows = [row for row, _ in ends]
     return gather(
-        shown, items, rows, tol=tol, max_iter=max_iter, seconds=time.perf_counter() - began
+        shown,
+        items,
+        rows,
+        tol=tol,
+        max_iter=max_iter,
+        integrate=integrate,
+        seconds=time.perf_counter() - began,
     )
 
 

@@ -14,7 +14,8 @@ BRIGHTNESS = "ct / (s cm2 pixel)"
 _BETA = "Cavaliere & Fusco-Femiano 1976, A&A 49, 137"
 _CENTRE = tuple(P(name, 0.0, -1e6, 1e6, -1e6, 1e6, unit="pixel") for name in ("x0", "y0"))
 _ELLIPSE = (
-    P("ellip", 0.0, 0.0, 0.95, 0.0, 0.99, starts=(0.2,)),
+    # a scale: at 0 there is no slope along theta that leads back
+    P("ellip", 0.0, 0.0, 0.95, 0.0, 0.99, starts=(0.2,), scale=True),
     P("theta", 0.0, 0.0, 180.0, -360.0, 360.0, unit="deg", starts=(45.0,)),
 )
 

@@ -80,6 +80,7 @@ class Image:
         """Side of a pixel in arcsec (square root of its area), None without sky coordinates."""
         if self.wcs is None:
             return None
+        self.wcs.wcs.set()  # units of a WCS made by hand are not known before
         return float(np.sqrt(self.wcs.proj_plane_pixel_area().to_value("arcsec2")))
 
     @cached_property

@@ -260,7 +260,9 @@ def _make_edges(image, bins, rmax, n_bins, min_counts, width):
                 parameter="rmax",
                 remedy="use bins='linear'",
             )
-        return np.append(0.0, np.exp(np.linspace(0.0, np.log(rmax), int(n_bins))))
+        edges = np.append(0.0, np.exp(np.linspace(0.0, np.log(rmax), int(n_bins))))
+        edges[-1] = rmax  # which exp(log(rmax)) may miss, and the farthest pixel with it
+        return edges
     if bins == "min_counts" and min_counts is None:
         raise InputError("is missing", parameter="min_counts", remedy="give a number of counts")
     default = rmax / n_bins if bins == "linear" else 1.0

@@ -22,11 +22,8 @@ from jaxspec.model.image_plane import components
 from jaxspec.reduce.image import Image
 from jaxspec.reduce.profile import RadialProfile
 from jaxspec.reduce.profile import profile as sum_in_annuli
-from jaxspec.reduce.regrid import in_pixels
 from jaxspec.sample.posterior import Posterior, columns
 
-LEVELS = (0.025, 0.16, 0.5, 0.84, 0.975)
-REPLICATES = 10  # data sets made from each draw, for smooth quantiles
 ARCSEC = {"arcsec": 1.0, "arcmin": 60.0, "arcsecond": 1.0, "arcminute": 60.0}
 #: The halves of a double beta model, each with the brightness that is set to zero for it.
 CORES = {"core 1": "S02", "core 2": "S0"}
@@ -94,30 +91,6 @@ class ProfileArrays:
         return None if self.expected is None else (self.counts - self.expected) / self.scatter
 
 
-@dataclass(frozen=True, eq=False)
-class PredictiveProfile:
-    """What a posterior predicts for a radial profile.
-
-    Parameters
-    ----------
-    profile : ProfileArrays
-    levels : (5,), the quantiles.
-    model : (5, n), quantiles of the model over the draws, in ``profile.unit``.
-    replicated : (5, n), quantiles of data that the draws predict, in ``profile.unit``.
-    residuals : (5, n), quantiles of (replicated data - model at the mode) in sigma.
-    p_value : float
-        Posterior predictive p-value: how often chi2 of replicated data in these annuli is at
-        least that of the data. Values near 0 say that the model does not describe the data.
-    """
-
-    profile: ProfileArrays
-    levels: np.ndarray
-    model: np.ndarray
-    replicated: np.ndarray
-    residuals: np.ndarray
-    p_value: float
-
-
 def profile_arrays(
     source, center=None, bins="log", n_bins=32, row=0, *, kind="brightness", unit=None, **options
 ) -> ProfileArrays:
@@ -154,114 +127,8 @@ def profile_arrays(
     (array([0.5, 0.5]), 'ct pixel-1', True)
     """
     fitted = best_of(source, row)
-    rings = _rings(fitted, center, bins, n_bins, options)
-    return _arrays(fitted, rings, kind, unit)
-
-
-def predictive_profile(
-    posterior, n=200, seed=0, center=None, bins="log", n_bins=32, **options
-) -> PredictiveProfile:
-    """Quantiles 2.5, 16, 50, 84 and 97.5 % of the model's profile, and of replicated data.
-
-    Parameters
-    ----------
-    posterior : Posterior, with data.
-    n : int, draws to use, evenly thinned.
-    seed : int, of the replicated data: Poisson, or Gaussian for data with errors.
-    center, bins, n_bins, **options : see `profile_arrays`.
-
-    Returns
-    -------
-    PredictiveProfile
-
-    Raises
-    ------
-    InputError
-        As `profile_arrays`, or ``n`` is not positive.
-    """
-    if not isinstance(posterior, Posterior):
-        raise InputError(
-            f"is a {type(posterior).__name__}", parameter="posterior", remedy="use js.sample"
-        )
-    if isinstance(n, bool) or n != int(n) or n < 1:
-        raise InputError(f"is {n!r}", parameter="n", remedy="give a number of draws, such as 200")
-    look = {key: options.pop(key) for key in ("kind", "unit") if key in options}
-    fitted = best_of(posterior)
-    rings = _rings(fitted, center, bins, n_bins, options)
-    arrays = _arrays(fitted, rings, **{"kind": "brightness", "unit": None} | look)
-    draws = posterior.full.reshape(len(posterior), -1)
-    draws = draws[np.linspace(0, len(draws) - 1, min(int(n), len(draws))).round().astype(int)]
-    expected = _expected(fitted)
-    means = np.array([rings.total(expected(draw)) for draw in draws])
-    rng = np.random.default_rng(seed)
-    error = rings.profile.error
-    shape = (REPLICATES, *means.shape)
-    if np.isnan(error).all():
-        replicated = rng.poisson(means, shape).astype(float)
-        variance = np.maximum(means, TINY)
-    else:
-        replicated, variance = rng.normal(means, error, shape), error**2 * np.ones_like(means)
-    worse = _chi2(replicated, means, variance) >= _chi2(arrays.counts, means, variance)
-    replicated = np.quantile(replicated.reshape(-1, len(arrays.r)), LEVELS, axis=0)
-    return PredictiveProfile(
-        arrays,
-        np.array(LEVELS),
-        arrays.brightness(np.quantile(means, LEVELS, axis=0)),
-        arrays.brightness(replicated),
-        (replicated - arrays.expected) / arrays.scatter,
-        float(worse.mean()),
-    )
-
-
-def residual_image(source, smooth=None, row=0) -> np.ndarray:
-    """Significance of what the model leaves over: (data - model) in sigma.
-
-    Parameters
-    ----------
-    source : FitResult or Posterior, of an image.
-    smooth : float or astropy angle, optional
-        Standard deviation, in pixels, of the Gaussian with which the difference is smoothed;
-        good pixels alone count. None for single pixels.
-    row : int or name, of a FitResult.
-
-    Returns
-    -------
-    (ny, nx) float64, NaN where masked
-        Divided by the standard deviation that the smoothed difference has if the model is true
-        (Poisson, or the rms map of the image): values scatter by 1, neighbours are correlated.
-
-    Raises
-    ------
-    InputError
-        As `profile_arrays`; a fit of a radial profile.
-    """
-    fitted = best_of(source, row)
-    image = fitted.data
-    if fitted.model is None or not isinstance(image, Image):
-        raise InputError("is no fit of an image", parameter="source", remedy="fit an image")
-    pixels = image.pixels
-    expected = _expected(fitted)(fitted.params)
-    variance = np.where(np.isnan(pixels.error), np.maximum(expected, TINY), pixels.error**2)
-    away, variance = (
-        np.nan_to_num(image.rebuild(v), nan=0.0) for v in (pixels.counts - expected, variance)
-    )
-    if smooth is not None:
-        weights = gaussian_weights(in_pixels(image, smooth, "smooth"))
-        away, variance = _convolved(away, weights), _convolved(variance, weights**2)
-    return np.where(image.good, away, np.nan) / np.sqrt(np.where(image.good, variance, 1.0))
-
-
-def gaussian_weights(sigma) -> np.ndarray:
-    """Weights of a Gaussian over whole pixels, out to 4 sigma; they add up to 1.
-
-    Examples
-    --------
-    >>> gaussian_weights(0.5).round(3).tolist()
-    [0.0, 0.106, 0.786, 0.106, 0.0]
-    """
-    reach = max(int(np.ceil(4.0 * sigma)), 1)
-    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    return weights / weights.sum()
+    rings = rings_of(fitted, center, bins, n_bins, options)
+    return arrays_of(fitted, rings, kind, unit)
 
 
 # ---------------------------------------------------------------------------- parts
@@ -276,7 +143,7 @@ class Fitted(NamedTuple):
     integrate: bool | None = None
 
 
-class _Rings(NamedTuple):
+class Rings(NamedTuple):
     """Annuli, and the one of each pixel (n_pix,), -1 outside; None if pixels are annuli."""
 
     profile: RadialProfile
@@ -313,26 +180,28 @@ def best_of(source, row=0) -> Fitted:
     return Fitted(data, model, source.params[row], source.settings.get("integrate"))
 
 
-def _rings(fitted, center, bins, n_bins, options) -> _Rings:
+def rings_of(fitted, center, bins, n_bins, options) -> Rings:
+    """Annuli of the data, by default around the model's first source."""
     data = fitted.data
     if isinstance(data, RadialProfile):
-        return _Rings(data, None)
+        return Rings(data, None)
     if center is None and fitted.model is not None:
         center = next(iter(centers_of(fitted.model, fitted.params)), None)
     found = sum_in_annuli(data, center, bins, n_bins=n_bins, **options)
     x, y = found.center
     distance = np.hypot(data.pixels.x - x, data.pixels.y - y)
     index = np.searchsorted(found.r_lo, distance, side="right") - 1
-    return _Rings(found, np.where(distance < found.r_hi[index], index, -1))
+    return Rings(found, np.where(distance < found.r_hi[index], index, -1))
 
 
-def _arrays(fitted, rings, kind, unit) -> ProfileArrays:
+def arrays_of(fitted, rings, kind, unit) -> ProfileArrays:
+    """Sums of data and model over the annuli; see `profile_arrays`."""
     annuli = rings.profile
     per, scale, r_unit, unit = _units(fitted.data, annuli, kind, unit)
     poisson = np.isnan(annuli.error)
     expected, parts, scatter = None, {}, None
     if fitted.model is not None:
-        expected = rings.total(_expected(fitted)(fitted.params))
+        expected = rings.total(prediction(fitted)(fitted.params))
         parts = {name: rings.total(values) for name, values in _parts(fitted).items()}
         parts = {name: values for name, values in parts.items() if values.any()}
         scatter = np.where(poisson, np.sqrt(np.maximum(expected, TINY)), annuli.error)
@@ -372,7 +241,7 @@ def _units(data, annuli, kind, unit):
     return annuli.exposure * scale**2, scale, unit, annuli.sb_unit.replace("pixel-1", solid)
 
 
-def _expected(fitted):
+def prediction(fitted):
     """Function from parameters (n_par,) to expected counts (n_pix,)."""
     objective = ImageObjective(fitted.model.tree, "cstat", ())  # of which only the model is used
     n = len(fitted.data.pixels.x)
@@ -418,15 +287,3 @@ def _parts(fitted) -> dict:
 
 def _is_double(component):
     return component.name == "double_beta"
-
-
-def _chi2(counts, means, variance):
-    return ((counts - means) ** 2 / variance).sum(axis=-1)
-
-
-def _convolved(values, weights):
-    from scipy.ndimage import correlate1d
-
-    for axis in (0, 1):
-        values = correlate1d(values, weights, axis=axis, mode="constant")
-    return values

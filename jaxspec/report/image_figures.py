@@ -8,7 +8,8 @@ from jaxspec.errors import InputError
 from jaxspec.reduce.center import peak
 from jaxspec.reduce.regrid import in_pixels, position
 from jaxspec.report import draw
-from jaxspec.report.image_arrays import best_of, residual_image
+from jaxspec.report.image_arrays import best_of
+from jaxspec.report.image_checks import residual_image
 
 STRETCHES = ("log", "sqrt", "asinh", "linear")
 SIZE = (6.2, 4.7)  # inches, of one image: wide enough that its height limits it
@@ -102,6 +103,8 @@ def masks(image, ax=None, *, fig=None, center=None, zoom=None):
         values = np.ma.masked_array(image.counts, image.mask)
         _show(ax, image, values, view, cmap="gray_r", norm=_norm(values, view, "log"))
         for name, where, color in kinds[1:]:
+            if not where.any():
+                continue
             flat = np.ma.masked_array(np.ones(image.shape), ~where)
             _show(ax, image, flat, view, cmap=ListedColormap([color]), gid=name)
         found = [(f"{name}: {where.sum():,}", color) for name, where, color in kinds if where.any()]
@@ -147,7 +150,7 @@ def residuals(source, ax=None, *, fig=None, smooth=2.0, row=0, limit=None, cente
     ----------
     source : FitResult or Posterior, of an image.
     ax, fig, center, zoom : as for `image`.
-    smooth : float, angle or None; see `jaxspec.report.image_arrays.residual_image`.
+    smooth : float, angle or None; see `jaxspec.report.image_checks.residual_image`.
     row : int or name, of a FitResult.
     limit : float, optional
         Sigma at the ends of the colour scale; by default what 99.9 % of the pixels stay within,

@@ -41,9 +41,9 @@ def write_results(folder, image, fits, posteriors, comparison=None) -> tuple[lis
 
     keep(profile(image, center=_center(image, fits)).table, "profile.ecsv")
     for key, result in fits.items():
-        names.append(result.write(folder / f"{_prefix(key, fits)}fit.ecsv").name)
+        names.append(result.write(folder / f"{prefix_of(key, fits)}fit.ecsv").name)
     for key, posterior in posteriors.items():
-        prefix = _prefix(key, fits)
+        prefix = prefix_of(key, fits)
         keep(posterior.table, f"{prefix}posterior.ecsv")
         chains_table(posterior).write(folder / f"{prefix}chains.parquet", overwrite=True)
         names.append(f"{prefix}chains.parquet")
@@ -57,7 +57,8 @@ def write_results(folder, image, fits, posteriors, comparison=None) -> tuple[lis
     return names, list(dict.fromkeys(notes))
 
 
-def _prefix(key, several):
+def prefix_of(key, several) -> str:
+    """What is put in front of the files of one of several models; nothing if it is alone."""
     return f"{file_name(key)}_" if len(several) > 1 else ""
 
 

@@ -12,6 +12,7 @@ from jaxspec.report.image_files import (
     fit_numbers,
     image_numbers,
     posterior_numbers,
+    prefix_of,
     write_results,
 )
 
@@ -193,4 +194,21 @@ def write_all(out, image, fits, posteriors, comparison, say) -> list[str]:
     names, notes = write_results(out, image, fits, posteriors, comparison)
     for note in notes:
         say(note)
-    return names
+    return names + draw_all(out, image, fits, posteriors)
+
+
+def draw_all(out, image, fits, posteriors) -> list[str]:
+    """Figures of the image, of every usable model, and of several of them side by side."""
+    from jaxspec.report import save_images as save
+
+    names = save.save_image(image, out)
+    shown = {}
+    for name, result in fits.items():
+        prefix = prefix_of(name, fits)
+        if name in posteriors:
+            shown[name] = posteriors[name]
+            names += save.save_posterior(posteriors[name], out, prefix)
+        elif result.status[0] in result.USABLE:
+            shown[name] = result
+            names += save.save_image_fit(result, out, prefix)
+    return names + (save.save_comparison(shown, out) if len(shown) > 1 else [])

@@ -24,6 +24,12 @@ UNITS = {
     "1e39 erg / s / (10 kpc)2": r"$10^{39}$ erg s$^{-1}$ (10 kpc)$^{-2}$",
     "km2 / (10 kpc)2": r"km$^2$ (10 kpc)$^{-2}$",
     "3.02e-15 / (4 pi cm5)": r"$3.02\times10^{-15}/4\pi$ cm$^{-5}$",
+    "pixel": "pixel",
+    "deg": "deg",
+    "ct / pixel": r"ct pixel$^{-1}$",
+    "ct / (s cm2)": r"ct s$^{-1}$ cm$^{-2}$",
+    "ct / (s cm2 pixel)": r"ct s$^{-1}$ cm$^{-2}$ pixel$^{-1}$",
+    "ct / (s pixel)": r"ct s$^{-1}$ pixel$^{-1}$",
     "log10(erg / (cm2 s))": r"log$_{10}$ erg cm$^{-2}$ s$^{-1}$",
 }
 

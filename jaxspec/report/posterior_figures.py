@@ -15,7 +15,9 @@ from jaxspec.sample.summary import MAX_RHAT, MIN_ESS
 
 ONE_COLUMN = 6  # parameters up to which the traces stand in one column
 LEVELS = (0.68, 0.95)  # of the probability that the contours hold
+SHADES = (0.3, 0.6)  # opacity outside and inside of the inner contour
 BINS = 25
+MARGIN = 1.1  # inches, of a triangle for labels
 
 WORDS = {
     "x0": "$x_0$",
@@ -69,7 +71,7 @@ def traces(posterior, fig=None, *, names=None):
                 bad, np.full(bad.size, 0.05), "|", color="r", ms=6, mew=0.8, zorder=5,
                 transform=ax.get_xaxis_transform(), gid="diverging",
             )  # fmt: skip
-            ax.set_ylabel(_folded(label), fontsize=9)
+            ax.set_ylabel(_folded(label), fontsize=8.5)
             _diagnostics(ax, posterior, name, n_chain)
             _plain_ticks(ax.yaxis)
             ax.set_xlim(0, n_draw - 1)
@@ -106,6 +108,7 @@ def triangle(posterior, fig=None, *, names=None, truths=None):
         No posterior, a parameter that is not in the model, or fewer draws than parameters.
     """
     import corner
+    from matplotlib.colors import to_rgb
 
     many = posterior if isinstance(posterior, dict) else {"": posterior}
     if not many or not all(isinstance(one, Posterior) for one in many.values()):
@@ -121,10 +124,12 @@ def triangle(posterior, fig=None, *, names=None, truths=None):
         for engine in ("tight", "none"):  # "none" alone keeps what constrained layout forbids
             fig.set_layout_engine(engine)
         for i, sample in enumerate(samples):
+            color = to_rgb(f"C{i % 7}")
+            fill = {"colors": [(*color, alpha) for alpha in (0.0, *SHADES)]}
             corner.corner(
-                sample, fig=fig, range=limits, bins=_bins(sample, limits), color=f"C{i % 7}",
+                sample, fig=fig, range=limits, bins=_bins(sample, limits), color=color,
                 levels=LEVELS, smooth=1.2, plot_datapoints=False, plot_density=False,
-                fill_contours=True, contourf_kwargs={"alpha": 1.0 if len(many) == 1 else 0.7},
+                no_fill_contours=True, fill_contours=True, contourf_kwargs=fill,
                 contour_kwargs={"linewidths": 0.9}, hist_kwargs={"density": True, "lw": 1.2},
                 truths=known, truth_color="0.3",
             )  # fmt: skip
@@ -146,22 +151,23 @@ def trace_size(n):
 
 def triangle_size(n):
     """Inches (width, height) that suit the triangle of ``n`` parameters."""
-    side = 1.3 + n * (1.75 if n <= 4 else 1.2)
+    side = MARGIN + 0.4 + min(1.75 * n, 1.05 * n + 2.1)
     return side, side
 
 
 def label_of(posterior, name, power=0) -> str:
-    """Parameter with its unit, from which a power of ten is taken out.
-
-    The unit is that of the data: an exposure in seconds has no cm2, a published profile its own.
-    """
-    parameter = _parameter(posterior, name)
+    """Parameter with its unit, from which a power of ten is taken out."""
+    if name in posterior.names:
+        place = posterior.names.index(name)
+        shown = [p for p in posterior.model.parameters if not p.frozen]
+        parameter, unit = shown[place], posterior.units[place]
+    else:
+        parameter = posterior.model[name]
+        unit = parameter.unit
     words = WORDS.get(parameter.name, parameter.name)
     if "." in name:
         words = f"{parameter.component.replace('_', ' ')} {words}"
-    unit = unit_label(_unit(parameter.unit, posterior.data))
-    factor = f"$10^{{{power}}}$" if power else ""
-    inside = " ".join(part for part in (factor, unit) if part)
+    inside = " ".join(filter(None, (f"$10^{{{power}}}$" if power else "", unit_label(unit))))
     return f"{words} [{inside}]" if inside else words
 
 
@@ -185,29 +191,6 @@ def _names(posterior, names):
     for name in names:
         posterior[name]  # says which names there are
     return names
-
-
-def _parameter(posterior, name):
-    """Parameter of the model by the name that the posterior gives it."""
-    if name in posterior.names:
-        shown = [p for p in posterior.model.parameters if not p.frozen]
-        return shown[posterior.names.index(name)]
-    return posterior.model[name]
-
-
-def _unit(unit, data):
-    """Unit of a parameter on these data, as words with powers."""
-    profile = data is not None and not hasattr(data, "exposure_unit")
-    table = profile and data.center is None
-    seconds = getattr(data, "exposure_unit", "cm2 s")
-    rate = {"cm2 s": "s-1 cm-2 ", "s": "s-1 "}.get(seconds, "")
-    known = {
-        "pixel": data.r_unit if profile else "pixel",
-        "ct / (s cm2 pixel)": data.sb_unit if profile else f"ct {rate}pixel-1",
-        "ct / (s cm2)": f"ct {rate}".strip(),
-        "ct / pixel": data.sb_unit if table else "ct pixel-1",
-    }
-    return known.get(unit, unit)
 
 
 def _power(values):
@@ -283,10 +266,10 @@ def _samples(many, names, truths):
 def _limits(samples, truth, i):
     """Range of parameter ``i``: all but the last draws of each tail, and the truth."""
     ends = np.concatenate([np.percentile(s[:, i], [0.15, 99.85]) for s in samples])
+    ends = ends if truth is None else np.append(ends, truth)
     low, high = ends.min(), ends.max()
     pad = 0.05 * (high - low) or 0.01 * abs(low) or 1.0
-    low, high = low - pad, high + pad
-    return (low, high) if truth is None else (min(low, truth - pad), max(high, truth + pad))
+    return low - pad, high + pad
 
 
 def _bins(sample, limits):
@@ -303,7 +286,7 @@ def _tidy(fig, axes, labels):
     n = len(labels)
     width, height = fig.get_size_inches()
     fig.subplots_adjust(
-        left=0.95 / width, right=1 - 0.1 / width, bottom=0.95 / height, top=1 - 0.3 / height,
+        left=MARGIN / width, right=1 - 0.1 / width, bottom=MARGIN / height, top=1 - 0.3 / height,
         wspace=0.06, hspace=0.06,
     )  # fmt: skip
     beyond = -0.5 / (axes[0, 0].get_position().height * height)  # inches below the panels

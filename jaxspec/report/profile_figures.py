@@ -9,7 +9,8 @@ import numpy as np
 from jaxspec.errors import InputError
 from jaxspec.fit.result import FitResult
 from jaxspec.report import draw
-from jaxspec.report.image_arrays import predictive_profile, profile_arrays
+from jaxspec.report.image_arrays import profile_arrays
+from jaxspec.report.image_checks import predictive_profile
 from jaxspec.sample.posterior import Posterior
 
 SIZE = (6.4, 5.6)
@@ -31,7 +32,7 @@ def profile(source, fig=None, *, row=0, draws=200, seed=0, **options):
     source : FitResult, Posterior; or Image or RadialProfile, without model and residuals
     fig : matplotlib figure, optional; by default a new pyplot figure.
     row : int or name, of a FitResult.
-    draws, seed : of the bands, see `jaxspec.report.image_arrays.predictive_profile`.
+    draws, seed : of the bands, see `jaxspec.report.image_checks.predictive_profile`.
     **options
         ``center, bins, n_bins, kind, unit`` and others of
         `jaxspec.report.image_arrays.profile_arrays`.
@@ -120,8 +121,13 @@ def unit_label(unit):
     --------
     >>> unit_label("ct s-1 cm-2 arcmin-2")
     'ct s$^{-1}$ cm$^{-2}$ arcmin$^{-2}$'
+    >>> unit_label("ct / (s cm2 pixel)")
+    'ct s$^{-1}$ cm$^{-2}$ pixel$^{-1}$'
     """
-    return re.sub(r"(?<=[a-z])(-?\d+)", r"$^{\1}$", unit)
+    above, _, below = unit.partition(" / ")
+    inverse = [re.sub(r"(?<=[a-z])$", "1", w) for w in below.strip("()").split()]
+    inverse = [re.sub(r"(\d+)$", r"-\1", w) for w in inverse]
+    return re.sub(r"(?<=[a-z])(-?\d+)", r"$^{\1}$", " ".join([above, *inverse]))
 
 
 # ---------------------------------------------------------------------------- parts
@@ -149,9 +155,6 @@ def _draw(upper, lower, arrays, predicted):
     if arrays.expected is None:
         return
     _model(upper, arrays, predicted)
-    handles, names = upper.get_legend_handles_labels()
-    order = sorted(range(len(names)), key=lambda i: names[i] != "data")
-    upper.legend([handles[i] for i in order], [names[i] for i in order], loc="best")
     lower.axhline(0.0, color="C0", lw=1.0, zorder=1)
     if predicted is not None:
         _band(lower, arrays, predicted.residuals, color=PREDICTED, lw=0, zorder=0)
@@ -211,11 +214,22 @@ def _limits(axes, all_arrays):
     draw.plain_numbers(axes[0].xaxis)
     if kept.size:
         low, high = max(kept.min(), kept.max() * 10**-draw.DECADES), kept.max()
-        if faint.size:
-            low = max(min(low, faint.min()), low / FAINT)
+        low = min([low, *faint[faint > low / FAINT]])
         for ax in axes:
             ax.set_yscale("log", nonpositive="clip")
         axes[0].set_ylim(low / 2.0, high * 1.6)
+    for ax in axes:
+        _legend(ax)
+
+
+def _legend(ax):
+    """Legend with the data first, and without lines that are off the axis."""
+    bottom = ax.get_ylim()[0]
+    hidden = [line for line in ax.lines if np.nanmax(line.get_ydata(), initial=0.0) < bottom]
+    handles, names = ax.get_legend_handles_labels()
+    shown = [(h, n) for h, n in zip(handles, names, strict=True) if h not in hidden]
+    if len(shown) > 1:
+        ax.legend(*zip(*sorted(shown, key=lambda pair: pair[1] != "data"), strict=True))
 
 
 def _brightness_label(arrays):

@@ -10,6 +10,7 @@ from jaxspec.sample.space import from_theta, slopes, through_cores
 
 STEPS = 40
 NEAR = 1e-3  # the chains need no more: the expansion holds the gradient that is left
+WIDEST = 3.0  # a logistic distribution, which is a flat prior between limits, has 1.8
 FLOOR = 1e-6  # of the largest curvature (in scaled parameters): below, a direction has no width
 
 
@@ -73,11 +74,16 @@ def spectrum(hessian):
 
 
 def factor(hessian):
-    """Lower triangular L with L L^T the inverse of the (repaired) Hessian."""
+    """Lower triangular L with L L^T the inverse of the (repaired) Hessian.
+
+    No standard deviation is wider than ``WIDEST``: where the curvature is that of a plateau, the
+    chains would start far outside.
+    """
     scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diagonal(hessian)), 1e-300))
     width, direction = spectrum(hessian * np.outer(scale, scale))
     covariance = (direction / width) @ direction.T * np.outer(scale, scale)
-    return np.linalg.cholesky(covariance)
+    shrink = np.minimum(WIDEST / np.sqrt(np.diagonal(covariance)), 1.0)
+    return np.linalg.cholesky(covariance * np.outer(shrink, shrink))
 
 
 def start_of(space, theta, quadratic):

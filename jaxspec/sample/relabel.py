@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxspec.sample.store import prior_text
+
 PAIRS = (("S0", "S02"), ("rc", "rc2"), ("beta", "beta2"))
 
 
@@ -12,7 +14,7 @@ def relabel(model, priors, params):
 
     Near its centre a beta model is ``S0 (1 - r2/w2)`` with ``w = rc / sqrt(3 beta - 1/2)``; the
     halves are sorted by w, since rc alone says little where beta is large. Done for each
-    ``double_beta`` whose two halves are free and have the same limits and no priors, so that
+    ``double_beta`` whose two halves are free and have the same limits and priors, so that
     exchanging them changes nothing in the posterior: that is exact.
 
     Parameters
@@ -44,6 +46,7 @@ def relabel(model, priors, params):
 
 def _alike(parameters, priors, a, b):
     p, q = parameters[a], parameters[b]
+    prior = [None if i not in priors else prior_text(priors[i]) for i in (a, b)]
     linked = any(r.link is not None for r in parameters)
     same = (p.min, p.max) == (q.min, q.max)
-    return p.free and q.free and same and not linked and not {a, b} & priors.keys()
+    return p.free and q.free and same and not linked and prior[0] == prior[1]

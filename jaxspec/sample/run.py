@@ -38,7 +38,7 @@ def sample(
     warmup=300,
     seed=0,
     stat="auto",
-    target_accept=0.85,
+    target_accept=0.9,
     max_depth=8,
     merge=True,
     integrate=None,
@@ -109,7 +109,7 @@ def sample(
             remedy="give one image (jaxspec.read_image) or radial profile (jaxspec.profile)",
         )
     options = {"chains": chains, "draws": draws, "warmup": warmup, "max_depth": max_depth}
-    _check(options, target_accept)
+    _check(options | {"seed": seed}, target_accept)
     model = image_model(model)
     stat = image_statistic(data, stat)
     problem = make_problem(
@@ -258,7 +258,8 @@ def _posterior(problem, target, fit, mode, tuned, made, settings):
         return np.swapaxes(np.reshape(values, (*shape, *np.shape(values)[1:])), 0, 1)
 
     full = by_chain(params[:-1])
-    result = gather(model, ImageList([problem.data]), [finish(problem, fit)])
+    seconds = sum(settings["seconds"][name] for name in ("prepare", "fit"))
+    result = gather(model, ImageList([problem.data]), [finish(problem, fit)], seconds=seconds)
     return Posterior(
         model=model,
         data=problem.data,
@@ -293,7 +294,7 @@ def _parameters(objective, target, u):
 
 
 def _check(options, target_accept):
-    least = {"chains": 1, "draws": 4, "warmup": ROUNDS * 10, "max_depth": 1}
+    least = {"chains": 1, "draws": 4, "warmup": ROUNDS * 10, "max_depth": 1, "seed": 0}
     for name, value in options.items():
         whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
         if not whole or value < least[name]:

@@ -198,7 +198,7 @@ def _attributes(posterior):
 
 
 def _parameter(p):
-    kept = {name: getattr(p, name) for name in ("full_name", *_LIMITS, *_FLAGS, "value")}
+    kept = {name: getattr(p, name) for name in ("full_name", "unit", *_LIMITS, *_FLAGS, "value")}
     prior = None if p.prior is None else prior_text(p.prior)
     return kept | {"link": p.link, "prior": prior}
 
@@ -266,6 +266,7 @@ def _model(held, components):
             raise InputError(f"parameter {entry['full_name']!r} is {p.full_name!r} here")
         p.set(None if entry["link"] else entry["value"], min=entry["min"], max=entry["max"])
         p.soft_min, p.soft_max = float(entry["soft_min"]), float(entry["soft_max"])
+        p.unit = str(entry["unit"])
         p.frozen, p.is_set = bool(entry["frozen"]), bool(entry["is_set"])
     for p, entry in pairs:
         if entry["link"]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxspec.sample.nuts import CHUNK, Chains, advance, start_chains
+from jaxspec.sample.nuts import CHUNK, NOWHERE, Chains, advance, start_chains
 from jaxspec.sample.warp import fit_warp, invert, straight
 
 ROUNDS = 3  # of warm-up; each but the last ends with a new warp
@@ -49,13 +49,32 @@ def warm_up(move, center, factor, z, warmup, target_accept) -> Tuned:
             step_size *= np.exp(gain * (np.mean(draws.accept_prob[:size]) - target_accept))
             kept.append(draws.z[:size])
         if number < ROUNDS - 1:
-            # the first quarter is still on its way from the start
-            z = np.concatenate(kept)[sum(sizes) // 4 :].reshape(-1, len(center))
-            u = points(warp, z)
+            chains = chains._replace(z=unstuck(chains))
             here = points(warp, chains.z)
-            warp = fit_warp(u)
+            warp = fit_warp(points(warp, moved(kept, sum(sizes) // 4)))
             chains = start_chains(invert(warp, here))
     return Tuned(chains._replace(excess=np.full(len(chains.z), -np.inf)), warp, step_size)
+
+
+def unstuck(chains):
+    """Where the chains are (n_chain, d); those that never moved join the others.
+
+    A chain that started where the density is 0 or not finite has seen nothing but divergences.
+    """
+    lost = chains.energy > 0.5 * NOWHERE
+    if not lost.any() or lost.all():
+        return chains.z
+    z = np.array(chains.z)
+    z[lost] = np.resize(z[~lost], (lost.sum(), z.shape[1]))
+    return z
+
+
+def moved(kept, skip):
+    """Draws (n, d) of the chains that moved, without the first on their way from the start."""
+    z = np.concatenate(kept)
+    still = np.all(z == z[:1], axis=(0, 2))
+    use = z[skip:, ~still] if not still.all() else z[skip:]
+    return use.reshape(-1, z.shape[-1])
 
 
 def points(warp, z):

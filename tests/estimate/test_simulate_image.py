@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import jaxspec as js
 from jaxspec import InputError
+from jaxspec.estimate import cluster
 from jaxspec.estimate.cluster import (
     MIN_EXPOSURE,
     PIXEL,
@@ -24,7 +25,7 @@ def template(shape=(20, 18), **changes):
     exposure = np.broadcast_to(np.linspace(0.0, 5e4, shape[1]), shape).copy()
     mask = exposure == 0
     mask[0] = True
-    header = {"TELESCOP": "TOY", "EXPOSURE": 25.0}
+    header = {"TELESCOP": "TOY"}
     image = js.Image("toy", np.full(shape, 7.0), exposure, mask, header=header, exposure_time=25.0)
     return image.replace(exposure_unit="cm2 s", **changes)
 
@@ -141,14 +142,12 @@ def test_spectra_still_need_an_exposure():
 )
 def test_what_is_written_reads_back_equal(tmp_path_factory, shape, whole, gzipped, unit):
     folder, rng = tmp_path_factory.mktemp("write"), np.random.default_rng(sum(shape))
-    from jaxspec.estimate.cluster import _sky
-
     counts = rng.poisson(3.0, shape) + (0.0 if whole else 0.25)
     mask = np.zeros(shape, bool)
     mask[0, 1:] = True
     image = template(shape, counts=counts, exposure=rng.uniform(1e4, 2e4, shape), mask=mask)
     image = image.replace(
-        wcs=_sky(shape[0]), background=rng.uniform(0, 1, shape), exposure_unit=unit
+        wcs=cluster._sky(shape[0]), background=rng.uniform(0, 1, shape), exposure_unit=unit
     )
     end = ".fits.gz" if gzipped else ".fits"
     paths = {key: folder / f"{key}{end}" for key in ("exposure", "background", "mask")}
@@ -202,7 +201,6 @@ def test_cluster_of_full_size():
 
 @pytest.mark.parametrize("kind", ["single", "double"])
 def test_the_background_of_the_cluster_is_that_of_its_model(kind):
-    """Nothing of the point sources is left on the good pixels."""
     from jaxspec.likelihood.scene import predict
 
     image, truth = simulate_cluster(kind, 400, seed=2), cluster_truth(kind, 400)
@@ -214,6 +212,15 @@ def test_the_background_of_the_cluster_is_that_of_its_model(kind):
     assert abs(pull.sum()) < 4 * np.sqrt(n) and abs((pull**2).mean() - 1) < 8 * np.sqrt(2 / n)
     away = image.mask & (image.exposure > 0.8 * image.exposure.max())
     assert image.counts[away].max() > 15  # but on the masked ones they shine
+
+
+def test_regions_hide_all_light_of_the_point_sources():
+    blank, rng = cluster._template(400), np.random.default_rng(3)
+    blobs, regions = cluster._point_sources(blank, cluster_truth("double", 400), 400, rng)
+    assert len(regions) == 10 and blobs.sum() > 400
+    left = blank.masked("fk5\n" + "\n".join(regions)).good
+    assert blobs[left].sum() == 0.0
+    assert (left | blank.mask).mean() > 0.97  # and not much else
 
 
 def test_cluster_from_files_is_the_same(tmp_path):

@@ -1,0 +1,133 @@
+"""The start of a fit needs no number from its user."""
+
+import numpy as np
+import pytest
+from toy_images import TRUTHS, simulated, template
+
+import jaxspec as js
+from jaxspec._status import Status
+from jaxspec.fit.image_problem import limited
+from jaxspec.fit.image_start import amplitude_mask, half_width, length_mask, starts
+
+WIDE = {"x0": (5.0, 42.0), "y0": (10.0, 42.0), "rc": (2.5, 7.0), "beta": (0.5, 1.2)}
+
+
+def start_of(name, image, **values):
+    model = js.Model(name)
+    for key, value in values.items():
+        model[key].set(value)
+    model = limited(model, image)
+    return model, starts(model, image, 4)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_cluster_is_found(seed):
+    """Anywhere on the image, of any width, over any background: the fit ends at the truth."""
+    rng = np.random.default_rng(seed)
+    truth = {k: rng.uniform(*v) for k, v in WIDE.items()} | {"B": rng.uniform(0, 0.3)}
+    truth["S0"] = 10 ** rng.uniform(-6, -4)
+    image = simulated(seed=seed, **truth)
+    result = js.fit("beta", image)
+    at_truth = js.Model("beta")
+    for key, value in truth.items():
+        at_truth[key].set(value)
+    exact = js.fit(at_truth, image)
+    assert result.stat[0] <= exact.stat[0] + 1e-4
+    assert result.status[0] in (Status.OK, Status.AT_LIMIT), result.messages
+
+
+def test_the_first_start_is_near():
+    model, table = start_of("beta", simulated("beta"))
+    assert table.shape == (4, len(model))
+    first = dict(zip([p.name for p in model.parameters], table[0], strict=True))
+    assert abs(first["x0"] - 22.3) < 1 and abs(first["y0"] - 25.1) < 1
+    for name in ("S0", "rc", "beta"):
+        assert 0.3 < first[name] / TRUTHS["beta"][name] < 3, name
+    assert 0 < first["B"] < 1
+    low, high = np.array([[p.min, p.max] for p in model.parameters]).T
+    assert np.all((table >= low) & (table <= high))
+
+
+def test_what_the_user_set_is_kept():
+    image = simulated("beta")
+    model, table = start_of("beta", image, rc=9.0, S0=2e-6, x0=20.0)
+    for name, value in {"rc": 9.0, "S0": 2e-6, "x0": 20.0}.items():
+        assert (table[:, model[name].number - 1] == value).all()
+    assert abs(table[0, model["y0"].number - 1] - 25.1) < 1
+    frozen = js.Model("beta")
+    frozen["B"].freeze(0.25)
+    frozen["rc"].freeze(3.0)
+    table = starts(limited(frozen, image), image, 4)
+    assert (table[:, frozen["B"].number - 1] == 0.25).all()
+    assert (table[:, frozen["rc"].number - 1] == 3.0).all()
+
+
+@pytest.mark.parametrize("total", [10, 40, 200])
+def test_few_counts_give_finite_starts_and_an_honest_row(total):
+    small = template((48, 48))
+    one = js.fake("beta", small, params=TRUTHS["beta"] | {"S0": 1e-8, "B": 0.0}, seed=1)
+    counts = np.zeros(one.shape)
+    rng = np.random.default_rng(total)
+    for x, y in rng.normal([22, 25], 3.0, (total, 2)).round().astype(int):
+        counts[y, x] += 1
+    image = one.replace(counts=counts)
+    _, table = start_of("beta", image)
+    assert np.isfinite(table).all()
+    result = js.fit("beta", image)
+    assert result.status[0] in (Status.OK, Status.AT_LIMIT, Status.HESSIAN_NOT_PD), result.messages
+    error = 3.0 / np.sqrt(total) * 4
+    assert abs(result.value("x0")[0] - 22) < error and abs(result.value("y0")[0] - 25) < error
+
+
+def test_an_empty_image_ends_with_a_status():
+    image = template()
+    result = js.fit("beta", [image, image], progress=False)
+    for row in range(2):
+        assert len(result.messages[row]) > 10
+        assert result.status[row] != Status.OK
+
+
+def test_two_sources_are_told_apart():
+    values = {"beta.x0": 14.0, "beta.y0": 15.0, "beta.S0": 9e-5, "beta_2.x0": 34.0,
+              "beta_2.y0": 33.0, "beta_2.S0": 5e-5, "beta.rc": 2.0, "beta_2.rc": 2.0,
+              "beta.beta": 0.9, "beta_2.beta": 0.9, "B": 0.1}  # fmt: skip
+    image = js.fake("beta+beta", template(), params=values, seed=2)
+    model, table = start_of("beta+beta", image)
+    first = {p.full_name: v for p, v in zip(model.parameters, table[0], strict=True)}
+    places = [(first[f"{c}.x0"], first[f"{c}.y0"]) for c in ("beta", "beta_2")]
+    # the centroid of both lies between them; the second start is on the brighter one
+    assert np.hypot(places[1][0] - 14.0, places[1][1] - 15.0) < 2.5 or (
+        np.hypot(places[1][0] - 34.0, places[1][1] - 33.0) < 2.5
+    )
+
+
+def test_half_width_of_known_profiles():
+    for rc in (1.5, 4.0, 8.0):
+        image = simulated("beta", rc=rc, S0=1e-4)
+        annuli = js.profile(image, center=(22.3, 25.1), bins="log", n_bins=40).pixels
+        exact = rc * np.sqrt(0.5 ** (1 / (0.5 - 3 * 0.7)) - 1)
+        assert 0.5 < half_width(annuli, annuli.x) / exact < 2.5
+    flat = annuli._replace(counts=np.zeros_like(annuli.counts))
+    assert half_width(flat, flat.x) > 0
+
+
+def test_masks_of_parameters():
+    model = js.Model("double_beta+gauss2d+sersic+point+const2d")
+    names = np.array([p.name for p in model.parameters])
+    amplitudes = {"S0", "S02", "Se", "flux", "C0", "B"}
+    assert set(names[amplitude_mask(model)]) == amplitudes
+    assert set(names[length_mask(model)]) == {"rc", "rc2", "sigma", "re"}
+
+
+def test_lengths_cannot_leave_the_image_and_the_model_stays():
+    model = js.Model("beta")
+    image = simulated("beta")
+    inside = limited(model, image)
+    assert (inside["x0"].min, inside["x0"].max) == (-0.5, 47.5)
+    assert inside["rc"].max == 96.0 and model["rc"].max == 1e6
+    assert not inside["rc"].is_set
+    model["rc"].set(3.0, min=2.0, max=5.0)
+    assert (limited(model, image)["rc"].min, limited(model, image)["rc"].max) == (2.0, 5.0)
+    profile = js.profile(image, center=(22.3, 25.1), bins="linear", n_bins=20)
+    line = limited(js.Model("elliptical_beta"), profile)
+    assert all(line[n].frozen and line[n].value == 0 for n in ("x0", "y0", "ellip", "theta"))

@@ -1,0 +1,397 @@
+"""Posteriors of images: closed forms, full resolution, emcee, priors, and bad arguments."""
+
+import jax
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+from scipy.stats import gamma, kstest, norm
+from toy_images import TRUTHS, brightness, log_likelihood, simulated, template
+
+import jaxspec as js
+from jaxspec import Status
+from jaxspec.errors import InputError
+from jaxspec.fit import image_problem
+from jaxspec.sample import relabel, run
+from jaxspec.sample.diagnostics import ess_bulk
+from jaxspec.sample.nuts import advance
+from jaxspec.sample.tune import mover
+
+FEW = {"draws": 100, "warmup": 60, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def image():
+    return simulated("beta")
+
+
+@pytest.fixture(scope="module")
+def posterior(image):
+    return js.sample("beta", image, seed=1, draws=400, warmup=150, progress=False)
+
+
+def independent(posterior, name):
+    """Draws of one parameter thinned to about independent ones, and how many they are worth."""
+    values = posterior[name]
+    n = float(ess_bulk(values[..., None])[0])
+    step = max(int(np.ceil(values.size / n)), 1)
+    return values.ravel()[::step], n
+
+
+# --- closed forms -------------------------------------------------------------------------------
+
+
+def constant_model():
+    model = js.Model("const2d")
+    model["B"].freeze(0.0)
+    return model
+
+
+def test_gamma_posterior():
+    """One rate: with a flat prior the posterior of C0 is a Gamma distribution."""
+    image = simulated("const2d", B=0.0)
+    pixels = image.pixels
+    exact = gamma(pixels.counts.sum() + 1, scale=1 / pixels.exposure.sum())
+    posterior = js.sample(constant_model(), image, seed=2, draws=500, warmup=60, progress=False)
+    values, n = independent(posterior, "C0")
+    assert n > 400 and posterior.names == ("C0",)
+    assert abs(posterior["C0"].mean() - exact.mean()) < 4 * exact.std() / np.sqrt(n)
+    assert posterior["C0"].std() == pytest.approx(exact.std(), rel=4 / np.sqrt(2 * n))
+    assert kstest(values, exact.cdf).pvalue > 1e-3
+    terms = [log_likelihood("const2d", pixels, {"C0": c, "B": 0.0}) for c in posterior["C0"][0, :5]]
+    np.testing.assert_allclose(posterior.log_likelihood[0, :5], terms)
+
+
+@pytest.mark.parametrize("prior", ["gamma", "lognormal", "uniform"])
+def test_priors_multiply(prior):
+    image = simulated("const2d", B=0.0)
+    pixels = image.pixels
+    counts, exposure = pixels.counts.sum(), pixels.exposure.sum()
+    center, sigma = counts / exposure, np.sqrt(counts) / exposure
+    chosen, density = {
+        "gamma": (dist.Gamma(500.0, 500.0 / center * 1.1), gamma(500, scale=center / 550).logpdf),
+        "lognormal": (dist.LogNormal(np.log(center) + 0.05, 0.02), None),
+        "uniform": (dist.Uniform(center, center + 2 * sigma), None),
+    }[prior]
+    posterior = js.sample(
+        constant_model(), image, seed=2, draws=300, warmup=60, progress=False, priors={"C0": chosen}
+    )
+    grid = np.linspace(center - 6 * sigma, center + 6 * sigma, 4001)
+    log_post = counts * np.log(grid) - exposure * grid
+    if prior == "gamma":
+        log_post += density(grid)
+    elif prior == "lognormal":
+        log_post += norm.logpdf(np.log(grid), np.log(center) + 0.05, 0.02) - np.log(grid)
+    else:
+        log_post[(grid < center) | (grid > center + 2 * sigma)] = -np.inf
+    weight = np.exp(log_post - log_post.max())
+    cdf = np.cumsum(weight) / weight.sum()
+    values, n = independent(posterior, "C0")
+    assert n > 250
+    assert kstest(values, lambda x: np.interp(x, grid, cdf)).pvalue > 1e-3
+    mean = np.sum(grid * weight) / weight.sum()
+    assert abs(mean - center) > 0.2 * sigma  # the prior mattered
+    np.testing.assert_allclose(
+        posterior.log_prior, np.asarray(chosen.log_prob(posterior["C0"])), rtol=1e-6
+    )
+
+
+def test_a_gaussian_posterior_of_chi2():
+    """Values with errors, two linear amplitudes: the posterior is Gaussian."""
+    shape = (48, 48)
+    rms = np.full(shape, 2.0)
+    image = js.fake("const2d", template(shape, rms=rms), params={"C0": 5e-6, "B": 20.0}, seed=3)
+    image = image.replace(counts=image.counts)
+    pixels = image.pixels
+    design = np.column_stack([pixels.exposure, pixels.area]) / 2.0
+    covariance = np.linalg.inv(design.T @ design)
+    center = covariance @ design.T @ (pixels.counts / 2.0)
+    posterior = js.sample("const2d", image, seed=4, draws=400, warmup=100, progress=False)
+    for place, name in enumerate(("C0", "B")):
+        _, n = independent(posterior, name)
+        sigma = np.sqrt(covariance[place, place])
+        assert abs(posterior[name].mean() - center[place]) < 4.5 * sigma / np.sqrt(n)
+        assert posterior[name].std() == pytest.approx(sigma, rel=4.5 / np.sqrt(2 * n))
+    found = np.corrcoef(posterior["C0"].ravel(), posterior["B"].ravel())[0, 1]
+    exact = covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])
+    assert found == pytest.approx(exact, abs=0.03)
+
+
+# --- against an independent sampler -------------------------------------------------------------
+
+
+def test_emcee_agrees(image, posterior):
+    """emcee on a NumPy likelihood: means within 4.5 errors, widths within 15 %."""
+    emcee = pytest.importorskip("emcee")
+    pixels, names = image.pixels, posterior.names
+
+    def log_posterior(theta):
+        v = dict(zip(names, theta, strict=True))
+        if min(v["S0"], v["rc"], v["B"]) <= 0 or not 0.2 < v["beta"] < 5 or v["rc"] > 96:
+            return -np.inf
+        sky = brightness("beta", pixels.x, pixels.y, v)
+        mu = sky * pixels.exposure + v["B"]
+        return np.sum(pixels.counts * np.log(mu) - mu)
+
+    rng = np.random.default_rng(5)
+    start = posterior.mean + posterior.std * rng.standard_normal((24, 6)) * 0.5
+    sampler = emcee.EnsembleSampler(24, 6, log_posterior)
+    sampler._random.seed(5)
+    sampler.run_mcmc(start, 1500)
+    chain = sampler.get_chain(discard=300)
+    for place, name in enumerate(names):
+        other, n = chain[:, :, place], ess_bulk(chain.transpose(1, 0, 2))[place]
+        mine, own = posterior[name], ess_bulk(posterior.chains)[place]
+        error = np.hypot(other.std() / np.sqrt(n), mine.std() / np.sqrt(own))
+        assert abs(other.mean() - mine.mean()) < 4.5 * error, name
+        assert mine.std() == pytest.approx(other.std(), rel=0.15), name
+
+
+def test_what_is_handed_back(image, posterior):
+    assert posterior.chains.shape == (4, 400, 6) and posterior.full.shape == (4, 400, 7)
+    assert posterior.names == ("x0", "y0", "S0", "rc", "beta", "B")
+    assert posterior.acceptance == 1.0 and posterior.n_divergent == 0
+    assert posterior.rhat.max() < 1.02 and posterior.ess.min() > 600
+    assert posterior.data is image and posterior.fit.status[0] == Status.OK
+    settings = posterior.settings
+    assert settings["pixels"] == settings["merged_pixels"] == image.good.sum()
+    assert not settings["integrate"] and settings["seed"] == 1 and settings["draws"] == 400
+    assert set(settings["seconds"]) == {"prepare", "fit", "mode", "compile", "warm-up", "draws"}
+    for chain, draw in ((0, 0), (1, 100), (3, 399)):
+        values = dict(zip(posterior.names, posterior.chains[chain, draw], strict=True))
+        exact = log_likelihood("beta", image.pixels, values)
+        assert posterior.log_likelihood[chain, draw] == pytest.approx(exact, abs=1e-7)
+    np.testing.assert_allclose(posterior.log_prior, 0.0)
+    pull = [(posterior[k].mean() - v) / posterior[k].std() for k, v in TRUTHS["beta"].items()]
+    assert np.abs(pull).max() < 4
+    fit = posterior.fit
+    for name in posterior.names:
+        assert abs(posterior[name].mean() - fit.value(name)[0]) < 0.6 * fit.error(name)[0]
+        assert posterior[name].std() == pytest.approx(fit.error(name)[0], rel=0.25)
+
+
+def test_the_seed_decides(image):
+    a, b, c = (js.sample("beta", image, seed=seed, **FEW) for seed in (7, 7, 8))
+    np.testing.assert_array_equal(a.chains, b.chains)
+    np.testing.assert_array_equal(a.log_likelihood, b.log_likelihood)
+    assert np.all(a.chains[:, -1] != c.chains[:, -1])
+
+
+def test_images_of_one_shape_share_compiled_code(posterior):
+    before = advance._cache_size()
+    model = js.Model("beta")
+    model["rc"].set(3.0, min=1.0, max=20.0)
+    other = simulated("beta", seed=12, rc=5.0)
+    js.sample(model, other.masked(where=np.indices(other.shape)[0] < 1), seed=3, **FEW)
+    js.sample("beta", other, seed=4, draws=60, warmup=40, target_accept=0.7, progress=False)
+    assert advance._cache_size() == before
+
+
+# --- merged pixels ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def large():
+    """More pixels than are fitted as they are."""
+    return simulated("beta", image=template((80, 80)), x0=37.2, y0=41.4)
+
+
+COARSE = {"seed": 3, "draws": 600, "warmup": 100, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def exact(large):
+    return js.sample("beta", large, merge=False, **COARSE)
+
+
+def assert_same(a, b, most=4.5):
+    """Means and widths of two posteriors agree within their Monte Carlo errors."""
+    for name in a.names:
+        n, m = (float(ess_bulk(p[name][..., None])[0]) for p in (a, b))
+        error = np.hypot(a[name].std() / np.sqrt(n), b[name].std() / np.sqrt(m))
+        assert abs(a[name].mean() - b[name].mean()) < most * error, name
+        ratio = np.log(a[name].std() / b[name].std())
+        assert abs(ratio) < most * np.sqrt(0.5 / n + 0.5 / m), name
+
+
+def test_merged_pixels_give_the_same_posterior(large, exact):
+    merged = js.sample("beta", large, **COARSE)
+    assert merged.settings["merged_pixels"] < 0.5 * merged.settings["pixels"]
+    assert exact.settings["merged_pixels"] == exact.settings["pixels"]
+    assert exact.acceptance == 1.0 and merged.acceptance > 0.97
+    assert_same(merged, exact)
+
+
+def test_a_bad_stand_in_is_corrected(large, exact, monkeypatch):
+    """Squares twice as wide as their distance: only the check at full resolution saves the day."""
+    monkeypatch.setattr(image_problem, "RATIO", 2.5)
+    corrected = js.sample("beta", large, **COARSE)
+    assert corrected.settings["merged_pixels"] < 0.1 * corrected.settings["pixels"]
+    assert 0.05 < corrected.acceptance < 0.99
+    assert_same(corrected, exact)
+    values = dict(zip(corrected.names, corrected.chains[2, 50], strict=True))
+    full = log_likelihood("beta", large.pixels, values)
+    assert corrected.log_likelihood[2, 50] == pytest.approx(full, abs=1e-7)
+
+    # the same stand-in without the expansion around the mode, unchecked: it is wrong
+    def unchecked(objective, target, key, max_depth, check):
+        return mover(objective, target, key, max_depth, False)
+
+    monkeypatch.setattr(run, "mover", unchecked)
+    monkeypatch.setattr(
+        run, "Correction", lambda u, gradient, hessian, unit: run.no_correction(u, unit)
+    )
+    wrong = js.sample("beta", large, **COARSE)
+    with pytest.raises(AssertionError):
+        assert_same(wrong, exact)
+    # and with the check, the worst stand-in is right as well
+    monkeypatch.setattr(run, "mover", mover)
+    slow = js.sample("beta", large, **COARSE | {"draws": 2500})
+    assert slow.acceptance < 0.9
+    assert_same(slow, exact)
+
+
+# --- what may be sampled ------------------------------------------------------------------------
+
+
+def test_frozen_and_linked(image, posterior):
+    model = js.Model("beta")
+    model["B"].freeze(0.1)
+    model["rc"].link_to("beta * 4 / 0.7")
+    found = js.sample(model, image, seed=5, **FEW)
+    assert found.names == ("x0", "y0", "S0", "rc", "beta")
+    np.testing.assert_allclose(found["rc"], found["beta"] * 4 / 0.7)
+    assert np.all(found["B"] == 0.1) and found["rc"].std() < posterior["rc"].std()
+    assert np.all(found["rc"] != found["rc"][0, 0]) or found["rc"].std() > 0
+    values = dict(zip(found.names, found.chains[1, 20], strict=True)) | {"B": 0.1}
+    exact = log_likelihood("beta", image.pixels, values)
+    assert found.log_likelihood[1, 20] == pytest.approx(exact, abs=1e-7)
+    assert model["rc"].link is not None and model["x0"].max == 1e6
+
+
+def test_a_prior_moves_the_posterior(image, posterior):
+    mean, width = posterior["rc"].mean(), posterior["rc"].std()
+    prior = dist.Normal(mean + width, width)
+    found = js.sample("beta", image, seed=6, draws=300, warmup=90, progress=False,
+                      priors={"rc": prior})  # fmt: skip
+    assert found["rc"].mean() == pytest.approx(mean + 0.5 * width, abs=0.2 * width)
+    assert found["rc"].std() == pytest.approx(width / np.sqrt(2), rel=0.15)
+    np.testing.assert_allclose(
+        found.log_prior, norm.logpdf(found["rc"], mean + width, width), rtol=1e-6
+    )
+    model = js.Model("beta")
+    model["rc"].prior = prior
+    again = js.sample(model, image, seed=6, draws=300, warmup=90, progress=False)
+    np.testing.assert_array_equal(again.chains, found.chains)
+    assert "Normal" in str(found.settings["priors"])
+
+
+def test_limits_are_kept(image, posterior):
+    model = js.Model("beta")
+    low = float(posterior["rc"].mean())
+    model["rc"].set(min=low, max=low + 5)
+    found = js.sample(model, image, seed=6, **FEW)
+    assert found["rc"].min() >= low
+    # half of a Gaussian: its mean is 0.8 sigma above the cut
+    away = (found["rc"].mean() - low) / posterior["rc"].std()
+    assert away == pytest.approx(0.8, abs=0.25)
+
+
+def test_profile(image, posterior):
+    profile = js.profile(image, center=(22.3, 25.1), bins="linear", n_bins=40)
+    found = js.sample("beta", profile, seed=2, **FEW)
+    assert found.names == ("S0", "rc", "beta", "B")
+    for name in found.names:
+        assert abs(found[name].mean() - posterior[name].mean()) < posterior[name].std()
+        assert found[name].std() == pytest.approx(posterior[name].std(), rel=0.35)
+
+
+def test_double_beta_and_labels():
+    image = simulated("double_beta", seed=2)
+    found = js.sample("double_beta", image, seed=2, draws=200, warmup=150, progress=False)
+    assert found.rhat.max() < 1.05 and found.n_divergent <= 2
+    place = {name: found.model[name].number - 1 for name in TRUTHS["double_beta"]}
+    width = [found[a] ** 2 / (3 * found[b] - 0.5) for a, b in (("rc", "beta"), ("rc2", "beta2"))]
+    assert np.all(width[0] <= width[1])
+    for name, value in TRUTHS["double_beta"].items():
+        assert abs(found[name].mean() - value) < 4.5 * found[name].std(), name
+    # exchanging halves changes no likelihood, and relabelling undoes it
+    swapped = found.full.copy()
+    for a, b in relabel.PAIRS:
+        swapped[..., place[a]], swapped[..., place[b]] = found[b], found[a]
+    again = relabel.relabel(found.model, {}, swapped)
+    np.testing.assert_array_equal(again, found.full)
+    from jaxspec.likelihood.scene import log_likelihoods
+
+    some = swapped[0, :5]
+    np.testing.assert_allclose(
+        log_likelihoods(found.model, image, some, False), found.log_likelihood[0, :5], rtol=1e-10
+    )
+
+
+def test_labels_stay_where_the_halves_differ():
+    model = js.Model("double_beta")
+    rows = np.tile([p.value for p in model.parameters], (5, 1))
+    rows[:, model["rc"].number - 1] = 30.0
+    assert not np.array_equal(relabel.relabel(model, {}, rows), rows)
+    assert np.array_equal(relabel.relabel(model, {model["S0"].number - 1: 1}, rows), rows)
+    for change in (
+        lambda m: m["rc"].set(max=50.0),
+        lambda m: m["beta2"].freeze(0.7),
+        lambda m: m["S02"].link_to("S0 / 10"),
+    ):
+        other = model.copy()
+        change(other)
+        assert np.array_equal(relabel.relabel(other, {}, rows), rows)
+
+
+def test_a_point_source_behind_a_psf():
+    template_ = template((24, 24), psf=js.gaussian_psf(fwhm=3.0))
+    values = {"x0": 11.3, "y0": 12.2, "flux": 3e-4, "B": 0.3}
+    image = js.fake("point", template_, params=values, seed=3)
+    found = js.sample("point", image, seed=1, **FEW)
+    for name, value in values.items():
+        assert abs(found[name].mean() - value) < 4.5 * found[name].std(), name
+    assert found["flux"].std() == pytest.approx(found.fit.error("flux")[0], rel=0.3)
+
+
+# --- bad arguments ------------------------------------------------------------------------------
+
+
+def no_limit():
+    model = js.Model("beta")
+    model["S0"].max = np.inf
+    return model
+
+
+@pytest.mark.parametrize(
+    "change, text",
+    [
+        ({"chains": 0}, "chains"),
+        ({"draws": 3}, "draws"),
+        ({"draws": 10.5}, "whole number"),
+        ({"warmup": 5}, "warmup"),
+        ({"max_depth": True}, "max_depth"),
+        ({"target_accept": 1.0}, "target_accept"),
+        ({"target_accept": np.nan}, "target_accept"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 1.5}, "seed"),
+        ({"seed": None}, "seed"),
+        ({"stat": "chi2"}, "no errors"),
+        ({"model": "powerlaw"}, "model of a spectrum"),
+        ({"model": no_limit()}, "finite limits"),
+        ({"data": [1, 2]}, "list"),
+        ({"data": "image.fits"}, "read_image"),
+        ({"priors": {"rc": 3}}, "not a prior"),
+        ({"priors": {"nonsense": dist.Normal(0, 1)}}, "nonsense"),
+        ({"priors": [dist.Normal(0, 1)]}, "priors"),
+    ],
+)
+def test_bad_arguments(image, change, text):
+    given = {"model": "beta", "data": image} | FEW | change
+    with pytest.raises(InputError, match=text):
+        js.sample(given.pop("model"), given.pop("data"), **given)
+
+
+def test_jax_is_left_as_it_was(image):
+    assert jax.config.jax_enable_x64  # the tests run so
+    assert isinstance(js.sample("beta", image, **FEW).chains, np.ndarray)
