@@ -3,9 +3,9 @@
 The 883 x 883 image, its exposure map and its regions lie on disk; each run is a process of its own
 that imports, reads, masks, finds the optimum, samples and computes R-hat and effective sample
 sizes, without a compilation cache. The other side is what the tutorial suggests: a fused numba
-likelihood of the good pixels, the optimum by scipy, emcee around it with the same flat priors.
-emcee is stopped after a set time; its rate of effective draws is what is compared. See README.md
-for the fields of the JSON.
+likelihood of the good pixels and emcee with the same flat priors, whose walkers start in the known
+posterior. emcee is stopped after a set time; its rate of effective draws is what is compared. See
+README.md for the fields of the JSON.
 """
 
 import json
@@ -101,7 +101,8 @@ def ours(folder, model, draws, seed):
 def theirs(folder, model, seconds, reference):
     """One cold process of numba and emcee, stopped after ``seconds`` of sampling."""
     script = Path(__file__).with_name("with_emcee.py")
-    start = json.dumps(dict(zip(reference["names"], reference["mean"], strict=True)))
+    pairs = zip(reference["mean"], reference["std"], strict=True)
+    start = json.dumps(dict(zip(reference["names"], pairs, strict=True)))
     wall, found = run_cold([sys.executable, str(script), str(folder), model, str(seconds), start])
     found["ess_per_s"] = found["min_ess"] / found["sample_s"]
     return {"model": model, "engine": "numba+emcee", "wall_s": wall, **found}

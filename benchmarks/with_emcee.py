@@ -1,7 +1,8 @@
-"""The tutorial's way in one cold process: numba likelihood, scipy optimum, emcee; prints JSON.
+"""The tutorial's way in one cold process: numba likelihood and emcee; prints JSON.
 
-python with_emcee.py FOLDER beta|double_beta SECONDS START, where START is a JSON of parameter
-values from which the optimum is looked for (so that it costs little time here).
+python with_emcee.py FOLDER beta|double_beta SECONDS START, where START is a JSON of [mean, standard
+deviation] of each parameter, from a posterior that is known already: the walkers start in it, which
+spares emcee the search for the optimum and most of its burn-in.
 """
 
 import json
@@ -16,7 +17,6 @@ from astropy.io import fits  # noqa: E402
 from astropy.wcs import WCS  # noqa: E402
 from numba import njit  # noqa: E402
 from regions import Regions  # noqa: E402
-from scipy.optimize import minimize  # noqa: E402
 
 NAMES = ["x0", "y0", "S0", "rc", "beta", "B", "S02", "rc2", "beta2"]
 
@@ -71,15 +71,12 @@ def main():
             return -np.inf
         return log_likelihood(p, double, *data)
 
-    guess = np.array([values[name] for name in names])
-    posterior(guess)  # compiles
-    scale = np.abs(guess) * 1e-3
-    best = minimize(lambda t: -posterior(guess + scale * t), np.zeros(len(guess)), method="Powell")
-    middle = guess + scale * best.x
+    middle, sigma = np.array([values[name] for name in names]).T
+    posterior(middle)  # compiles
     ready = time.perf_counter()
     rng = np.random.default_rng(1)
     walkers = 4 * len(names)
-    first = middle + scale * rng.standard_normal((walkers, len(names)))
+    first = middle + 0.5 * sigma * rng.standard_normal((walkers, len(names)))
     sampler = emcee.EnsembleSampler(walkers, len(names), posterior)
     state = first
     while time.perf_counter() - ready < seconds:

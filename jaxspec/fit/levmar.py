@@ -102,14 +102,14 @@ FAINT = 4e-5  # of the statistic, per bin: twice what the floor of 1e-5 expected
 WRITTEN_OUT = 8  # parameters up to which the solve is unrolled; compile time grows as the cube
 
 
-def solve(matrix, rhs):
+def solve(matrix, rhs, written_out=WRITTEN_OUT):
     """Solve a positive definite system of any size; NaN where it is not positive definite."""
-    if matrix.shape[0] <= WRITTEN_OUT:
+    if matrix.shape[0] <= written_out:
         return cholesky_solve(matrix, rhs)
     return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(matrix), True), rhs)
 
 
-def propose(theta, at, damping, bounds):
+def propose(theta, at, damping, bounds, written_out=WRITTEN_OUT):
     """Damped step (n_par,), to be subtracted, and its expected decrease."""
     mask = movable(theta, at, bounds)
     scale = scale_of(at.expected, mask)
@@ -118,7 +118,9 @@ def propose(theta, at, damping, bounds):
     logarithm = in_logarithm(theta, bounds)
     bend = jnp.where(logarithm, at.gradient / jnp.where(logarithm, theta, 1.0), 0.0)
     both = jnp.stack([at.expected, at.observed + jnp.diag(bend)])
-    x, sharp = jax.vmap(lambda info: solve(masked(info, scale, mask) + more, rhs))(both)
+    x, sharp = jax.vmap(lambda info: solve(masked(info, scale, mask) + more, rhs, written_out))(
+        both
+    )
     near = rhs @ x < 2.0 * NEAR * at.value
     x = jnp.where(near & jnp.all(jnp.isfinite(sharp)), sharp, x)
     # for the damped step x: the model falls by rhs.x - x.H.x / 2 = (rhs.x + damping x.x) / 2
@@ -173,7 +175,7 @@ def start(theta, n_bin):
     )
 
 
-def advance(evaluate, state, bounds, tol):
+def advance(evaluate, state, bounds, tol, written_out=WRITTEN_OUT):
     """One trial step: taken if the statistic falls, else more damping."""
     trial = move(state.theta, state.step, state.at, bounds)
     new = evaluate(trial)
@@ -189,13 +191,13 @@ def advance(evaluate, state, bounds, tol):
     damping = jnp.clip(state.damping * factor, 1e-12, 1e12)
     theta = jnp.where(accept, trial, state.theta)
     at = jax.tree.map(lambda a, b: jnp.where(accept, a, b), new, state.at)
-    step, edm = propose(theta, at, damping, bounds)
+    step, edm = propose(theta, at, damping, bounds, written_out)
     converged = (edm <= tol) & (damping <= 0.1)
     hopeless = (damping >= 1e12) | (first & ~accept)
     return State(theta, at, step, edm, damping, state.iterations + 1, converged | hopeless)
 
 
-def minimise(evaluate, theta, bounds, *, n_bin, tol, max_iter):
+def minimise(evaluate, theta, bounds, *, n_bin, tol, max_iter, written_out=WRITTEN_OUT):
     """Minimise a statistic from ``theta``.
 
     Parameters
@@ -210,6 +212,8 @@ def minimise(evaluate, theta, bounds, *, n_bin, tol, max_iter):
         Expected decrease at which the minimum counts as reached; a decrease of ``tol`` is a
         distance of sqrt(tol) standard deviations.
     max_iter : scalar int (traced). With 0, the statistic is evaluated once.
+    written_out : int, static
+        Parameters up to which the solve is unrolled: fast for many lanes, slow to compile.
 
     Returns
     -------
@@ -223,6 +227,6 @@ def minimise(evaluate, theta, bounds, *, n_bin, tol, max_iter):
 
     return jax.lax.while_loop(
         unfinished,
-        lambda state: advance(evaluate, state, bounds, tol),
+        lambda state: advance(evaluate, state, bounds, tol, written_out),
         start(theta, n_bin),
     )

@@ -61,38 +61,26 @@ def test_gamma_posterior():
     np.testing.assert_allclose(posterior.log_likelihood[0, :5], terms)
 
 
-@pytest.mark.parametrize("prior", ["gamma", "lognormal", "uniform"])
-def test_priors_multiply(prior):
+def test_a_prior_multiplies():
+    """The same with a LogNormal prior, against the product of both on a grid."""
     image = simulated("const2d", B=0.0)
     pixels = image.pixels
     counts, exposure = pixels.counts.sum(), pixels.exposure.sum()
     center, sigma = counts / exposure, np.sqrt(counts) / exposure
-    chosen, density = {
-        "gamma": (dist.Gamma(500.0, 500.0 / center * 1.1), gamma(500, scale=center / 550).logpdf),
-        "lognormal": (dist.LogNormal(np.log(center) + 0.05, 0.02), None),
-        "uniform": (dist.Uniform(center, center + 2 * sigma), None),
-    }[prior]
+    prior = dist.LogNormal(np.log(center) + 0.05, 0.02)
     posterior = js.sample(
-        constant_model(), image, seed=2, draws=300, warmup=60, progress=False, priors={"C0": chosen}
+        constant_model(), image, seed=2, draws=300, warmup=60, progress=False, priors={"C0": prior}
     )
     grid = np.linspace(center - 6 * sigma, center + 6 * sigma, 4001)
-    log_post = counts * np.log(grid) - exposure * grid
-    if prior == "gamma":
-        log_post += density(grid)
-    elif prior == "lognormal":
-        log_post += norm.logpdf(np.log(grid), np.log(center) + 0.05, 0.02) - np.log(grid)
-    else:
-        log_post[(grid < center) | (grid > center + 2 * sigma)] = -np.inf
+    log_post = counts * np.log(grid) - exposure * grid - np.log(grid)
+    log_post += norm.logpdf(np.log(grid), np.log(center) + 0.05, 0.02)
     weight = np.exp(log_post - log_post.max())
-    cdf = np.cumsum(weight) / weight.sum()
+    weight /= weight.sum()
     values, n = independent(posterior, "C0")
     assert n > 250
-    assert kstest(values, lambda x: np.interp(x, grid, cdf)).pvalue > 1e-3
-    mean = np.sum(grid * weight) / weight.sum()
-    assert abs(mean - center) > 0.2 * sigma  # the prior mattered
-    np.testing.assert_allclose(
-        posterior.log_prior, np.asarray(chosen.log_prob(posterior["C0"])), rtol=1e-6
-    )
+    assert kstest(values, lambda x: np.interp(x, grid, np.cumsum(weight))).pvalue > 1e-3
+    assert abs(grid @ weight - center) > 0.2 * sigma  # the prior mattered
+    np.testing.assert_allclose(posterior.log_prior, prior.log_prob(posterior["C0"]), rtol=1e-6)
 
 
 def test_a_gaussian_posterior_of_chi2():
@@ -213,41 +201,39 @@ def assert_same(a, b, most=4.5):
         assert abs(ratio) < most * np.sqrt(0.5 / n + 0.5 / m), name
 
 
-def test_merged_pixels_give_the_same_posterior(large, exact):
+def test_merged_pixels_give_the_same_posterior(large, exact, monkeypatch):
+    """Squares half as wide as their distance, three times what is usual."""
+    assert exact.settings["merged_pixels"] == exact.settings["pixels"] and exact.acceptance == 1.0
+    monkeypatch.setattr(image_problem, "RATIO", 0.5)
     merged = js.sample("beta", large, **COARSE)
-    assert merged.settings["merged_pixels"] < 0.5 * merged.settings["pixels"]
-    assert exact.settings["merged_pixels"] == exact.settings["pixels"]
-    assert exact.acceptance == 1.0 and merged.acceptance > 0.97
+    assert merged.settings["merged_pixels"] < 0.05 * merged.settings["pixels"]
+    assert 0.97 < merged.acceptance < 1
     assert_same(merged, exact)
-
-
-def test_a_bad_stand_in_is_corrected(large, exact, monkeypatch):
-    """Squares twice as wide as their distance: only the check at full resolution saves the day."""
-    monkeypatch.setattr(image_problem, "RATIO", 2.5)
-    corrected = js.sample("beta", large, **COARSE)
-    assert corrected.settings["merged_pixels"] < 0.1 * corrected.settings["pixels"]
-    assert 0.05 < corrected.acceptance < 0.99
-    assert_same(corrected, exact)
-    values = dict(zip(corrected.names, corrected.chains[2, 50], strict=True))
+    values = dict(zip(merged.names, merged.chains[2, 50], strict=True))
     full = log_likelihood("beta", large.pixels, values)
-    assert corrected.log_likelihood[2, 50] == pytest.approx(full, abs=1e-7)
+    assert merged.log_likelihood[2, 50] == pytest.approx(full, abs=1e-7)
 
-    # the same stand-in without the expansion around the mode, unchecked: it is wrong
+
+def test_the_check_alone_makes_it_exact(large, exact, monkeypatch):
+    """Without the expansion the stand-in is wrong by standard deviations; checked, it is right."""
+
+    def unmended(u, gradient, hessian, unit):
+        return run.no_correction(u, unit)
+
     def unchecked(objective, target, key, max_depth, check):
         return mover(objective, target, key, max_depth, False)
 
+    monkeypatch.setattr(image_problem, "RATIO", 0.5)
+    monkeypatch.setattr(run, "Correction", unmended)
+    checked = js.sample("beta", large, **COARSE)
+    assert 0.2 < checked.acceptance < 0.7
+    assert_same(checked, exact)
     monkeypatch.setattr(run, "mover", unchecked)
-    monkeypatch.setattr(
-        run, "Correction", lambda u, gradient, hessian, unit: run.no_correction(u, unit)
-    )
     wrong = js.sample("beta", large, **COARSE)
     with pytest.raises(AssertionError):
         assert_same(wrong, exact)
-    # and with the check, the worst stand-in is right as well
-    monkeypatch.setattr(run, "mover", mover)
-    slow = js.sample("beta", large, **COARSE | {"draws": 2500})
-    assert slow.acceptance < 0.9
-    assert_same(slow, exact)
+    pull = (wrong.mean - exact.mean) / exact.std
+    assert np.abs(pull).max() > 0.4
 
 
 # --- what may be sampled ------------------------------------------------------------------------
@@ -268,19 +254,22 @@ def test_frozen_and_linked(image, posterior):
     assert model["rc"].link is not None and model["x0"].max == 1e6
 
 
-def test_a_prior_moves_the_posterior(image, posterior):
+def test_priors_move_the_posterior(image, posterior):
     mean, width = posterior["rc"].mean(), posterior["rc"].std()
-    prior = dist.Normal(mean + width, width)
-    found = js.sample("beta", image, seed=6, draws=300, warmup=90, progress=False,
-                      priors={"rc": prior})  # fmt: skip
+    low = posterior["x0"].mean()
+    priors = {"rc": dist.Normal(mean + width, width), "x0": dist.Uniform(low, low + 9)}
+    few = {"seed": 6, "draws": 300, "warmup": 150, "progress": False}
+    found = js.sample("beta", image, priors=priors, **few)
     assert found["rc"].mean() == pytest.approx(mean + 0.5 * width, abs=0.2 * width)
-    assert found["rc"].std() == pytest.approx(width / np.sqrt(2), rel=0.15)
-    np.testing.assert_allclose(
-        found.log_prior, norm.logpdf(found["rc"], mean + width, width), rtol=1e-6
-    )
+    assert found["rc"].std() == pytest.approx(width / np.sqrt(2), rel=0.2)
+    away = (found["x0"] - low) / posterior["x0"].std()  # half of a Gaussian
+    assert away.min() >= 0 and away.mean() == pytest.approx(0.8, abs=0.12)
+    exact = norm.logpdf(found["rc"], mean + width, width) - np.log(9)
+    np.testing.assert_allclose(found.log_prior, exact, rtol=1e-6)
     model = js.Model("beta")
-    model["rc"].prior = prior
-    again = js.sample(model, image, seed=6, draws=300, warmup=90, progress=False)
+    for name, prior in priors.items():
+        model[name].prior = prior
+    again = js.sample(model, image, **few)
     np.testing.assert_array_equal(again.chains, found.chains)
     assert "Normal" in str(found.settings["priors"])
 
@@ -289,7 +278,7 @@ def test_limits_are_kept(image, posterior):
     model = js.Model("beta")
     low = float(posterior["rc"].mean())
     model["rc"].set(min=low, max=low + 5)
-    found = js.sample(model, image, seed=6, **FEW)
+    found = js.sample(model, image, seed=6, draws=250, warmup=240, progress=False)
     assert found["rc"].min() >= low
     # half of a Gaussian: its mean is 0.8 sigma above the cut
     away = (found["rc"].mean() - low) / posterior["rc"].std()
@@ -307,8 +296,10 @@ def test_profile(image, posterior):
 
 def test_double_beta_and_labels():
     image = simulated("double_beta", seed=2)
-    found = js.sample("double_beta", image, seed=2, draws=200, warmup=150, progress=False)
-    assert found.rhat.max() < 1.05 and found.n_divergent <= 2
+    found = js.sample(
+        "double_beta", image, seed=2, draws=200, warmup=240, target_accept=0.95, progress=False
+    )
+    assert found.rhat.max() < 1.06 and found.diverging.mean() < 0.03
     place = {name: found.model[name].number - 1 for name in TRUTHS["double_beta"]}
     width = [found[a] ** 2 / (3 * found[b] - 0.5) for a, b in (("rc", "beta"), ("rc2", "beta2"))]
     assert np.all(width[0] <= width[1])
