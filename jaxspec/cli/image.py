@@ -28,6 +28,9 @@ def _names(_, param, value):
     return names if value else []
 
 
+_SAMPLING = ("chains", "draws", "warmup", "target_accept", "seed")
+
+
 @main.command(
     epilog=end(
         "jaxspec image image.fits.gz --expmap expmap.fits.gz --regions mask.reg -m double_beta",
@@ -110,9 +113,22 @@ def _names(_, param, value):
     "--draws", default=1000, show_default=True, type=click.IntRange(min=4), help="Of each chain."
 )
 @click.option(
-    "--warmup", default=300, show_default=True, type=click.IntRange(min=1), help="Draws before."
+    "--warmup", default=300, show_default=True, type=click.IntRange(min=30), help="Draws before."
 )
-@click.option("--seed", default=0, show_default=True, help="Equal seeds give equal draws.")
+@click.option(
+    "--target-accept",
+    default=0.9,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Acceptance at which the step size aims; raise it if draws diverge.",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Equal seeds give equal draws.",
+)
 @click.option(
     "-o",
     "--out",
@@ -123,7 +139,7 @@ def _names(_, param, value):
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 @no_cache
 @debug
-def image(image, model, compare, sample, chains, draws, warmup, seed, no_cache, quiet, **options):
+def image(image, model, compare, sample, no_cache, quiet, **options):
     """Read an image, fit models to it, sample their posterior, and say what was found.
 
     IMAGE is a FITS image of counts, local or at any address. Start values are not needed.
@@ -131,7 +147,7 @@ def image(image, model, compare, sample, chains, draws, warmup, seed, no_cache, 
     from jaxspec.report.image_run import run_image
 
     start(no_cache)
-    sampling = {"chains": chains, "draws": draws, "warmup": warmup, "seed": seed}
+    sampling = {name: options.pop(name) for name in _SAMPLING}
     expressions = list(dict.fromkeys(([model] if model else []) + compare)) or ["beta"]
     run_image(
         image,

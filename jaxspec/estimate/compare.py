@@ -89,7 +89,8 @@ def compare(posteriors, criterion: str = "dic", **options) -> Comparison:
         "waic" and "loo" also give the standard error of each difference, from its terms for the
         single pixels or annuli.
     **options
-        ``form, constant`` of `Posterior.dic`; ``by, max_draws, center`` of `Posterior.waic` and
+        ``form, constant`` of `Posterior.dic` (by default "mean", but "variance" for all models if
+        one of them has a negative pD); ``by, max_draws, center`` of `Posterior.waic` and
         `Posterior.loo`. All models get the same annuli, about the centre of the first.
 
     Returns
@@ -121,7 +122,11 @@ def compare(posteriors, criterion: str = "dic", **options) -> Comparison:
     first = next(iter(posteriors.values()))
     if options.get("by") == "annuli" and isinstance(first.data, Image):
         options["center"] = center_of(first, options.get("center"))
-    return ranked(criterion, {n: getattr(p, criterion)(**options) for n, p in posteriors.items()})
+    results = {n: getattr(p, criterion)(**options) for n, p in posteriors.items()}
+    if criterion == "dic" and "form" not in options and any(r.p_d < 0 for r in results.values()):
+        # the mean of a curved posterior lies outside of it: the other form knows no mean
+        results = {n: p.dic("variance", **options) for n, p in posteriors.items()}
+    return ranked(criterion, results)
 
 
 def ranked(criterion, results) -> Comparison:

@@ -34,7 +34,8 @@ def fake(
         Its present values are used where ``params`` says nothing.
     response : Response or Image
         An image is the template of images: exposure, mask, background map, PSF and sky coordinates
-        are taken from it, its counts are not. See `jaxspec.estimate.simulate_image`.
+        are taken from it, its counts are not; sources whose x0 and y0 nobody gave are put in its
+        middle. See `jaxspec.estimate.simulate_image`.
     exposure : float or (n,) s
         For spectra only, as are ``background`` and ``backscal``.
     params : dict of str to float or (n,), optional
@@ -117,7 +118,7 @@ def fake(
 
 def _images(model, image, exposure, params, background, seed, name, backscal):
     """Simulated images; what belongs to spectra is refused."""
-    from jaxspec.estimate.simulate_image import fake_image
+    from jaxspec.estimate.simulate_image import centred, fake_image
     from jaxspec.fit.images import image_model
 
     for key, given in (
@@ -129,7 +130,7 @@ def _images(model, image, exposure, params, background, seed, name, backscal):
             raise InputError(
                 "is for spectra", parameter=key, remedy="it is part of the template image"
             )
-    model = image_model(model)
+    model = centred(image_model(model), image)
     theta = _theta(model, params or {})
     return fake_image(model, image, theta, seed, name, _is_single(params))
 

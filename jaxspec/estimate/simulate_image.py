@@ -50,6 +50,16 @@ def fake_image(model, image, theta, seed=None, name="fake", single=True):
     return made[0] if single else made
 
 
+def centred(model, image):
+    """Copy of the model whose sources without a position are in the middle of the image."""
+    model = model.copy()
+    ny, nx = image.shape
+    for p in model.parameters:
+        if p.name in ("x0", "y0") and p.free and not p.is_set:
+            p.set(((nx if p.name == "x0" else ny) - 1) / 2)
+    return model
+
+
 def expected_image(model, image, theta) -> np.ndarray:
     """Expected counts (ny, nx) of all pixels, masked ones too; 0 where nothing is exposed.
 

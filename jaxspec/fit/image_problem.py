@@ -55,11 +55,21 @@ def make_problem(
 ) -> ImageProblem:
     """Prepare one image: limits, start, scenes."""
     check_pixels(data, stat)
+    if isinstance(data, Image) and not np.any(data.counts[data.good]):
+        raise InputError(
+            "the good pixels hold no counts at all",
+            file=data.path or data.name,
+            remedy="check the image and its mask",
+        )
     model = limited(model, data)
     priors = prior_map(model, priors)
     links = model.link_map()
     start = starts(model, data, N_START)
     n_pix = len(data.pixels.x)
+    if not model.free_names:
+        raise InputError(
+            f"{model.expression} has no free parameter", parameter="model", remedy="thaw one"
+        )
     if n_pix < len(model.free_names):
         raise InputError(
             f"{n_pix} pixels for {len(model.free_names)} free parameters",
@@ -164,7 +174,9 @@ def unit_for(data, unit) -> str:
         table = not np.isnan(data.pixels.error).all()
         if unit == "pixel":
             return data.r_unit
-        return data.sb_unit if table and unit.startswith("ct") else unit
+        if table and unit.startswith("ct"):
+            return data.sb_unit
+        return unit if "cm-2" in data.sb_unit else unit.replace("s cm2", "s")
     return unit.replace("s cm2", "s") if data.exposure_unit == "s" else unit
 
 
@@ -194,6 +206,22 @@ def prior_map(model, priors) -> dict:
             )
         _draw_in(p, prior)
     return found
+
+
+def prior_text(prior) -> str:
+    """A numpyro distribution as text, for records.
+
+    Examples
+    --------
+    >>> import numpyro.distributions as dist
+    >>> prior_text(dist.Normal(0.6, 0.1))
+    'Normal(loc=0.6, scale=0.1)'
+    """
+    names = getattr(prior, "arg_constraints", {})
+    parts = [f"{name}={np.asarray(getattr(prior, name)).tolist()}" for name in names]
+    if (base := getattr(prior, "base_dist", None)) is not None:
+        parts.append(prior_text(base))
+    return f"{type(prior).__name__}({', '.join(parts)})" if parts else str(prior)
 
 
 def _draw_in(p, prior):
@@ -238,7 +266,8 @@ def minimise_from(objective, scene, numbers, theta) -> State:
 
 def in_blocks(scene, length) -> Scene:
     """Scene whose pixels are padded to ``length`` and looked at in blocks, if it can be cut up."""
-    if scene.grid is not None or scene.fine is not None or length % BLOCK or length <= BLOCK:
+    whole = scene.grid is not None or scene.fine is not None or scene.radii is not None
+    if whole or length % BLOCK or length <= BLOCK:
         return scene
     n = len(scene.pixels.x)
     pixels = pad(scene.pixels, length)

@@ -7,15 +7,17 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import jax
 import numpy as np
 
 from jaxspec._status import Status
 from jaxspec.errors import InputError
 from jaxspec.fit.covariance import Ending, errors
-from jaxspec.fit.image_problem import find_minimum, make_problem
+from jaxspec.fit.image_problem import find_minimum, make_problem, prior_text
 from jaxspec.fit.result import FitResult
 from jaxspec.fit.rows import judge
 from jaxspec.likelihood.expected import expected_cstat
+from jaxspec.likelihood.pixels import log_prior
 from jaxspec.model.model import Model
 from jaxspec.reduce.image import Image
 from jaxspec.reduce.profile import RadialProfile
@@ -91,6 +93,12 @@ def fit_images(
     items = ImageList([data] if isinstance(data, Image | RadialProfile) else data)
     options = {"priors": priors, "integrate": integrate, "tol": tol, "max_iter": max_iter}
     names = [image_statistic(item, stat) for item in items]
+    if len(units := {getattr(item, "exposure_unit", "") for item in items}) > 1:
+        raise InputError(
+            f"the images have exposures in different units: {', '.join(sorted(units))}",
+            parameter="data",
+            remedy="fit them in separate calls",
+        )
 
     def one(item, used):
         problem = make_problem(model, item, stat=used, **options)
@@ -106,6 +114,8 @@ def fit_images(
         ends = [one(items[0], names[0])]
     else:
         ends = in_threads(guarded, items, names, progress)
+    texts = {p.full_name: p.prior for p in model.parameters if p.prior is not None}
+    texts |= {model[key].full_name: prior for key, prior in (priors or {}).items()}
     fitted = [used for _, used in ends if used is not None]
     # limits and units are those of the first image
     shown = fitted[0] if fitted else model.copy()
@@ -117,6 +127,7 @@ def fit_images(
         tol=tol,
         max_iter=max_iter,
         integrate=integrate,
+        priors={name: prior_text(prior) for name, prior in texts.items()},
         seconds=time.perf_counter() - began,
     )
 
@@ -136,11 +147,8 @@ def finish(problem, state) -> dict:
     """One row from the end point of the minimiser."""
     bounds, links = problem.numbers.bounds, problem.numbers.links
     covariance, fisher, edm, held, definite = errors(state.theta, state.at, bounds)
-    params = np.asarray(problem.objective.parameters(links, state.theta))
-    spread = links.matrix
+    params, spread = links.matrix @ state.theta + links.offset, links.matrix
     if problem.objective.functions:
-        import jax
-
         with jax.enable_x64(True):
             spread = np.asarray(
                 jax.jacfwd(lambda t: problem.objective.parameters(links, t))(state.theta)
@@ -148,6 +156,10 @@ def finish(problem, state) -> dict:
             params = np.asarray(problem.objective.parameters(links, state.theta))
     covariance, fisher = (spread @ c @ spread.T for c in (covariance, fisher))
     used = ~(problem.full.pixels.area == 0)
+    penalty = 0.0
+    if priors := problem.numbers.priors:
+        with jax.enable_x64(True):
+            penalty = -2.0 * float(log_prior(priors, params))
     ending = Ending(
         params, state.at.value, edm, state.at.rate, covariance, fisher, held, definite, 0
     )
@@ -164,7 +176,7 @@ def finish(problem, state) -> dict:
         "params": params,
         "observed": covariance,
         "fisher": fisher,
-        "stat": float(state.at.value),
+        "stat": float(state.at.value) - penalty,
         "stat_name": problem.objective.stat,
         "n_bins": int(used.sum()),
         "expected": float(mean.sum()),

@@ -23,6 +23,9 @@ def summary(result) -> str:
         f"{result.model.expression} fitted to {spectra}{together}: {ends}",
         f"statistic: {stats or 'none'}; {result.settings.get('seconds', np.nan):.2f} s",
     ]
+    if priors := result.settings.get("priors"):
+        of = ", ".join(f"{name} ~ {prior}" for name, prior in priors.items())
+        lines.append(f"maximum of the posterior, with {of}")
     usable = np.flatnonzero(np.isin(result.status, result.USABLE))
     if usable.size == 1 or (usable.size and result.joint):
         lines += one_row(result, usable[0])

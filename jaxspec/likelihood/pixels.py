@@ -11,7 +11,12 @@ import numpy as np
 from jax.scipy.special import gammaln
 
 from jaxspec.likelihood.objective import Quadratic
-from jaxspec.model.image_plane import expected_counts, expected_counts_psf
+from jaxspec.model.image_plane import (
+    expected_counts,
+    expected_counts_psf,
+    surface,
+    unvignetted,
+)
 from jaxspec.model.links import apply_links
 
 # Pixels whose second derivatives are taken at once. A double beta model on 262 144 pixels takes
@@ -31,6 +36,8 @@ class Scene(NamedTuple):
     pixels : Pixels of (n_pix,) arrays; empty ones (see `jaxspec.reduce.merge.pad`) add nothing.
     fine : Fine or None, the pixels whose brightness is integrated.
     grid, index : of `jaxspec.model.psf.convolution_grid`, or None without a PSF.
+    radii, weights : (n_pix, n_node) or None
+        Of annuli: radii over which the brightness is averaged.
     blocks : int (traced) or None
         How many blocks of ``BLOCK`` pixels `ImageObjective.quadratic` looks at; None for all pixels
         at once. Merged and single pixels, padded to one length, then share the compiled code.
@@ -41,6 +48,8 @@ class Scene(NamedTuple):
     grid: NamedTuple | None = None
     index: jax.Array | None = None
     blocks: jax.Array | None = None
+    radii: jax.Array | None = None
+    weights: jax.Array | None = None
 
 
 class PixelTerms(NamedTuple):
@@ -98,6 +107,10 @@ class ImageObjective(NamedTuple):
 
     def expected(self, scene, params):
         """Expected counts (n_pix,)."""
+        if scene.radii is not None:
+            sky = surface(self.tree, scene.radii, jnp.zeros_like(scene.radii), params)
+            sky = jnp.sum(sky * scene.weights, axis=1)
+            return sky * scene.pixels.exposure + unvignetted(self.tree, scene.pixels, params)
         if scene.grid is None:
             return expected_counts(self.tree, scene.pixels, params, scene.fine)
         return expected_counts_psf(

@@ -71,8 +71,12 @@ def make_scene(model, data, theta, integrate=None) -> Scene:
     if psf is not None:
         grid, index = convolution_grid(psf, pixels)
         return Scene(pixels, fine_around(model, grid, theta, integrate), grid, index)
-    pixels = pad(pixels)
-    return Scene(pixels, fine_around(model, pixels, theta, integrate))
+    padded = pad(pixels)
+    if getattr(data, "nodes", None) is not None and integrate is not False:
+        more = ((0, len(padded.x) - len(pixels.x)), (0, 0))
+        radii, weights = (np.pad(a, more, mode="edge") for a in data.nodes)
+        return Scene(padded, radii=radii, weights=weights)
+    return Scene(padded, fine_around(model, padded, theta, integrate))
 
 
 def _prepared(model, data, params, integrate):

@@ -244,6 +244,12 @@ def read_image(
     >>> image = js.read_image("image.fits.gz", exposure="expmap.fits.gz",
     ...                       regions="mask.reg", min_exposure=0.5)   # doctest: +SKIP
     """
+    if psf is not None and not hasattr(psf, "sampled"):
+        raise InputError(
+            f"is {psf!r}, not a PSF",
+            parameter="psf",
+            remedy="use jaxspec.read_psf(path, ...), jaxspec.gaussian_psf or jaxspec.king_psf",
+        )
     counts = read_map(path, hdu)
     notes = list(counts.diagnostics)
     if (seconds := _seconds(exposure_time, counts)) is not None:
@@ -261,6 +267,7 @@ def read_image(
             found.data, found.header, time, exposure_time, found.file
         )
         mask, more = _unexposed(exposed, counts, found)
+        _check_swapped(counts, mask, found)
         notes += [note, *more]
         exposed = np.where(mask, 0.0, exposed)
     maps = {
@@ -282,6 +289,17 @@ def read_image(
         **maps,
     )
     return _checked(image.masked(regions, min_exposure, keep=keep))
+
+
+def _check_swapped(counts, mask, found):
+    """Refuse an image whose counts lie where nothing was exposed."""
+    values = np.where(np.isfinite(counts.data), counts.data, 0.0)
+    lost, total = values[mask].sum(), values.sum()
+    if total > 0 and lost > 0.5 * total:
+        raise counts.fail(
+            f"{lost:.6g} of {total:.6g} counts are where {found.file} has no exposure",
+            remedy="check that image and exposure map are not swapped, and belong together",
+        )
 
 
 def _seconds(exposure_time, counts):

@@ -14,6 +14,8 @@ from jaxspec.reduce.center import centroid
 from jaxspec.reduce.pixels import Pixels
 from jaxspec.reduce.regrid import in_pixels, position
 
+NODES = 16  # radii at which the model of an annulus is taken
+
 
 @dataclass(frozen=True, eq=False)
 class RadialProfile:
@@ -32,6 +34,9 @@ class RadialProfile:
     pixel_size : float arcsec, or None.
     r_unit, sb_unit : str
     name : str
+    nodes : (radii, weights), both (n, NODES), or None
+        Where the exposed pixels of each annulus are; a fit averages the model over them. None for
+        a table, whose model is taken at ``r``.
     """
 
     r_lo: np.ndarray
@@ -47,6 +52,7 @@ class RadialProfile:
     r_unit: str = "pixel"
     sb_unit: str = ""
     name: str = ""
+    nodes: tuple[np.ndarray, np.ndarray] | None = None
 
     def __len__(self):
         return len(self.r)
@@ -238,8 +244,31 @@ def profile(
     unit = f"ct {_inverse(image.exposure_unit)}pixel-1"
     return RadialProfile(
         lo, hi, r, counts, exposure, area, background, np.sqrt(variance), center, image.pixel_size,
-        "pixel", unit, image.name,
+        "pixel", unit, image.name, _nodes(np.append(lo, hi[-1]), distance, pixels.exposure),
     )  # fmt: skip
+
+
+def _nodes(edges, distance, exposure):
+    """Mean radii (n, NODES) of groups of pixels in each annulus, and their share of its exposure.
+
+    Up to NODES pixels stand for themselves; more are grouped in the order of their radii. Where an
+    annulus is not exposed at all, its pixels count alike.
+    """
+    n = len(edges) - 1
+    order = np.argsort(distance)
+    order = order[(distance[order] >= edges[0]) & (distance[order] < edges[-1])]
+    r, weight = distance[order], exposure[order]
+    ring = np.searchsorted(edges, r, side="right") - 1
+    members = np.bincount(ring, minlength=n)
+    rank = np.arange(len(r)) - (np.cumsum(members) - members)[ring]
+    place = ring * NODES + rank * NODES // np.maximum(members[ring], NODES)
+    weight = np.where(np.bincount(ring, weight, n)[ring] > 0, weight, 1.0)
+    total = np.bincount(place, weight, n * NODES)
+    mean = np.bincount(place, weight * r, n * NODES) / np.where(total > 0, total, 1.0)
+    total = total.reshape(n, NODES)
+    # a group without pixels lies at the inner edge, with no weight
+    radii = np.where(total > 0, mean.reshape(n, NODES), edges[:-1, None])
+    return radii, total / total.sum(axis=1, keepdims=True)
 
 
 def _inverse(unit):

@@ -170,6 +170,22 @@ class Posterior:
         """Leave-one-out cross-validation; see `jaxspec.sample.information.loo`."""
         return information.loo(self, by, max_draws, center)
 
+    def derived(self, radius=None) -> dict:
+        """Physical quantities of every draw: log10 S0, core radii in arcsec, fluxes.
+
+        Parameters
+        ----------
+        radius : float, pixels; fluxes inside of it. None is the whole plane, where that is finite.
+
+        Returns
+        -------
+        dict of name to (values (n_chain, n_draw), unit), see `jaxspec.derived`.
+        """
+        from jaxspec.model.surface_derived import derived
+
+        size = getattr(self.data, "pixel_size", None)
+        return derived(self.model, self.full, size, radius)
+
     def _need_data(self, what):
         if self.data is None:
             raise InputError(

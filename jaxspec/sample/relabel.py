@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxspec.sample.store import prior_text
+from jaxspec.fit.image_problem import prior_text
 
 PAIRS = (("S0", "S02"), ("rc", "rc2"), ("beta", "beta2"))
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxspec.errors import InputError
 from jaxspec.fit.covariance import errors
-from jaxspec.fit.image_problem import evaluate_at, find_minimum, half_turn, make_problem
+from jaxspec.fit.image_problem import evaluate_at, find_minimum, half_turn, make_problem, prior_text
 from jaxspec.fit.images import ImageList, finish, gather, image_model, image_statistic
 from jaxspec.likelihood.pixels import constant_of, log_prior
 from jaxspec.reduce.image import Image
@@ -22,7 +22,6 @@ from jaxspec.sample.laplace import expand, factor, find_mode, start_of
 from jaxspec.sample.nuts import CHUNK, start_chains
 from jaxspec.sample.posterior import Posterior, columns
 from jaxspec.sample.relabel import relabel
-from jaxspec.sample.store import prior_text
 from jaxspec.sample.target import Correction, Target, no_correction
 from jaxspec.sample.tune import ROUNDS, mover, points, warm_up
 from jaxspec.sample.warp import straight
@@ -123,6 +122,12 @@ def sample(
         ready = pool.submit(_compile, problem, chains, max_depth)
         fit = find_minimum(problem)
         seconds["fit"] = time.perf_counter() - began - sum(seconds.values())
+        if not np.isfinite(fit.at.value):
+            raise InputError(
+                f"{problem.model.expression} is not finite where the fit starts",
+                parameter="model",
+                remedy="check the component, its limits and the start values",
+            )
         problem = half_turn(problem, fit.theta)
         target, mode, unit = _target(problem, fit)
         seconds["mode"] = time.perf_counter() - began - sum(seconds.values())
@@ -305,5 +310,5 @@ def _check(options, target_accept):
         raise InputError(
             f"{target_accept!r} is not between 0 and 1",
             parameter="target_accept",
-            remedy="0.8 is usual",
+            remedy="0.9 is usual",
         )

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from jaxspec.errors import InputError, MissingExtraError
+from jaxspec.fit.image_problem import prior_text
 from jaxspec.model.model import Model
 from jaxspec.read.paths import decompress, read_bytes
 from jaxspec.sample.posterior import Posterior, columns, fingerprint
@@ -201,22 +202,6 @@ def _parameter(p):
     kept = {name: getattr(p, name) for name in ("full_name", "unit", *_LIMITS, *_FLAGS, "value")}
     prior = None if p.prior is None else prior_text(p.prior)
     return kept | {"link": p.link, "prior": prior}
-
-
-def prior_text(prior) -> str:
-    """A numpyro distribution as text, for records.
-
-    Examples
-    --------
-    >>> import numpyro.distributions as dist
-    >>> prior_text(dist.Normal(0.6, 0.1))
-    'Normal(loc=0.6, scale=0.1)'
-    """
-    names = getattr(prior, "arg_constraints", {})
-    parts = [f"{name}={np.asarray(getattr(prior, name)).tolist()}" for name in names]
-    if (base := getattr(prior, "base_dist", None)) is not None:
-        parts.append(prior_text(base))
-    return f"{type(prior).__name__}({', '.join(parts)})" if parts else str(prior)
 
 
 def _to_json(value):

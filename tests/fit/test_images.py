@@ -50,6 +50,18 @@ def test_truths(name):
     assert_true(result, TRUTHS[name])
 
 
+@pytest.mark.parametrize("name", ["elliptical_beta", "gauss2d"])
+@pytest.mark.parametrize("theta", [3.0, 48.0, 93.0, 138.0, 175.0])
+def test_ellipses_are_found_at_any_angle(name, theta):
+    truth = TRUTHS[name] | {"theta": theta, "ellip": 0.3}
+    result = js.fit(name, simulated(name, seed=int(theta), theta=theta, ellip=0.3))
+    assert result.status[0] == Status.OK
+    assert 0 <= result.value("theta")[0] < 180
+    away = (result.value("theta")[0] - theta + 90) % 180 - 90
+    assert abs(away) < 4 * result.error("theta")[0]
+    assert abs(pulls(result, truth)["ellip"]) < 4
+
+
 def in_sigmas(result, name):
     """Parameters as standard deviations from the best fit, back to values by name."""
     center = {p.name: v for p, v in zip(result.model.parameters, result.params[0], strict=True)}
