@@ -167,7 +167,6 @@ def test_parameters_of_several_models():
         (["--regions", "nowhere.reg"], "nowhere.reg: is neither a region file"),
         (["--expmap", "nowhere.fits"], "nowhere.fits: does not exist"),
         (["--psf", "nowhere.fits"], "nowhere.fits: does not exist"),
-        (["--sample", "--draws", "10", "--warmup", "5"], "warmup"),
     ],
 )
 def test_errors_are_one_line(arguments, change, says):

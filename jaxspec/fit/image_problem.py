@@ -13,7 +13,7 @@ from jaxspec.fit.image_start import amplitude_mask, starts
 from jaxspec.fit.levmar import Bounds, State, minimise
 from jaxspec.likelihood.objective import Links
 from jaxspec.likelihood.pixels import BLOCK, ImageObjective, Scene
-from jaxspec.likelihood.scene import centers_of, fine_around, make_scene
+from jaxspec.likelihood.scene import centers_of, fine_around, make_scene, small_core
 from jaxspec.reduce.image import Image
 from jaxspec.reduce.merge import merge, pad
 from jaxspec.reduce.profile import RadialProfile
@@ -296,6 +296,27 @@ def find_minimum(problem) -> State:
     angles = angles_of(problem.model)
     theta[angles] = theta[angles] % 180.0
     return state._replace(theta=theta)
+
+
+def solve(problem, integrate) -> tuple[ImageProblem, State]:
+    """Minimum, and the problem as it was solved.
+
+    Whether pixels are integrated is decided from the start. Where the fitted core says otherwise,
+    the fit is done again; a core that is small with only one of the choices is integrated.
+    """
+    state = find_minimum(problem)
+    if integrate is not None or isinstance(problem.data, RadialProfile):
+        return problem, state
+    for again in (False, True):
+        used = problem.full.fine is not None
+        wanted = small_core(problem.model, state.theta)
+        if used == wanted or (again and used):
+            break
+        merged = problem.coarse is not problem.full
+        full, coarse = scenes(problem.model, problem.data, state.theta, wanted, merged)
+        problem = problem._replace(full=full, coarse=coarse, start=state.theta[None])
+        state = find_minimum(problem)
+    return problem, state
 
 
 def _value(state):

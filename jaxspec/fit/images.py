@@ -13,7 +13,7 @@ import numpy as np
 from jaxspec._status import Status
 from jaxspec.errors import InputError
 from jaxspec.fit.covariance import Ending, errors
-from jaxspec.fit.image_problem import find_minimum, make_problem, prior_text
+from jaxspec.fit.image_problem import make_problem, prior_text, solve
 from jaxspec.fit.result import FitResult
 from jaxspec.fit.rows import judge
 from jaxspec.likelihood.expected import expected_cstat
@@ -92,7 +92,6 @@ def fit_images(
     model = image_model(model)
     items = ImageList([data] if isinstance(data, Image | RadialProfile) else data)
     options = {"priors": priors, "integrate": integrate, "tol": tol, "max_iter": max_iter}
-    names = [image_statistic(item, stat) for item in items]
     if len(units := {getattr(item, "exposure_unit", "") for item in items}) > 1:
         raise InputError(
             f"the images have exposures in different units: {', '.join(sorted(units))}",
@@ -100,20 +99,21 @@ def fit_images(
             remedy="fit them in separate calls",
         )
 
-    def one(item, used):
-        problem = make_problem(model, item, stat=used, **options)
-        return finish(problem, find_minimum(problem)), problem.model
+    def one(item):
+        problem = make_problem(model, item, stat=image_statistic(item, stat), **options)
+        problem, state = solve(problem, integrate)
+        return finish(problem, state), problem.model
 
-    def guarded(item, used):
+    def guarded(item):
         try:
-            return one(item, used)
+            return one(item)
         except InputError as error:
-            return failed(model, used, str(error)), None
+            return failed(model, str(error)), None
 
     if len(items) == 1:
-        ends = [one(items[0], names[0])]
+        ends = [one(items[0])]
     else:
-        ends = in_threads(guarded, items, names, progress)
+        ends = in_threads(guarded, items, progress)
     texts = {p.full_name: p.prior for p in model.parameters if p.prior is not None}
     texts |= {model[key].full_name: prior for key, prior in (priors or {}).items()}
     fitted = [used for _, used in ends if used is not None]
@@ -132,14 +132,14 @@ def fit_images(
     )
 
 
-def in_threads(work, items, names, progress) -> list:
-    """Results of ``work(item, name)`` in order; the first alone, so that it compiles once.
+def in_threads(work, items, progress) -> list:
+    """Results of ``work(item)`` in order; the first alone, so that it compiles once.
 
     XLA leaves the interpreter free while it computes.
     """
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        first = [work(items[0], names[0])]
-        rest = pool.map(work, items[1:], names[1:])
+        first = [work(items[0])]
+        rest = pool.map(work, items[1:])
         return first + list(bar(rest, "fitting", progress, total=len(items) - 1))
 
 
@@ -188,7 +188,7 @@ def finish(problem, state) -> dict:
     }
 
 
-def failed(model, stat, message) -> dict:
+def failed(model, message) -> dict:
     """Row of an image that could not be prepared."""
     n = len(model.parameters)
     row = dict.fromkeys(("stat", "expected", "expected_variance", "edm"), np.nan)
@@ -196,7 +196,7 @@ def failed(model, stat, message) -> dict:
         "params": np.full(n, np.nan),
         "observed": np.full((n, n), np.nan),
         "fisher": np.full((n, n), np.nan),
-        "stat_name": stat,
+        "stat_name": "",
         "n_bins": 0,
         "status": int(Status.BAD_DATA),
         "message": message,

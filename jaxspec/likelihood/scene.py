@@ -16,6 +16,7 @@ from jaxspec.likelihood.pixels import (
 from jaxspec.model.image_plane import fine_pixels
 from jaxspec.model.psf import convolution_grid
 from jaxspec.reduce.merge import pad
+from jaxspec.reduce.profile import RadialProfile
 
 SMALL_CORE = 1.0  # pixels; a core below that is integrated over its pixels
 CORES = ("rc", "sigma", "re")
@@ -41,14 +42,17 @@ def centers_of(model, theta) -> list:
     return [(at[f"{owner}.x0"], at[f"{owner}.y0"]) for owner in owners]
 
 
+def small_core(model, theta) -> bool:
+    """Whether a core is smaller than a pixel, so that its pixels have to be integrated."""
+    values = model_values(model, theta)
+    lengths = [values[p.number - 1] for p in model.parameters if p.name in CORES]
+    return bool(lengths) and min(lengths) <= SMALL_CORE
+
+
 def fine_around(model, pixels, theta, integrate):
     """Pixels to integrate over: around cores that are smaller than a pixel, or as asked."""
     centers = centers_of(model, theta)
-    if integrate is False or not centers:
-        return None
-    values = model_values(model, theta)
-    lengths = [values[p.number - 1] for p in model.parameters if p.name in CORES]
-    if integrate is None and (not lengths or min(lengths) > SMALL_CORE):
+    if integrate is False or not centers or (integrate is None and not small_core(model, theta)):
         return None
     fine = fine_pixels(pixels, np.array(centers))
     return fine if len(fine.index) else None
@@ -72,7 +76,9 @@ def make_scene(model, data, theta, integrate=None) -> Scene:
         grid, index = convolution_grid(psf, pixels)
         return Scene(pixels, fine_around(model, grid, theta, integrate), grid, index)
     padded = pad(pixels)
-    if getattr(data, "nodes", None) is not None and integrate is not False:
+    if isinstance(data, RadialProfile):
+        if data.nodes is None or integrate is False:
+            return Scene(padded)
         more = ((0, len(padded.x) - len(pixels.x)), (0, 0))
         radii, weights = (np.pad(a, more, mode="edge") for a in data.nodes)
         return Scene(padded, radii=radii, weights=weights)

@@ -83,8 +83,8 @@ def pareto_fit(x) -> tuple[np.ndarray, np.ndarray]:
     n, length = x.shape
     n_grid = 30 + int(np.sqrt(length))
     steps = 1 - np.sqrt(n_grid / (np.arange(1, n_grid + 1) - 0.5))
-    b = 1 / x[:, -1:] + steps / (3 * x[:, _quarter(length), None])
     with np.errstate(all="ignore"):  # a tail over hundreds of decades ends as k = inf
+        b = 1 / x[:, -1:] + steps / (3 * x[:, _quarter(length), None])
         k = _mean_log(b, x)
         profile = length * (np.log(-b / k) - k - 1)
         weight = np.exp(profile - np.nanmax(profile, axis=1, keepdims=True))

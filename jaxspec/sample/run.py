@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxspec.errors import InputError
 from jaxspec.fit.covariance import errors
-from jaxspec.fit.image_problem import evaluate_at, find_minimum, half_turn, make_problem, prior_text
+from jaxspec.fit.image_problem import evaluate_at, half_turn, make_problem, prior_text, solve
 from jaxspec.fit.images import ImageList, finish, gather, image_model, image_statistic
 from jaxspec.likelihood.pixels import constant_of, log_prior
 from jaxspec.reduce.image import Image
@@ -120,7 +120,7 @@ def sample(
     with ThreadPoolExecutor(1) as pool:
         # XLA compiles the sampler on another core while the optimum is being looked for
         ready = pool.submit(_compile, problem, chains, max_depth)
-        fit = find_minimum(problem)
+        problem, fit = solve(problem, integrate)
         seconds["fit"] = time.perf_counter() - began - sum(seconds.values())
         if not np.isfinite(fit.at.value):
             raise InputError(

@@ -51,7 +51,7 @@ def fit_of(values, data, stat=123.4):
     """Result of a fit that ended at these values."""
     model = model_of(values)
     kind = "cstat" if np.isnan(data.pixels.error).all() else "chi2"
-    row = failed(model, kind, "") | {"params": model.values, "stat": stat, "status": 0}
+    row = failed(model, "") | {"params": model.values, "stat": stat, "stat_name": kind, "status": 0}
     row["n_bins"] = len(data.pixels.x)
     return gather(model, ImageList([data]), [row])
 
