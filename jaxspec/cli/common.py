@@ -98,6 +98,24 @@ def assignment(_, param, values):
     return pairs
 
 
+set_values = click.option(
+    "--set",
+    "values",
+    multiple=True,
+    callback=assignment,
+    metavar="PAR=VALUE",
+    help="Start value of a parameter; may be repeated.",
+)
+freeze = click.option(
+    "--freeze",
+    "frozen",
+    multiple=True,
+    callback=assignment,
+    metavar="PAR[=VALUE]",
+    help="Keep a parameter fixed; may be repeated.",
+)
+
+
 def start(no_cache):
     """Keep compiled code between runs, unless that is not wanted."""
     if not no_cache:

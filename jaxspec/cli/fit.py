@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from jaxspec.cli.common import assignment, debug, end, main, no_cache, start
+from jaxspec.cli.common import debug, end, freeze, main, no_cache, set_values, start
 from jaxspec.errors import FitError, InputError
 
 
@@ -30,22 +30,8 @@ from jaxspec.errors import FitError, InputError
     metavar="N",
     help="Join channels until every bin has N counts.",
 )
-@click.option(
-    "--set",
-    "values",
-    multiple=True,
-    callback=assignment,
-    metavar="PAR=VALUE",
-    help="Start value of a parameter; may be repeated.",
-)
-@click.option(
-    "--freeze",
-    "frozen",
-    multiple=True,
-    callback=assignment,
-    metavar="PAR[=VALUE]",
-    help="Keep a parameter fixed; may be repeated.",
-)
+@set_values
+@freeze
 @click.option("--abund", default="angr", show_default=True, help="Abundance table.")
 @click.option("--xsect", default="vern", show_default=True, help="Photoelectric cross sections.")
 @click.option("--response", metavar="FILE", help="Response for all, in place of RESPFILE; or none.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from jaxspec.cli.common import assignment, debug, end, main, no_cache, start
+from jaxspec.cli.common import debug, end, freeze, main, no_cache, set_values, start
 
 
 def _exposure_time(_, param, value):
@@ -78,22 +78,8 @@ _SAMPLING = ("chains", "draws", "warmup", "target_accept", "seed")
     metavar="TIME",
     help="Whether the map is multiplied by EXPOSURE: auto, yes, no, or by so many seconds.",
 )
-@click.option(
-    "--set",
-    "values",
-    multiple=True,
-    callback=assignment,
-    metavar="PAR=VALUE",
-    help="Start value of a parameter; may be repeated.",
-)
-@click.option(
-    "--freeze",
-    "frozen",
-    multiple=True,
-    callback=assignment,
-    metavar="PAR[=VALUE]",
-    help="Keep a parameter fixed; may be repeated.",
-)
+@set_values
+@freeze
 @click.option(
     "--thaw",
     "thawed",

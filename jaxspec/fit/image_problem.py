@@ -140,10 +140,15 @@ def limited(model, data):
         low, high = reach.get(p.name, (p.min, 2.0 * size))
         low, high = max(p.min, low), min(p.max, high)
         if low < high:
-            was_set = p.is_set
-            p.set(min(max(p.value, low), high), min=low, max=high)
-            p.is_set = was_set
+            limit(p, low, high, p.value)
     return model
+
+
+def limit(p, low, high, value):
+    """Set limits, and the value nearest to ``value``, without its counting as the user's."""
+    was_set = p.is_set
+    p.set(min(max(value, low), high), min=low, max=high)
+    p.is_set = was_set
 
 
 def angles_of(model) -> list[int]:
@@ -160,10 +165,8 @@ def half_turn(problem, theta) -> ImageProblem:
     bounds = problem.numbers.bounds
     lower, upper = np.array(bounds.lower), np.array(bounds.upper)
     for i in angles_of(problem.model):
-        p, lower[i], upper[i] = problem.model.parameters[i], theta[i] - 90.0, theta[i] + 90.0
-        was_set = p.is_set
-        p.set(theta[i], min=lower[i], max=upper[i])
-        p.is_set = was_set
+        lower[i], upper[i] = theta[i] - 90.0, theta[i] + 90.0
+        limit(problem.model.parameters[i], lower[i], upper[i], theta[i])
     numbers = problem.numbers._replace(bounds=bounds._replace(lower=lower, upper=upper))
     return problem._replace(numbers=numbers)
 
@@ -245,9 +248,7 @@ def _draw_in(p, prior):
             parameter=p.full_name,
             remedy="change the limits or the prior",
         )
-    was_set = p.is_set
-    p.set(min(max(p.value, low), high), min=low, max=high)
-    p.is_set = was_set
+    limit(p, low, high, p.value)
 
 
 @partial(jax.jit, static_argnames=("objective",))
@@ -274,24 +275,31 @@ def in_blocks(scene, length) -> Scene:
     return scene._replace(pixels=pixels, blocks=np.asarray(-(-n // BLOCK)))
 
 
+def blocked(problem) -> tuple[Scene, Scene]:
+    """Merged and full scene in the form that the minimiser takes; one scene if they are one."""
+    length = len(problem.full.pixels.x)
+    full = in_blocks(problem.full, length)
+    same = problem.coarse is problem.full
+    return full if same else in_blocks(problem.coarse, length), full
+
+
 def find_minimum(problem) -> State:
     """Best minimum at full resolution, reached through the merged pixels; NumPy arrays."""
-    length = len(problem.full.pixels.x)
+    coarse, full = blocked(problem)
     with jax.enable_x64(True):
 
         def descend(scene, theta):
-            scene = in_blocks(scene, length)
             return jax.device_get(minimise_from(problem.objective, scene, problem.numbers, theta))
 
-        state = descend(problem.coarse, problem.start[0])
+        state = descend(coarse, problem.start[0])
         for theta in problem.start[1:]:
-            other = descend(problem.coarse, theta)
+            other = descend(coarse, theta)
             same = abs(_value(other) - _value(state)) < SAME
             state = min(state, other, key=_value)
             if same:
                 break
-        if problem.coarse is not problem.full:
-            state = descend(problem.full, state.theta)
+        if coarse is not full:
+            state = descend(full, state.theta)
     theta = np.array(state.theta)
     angles = angles_of(problem.model)
     theta[angles] = theta[angles] % 180.0
@@ -324,8 +332,7 @@ def _value(state):
 
 
 def evaluate_at(problem, scene, theta):
-    """`Quadratic` at one theta (the minimiser with no iteration: the same compiled code)."""
+    """`Quadratic` at one theta of a `blocked` scene: the minimiser with no iteration."""
     numbers = problem.numbers._replace(max_iter=np.asarray(0))
-    scene = in_blocks(scene, len(problem.full.pixels.x))
     with jax.enable_x64(True):
         return jax.device_get(minimise_from(problem.objective, scene, numbers, theta)).at

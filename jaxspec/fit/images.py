@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxspec._status import Status
 from jaxspec.errors import InputError
+from jaxspec.fit.chunks import linked
 from jaxspec.fit.covariance import Ending, errors
 from jaxspec.fit.image_problem import make_problem, prior_text, solve
 from jaxspec.fit.result import FitResult
@@ -145,15 +146,11 @@ def in_threads(work, items, progress) -> list:
 
 def finish(problem, state) -> dict:
     """One row from the end point of the minimiser."""
-    bounds, links = problem.numbers.bounds, problem.numbers.links
+    bounds = problem.numbers.bounds
     covariance, fisher, edm, held, definite = errors(state.theta, state.at, bounds)
-    params, spread = links.matrix @ state.theta + links.offset, links.matrix
-    if problem.objective.functions:
-        with jax.enable_x64(True):
-            spread = np.asarray(
-                jax.jacfwd(lambda t: problem.objective.parameters(links, t))(state.theta)
-            )
-            params = np.asarray(problem.objective.parameters(links, state.theta))
+    with jax.enable_x64(True):
+        params, spread = linked(problem.objective, problem.numbers, state.theta[None])
+    params, spread = params[0], spread[0]
     covariance, fisher = (spread @ c @ spread.T for c in (covariance, fisher))
     used = ~(problem.full.pixels.area == 0)
     penalty = 0.0

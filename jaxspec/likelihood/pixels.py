@@ -10,14 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from jaxspec.likelihood.objective import Quadratic
+from jaxspec.likelihood.objective import Objective, Quadratic
 from jaxspec.model.image_plane import (
     expected_counts,
     expected_counts_psf,
     surface,
     unvignetted,
 )
-from jaxspec.model.links import apply_links
 
 # Pixels whose second derivatives are taken at once. A double beta model on 262 144 pixels takes
 # 61 ms in blocks of 1024, 81 in blocks of 4096 and of 16 384, 184 in one piece.
@@ -101,9 +100,8 @@ class ImageObjective(NamedTuple):
     stat: str
     functions: tuple
 
-    def parameters(self, links, theta):
-        """All parameters (n_par,) with links applied."""
-        return apply_links(theta, links.matrix, links.offset, self.functions)
+    parameters = Objective.parameters
+    spread = Objective.spread
 
     def expected(self, scene, params):
         """Expected counts (n_pix,)."""

@@ -12,7 +12,14 @@ import numpy as np
 
 from jaxspec.errors import InputError
 from jaxspec.fit.covariance import errors
-from jaxspec.fit.image_problem import evaluate_at, half_turn, make_problem, prior_text, solve
+from jaxspec.fit.image_problem import (
+    blocked,
+    evaluate_at,
+    half_turn,
+    make_problem,
+    prior_text,
+    solve,
+)
 from jaxspec.fit.images import ImageList, finish, gather, image_model, image_statistic
 from jaxspec.likelihood.pixels import constant_of, log_prior
 from jaxspec.reduce.image import Image
@@ -205,7 +212,7 @@ def _target(problem, fit):
         return evaluate
 
     start = start_of(space, fit.theta, fit.at)
-    coarse, full = around(problem.coarse), around(problem.full)
+    coarse, full = map(around, blocked(problem))
     mode = find_mode(coarse, coarse(start))
     if problem.full is problem.coarse:
         unit = factor(mode.hessian)
