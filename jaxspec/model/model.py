@@ -112,7 +112,7 @@ class Model:
     @property
     def abund(self) -> str:
         """Abundance table; may be assigned."""
-        return self._tree.abund
+        return self._tree.settings.abund
 
     @abund.setter
     def abund(self, abund):
@@ -121,7 +121,7 @@ class Model:
     @property
     def xsect(self) -> str:
         """Photoelectric cross sections; may be assigned."""
-        return self._tree.xsect
+        return self._tree.settings.xsect
 
     @xsect.setter
     def xsect(self, xsect):

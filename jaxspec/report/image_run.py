@@ -151,7 +151,7 @@ def read_data(
     )
     if psf is None:
         return image
-    from jaxspec.model.psf import read_psf
+    from jaxspec.reduce.psf import read_psf
 
     return image.replace(psf=read_psf(psf, image_pixel_size=image.pixel_size, pixel_size=psf_pixel))
 

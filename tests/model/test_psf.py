@@ -18,7 +18,7 @@ from jaxspec.model.image_plane import (
     surface,
 )
 from jaxspec.model.model import Model
-from jaxspec.model.psf import Psf, convolution_grid, gaussian_psf, king_psf, read_psf
+from jaxspec.reduce.psf import Psf, convolution_grid, gaussian_psf, king_psf, read_psf
 from jaxspec.reduce.pixels import Pixels
 
 SIZE = 40
