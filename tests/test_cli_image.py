@@ -12,7 +12,7 @@ from toy_posterior import flat_posterior, toy_image
 
 import jaxspec as js
 from jaxspec.cli import main
-from jaxspec.estimate.cluster import cluster_truth, simulate_cluster
+from jaxspec.demo.cluster import cluster_truth, simulate_cluster
 from jaxspec.model.model import Model
 from jaxspec.report import save_images
 
@@ -113,7 +113,7 @@ def test_psf_and_background_are_read(files, arguments):
     background = ["--background", files / "expmap.fits.gz", "--thaw", "scale", "--freeze", "B=0"]
     done = call("image", *arguments, *background, "-m", "const2d", "--freeze", "C0=0")
     assert "background" in done.output.splitlines()[0] and "scale" in done.output
-    from jaxspec.report.image_run import read_data
+    from jaxspec.run.image import read_data
 
     image_pixel = 4 * 0.492
     image = read_data(
@@ -127,7 +127,7 @@ def test_psf_and_background_are_read(files, arguments):
 
 def test_without_the_extra_the_netcdf_is_left_out(monkeypatch, tmp_path, rng):
     from jaxspec.errors import MissingExtraError
-    from jaxspec.report.image_files import LEFT_OUT, write_results
+    from jaxspec.run.results import LEFT_OUT, write_results
     from jaxspec.sample.posterior import Posterior
 
     def refuse(*_):
@@ -143,7 +143,7 @@ def test_without_the_extra_the_netcdf_is_left_out(monkeypatch, tmp_path, rng):
 
 
 def test_parameters_of_several_models():
-    from jaxspec.report.image_run import prepared
+    from jaxspec.run.image import prepared
 
     models = prepared(
         ["beta", "double_beta"],

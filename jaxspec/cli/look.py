@@ -51,7 +51,7 @@ def inspect(files):
 @debug
 def simulate(folder, n, seed, flaws, no_cache):
     """Write a simulated archive of RXTE PCA standard products, with a table of its truths."""
-    from jaxspec.estimate.pca_archive import simulate_archive
+    from jaxspec.demo.pca_archive import simulate_archive
 
     start(no_cache)
     truth = simulate_archive(folder, n=n, seed=seed, flaws=flaws)
@@ -86,7 +86,7 @@ def models(name):
 def info():
     """Versions, devices, the cache folder; warns if another package takes the same name."""
     from jaxspec._cache import use_compilation_cache
-    from jaxspec.report.environment import devices, namesake_warning, versions
+    from jaxspec.run.environment import devices, namesake_warning, versions
 
     for name, version in versions().items():
         click.echo(f"{name:<16} {version}")

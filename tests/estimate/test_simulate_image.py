@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import jaxspec as js
 from jaxspec import InputError
-from jaxspec.estimate import cluster
-from jaxspec.estimate.cluster import (
+from jaxspec.demo import cluster
+from jaxspec.demo.cluster import (
     MIN_EXPOSURE,
     PIXEL,
     cluster_truth,

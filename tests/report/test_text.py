@@ -14,9 +14,9 @@ from jaxspec.model.surface_catalogue import SURFACES
 from jaxspec.read.write import write_arf, write_pha, write_response
 from jaxspec.reduce.spectra import SpectrumList
 from jaxspec.report.describe import describe_file
-from jaxspec.report.environment import namesake_warning, versions
 from jaxspec.report.models import find_model, list_models, show_model
 from jaxspec.report.text import screen_table, shorten, status_counts, with_error
+from jaxspec.run.environment import namesake_warning, versions
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_versions_name_the_distribution():
 
 
 def test_namesake_is_reported(monkeypatch):
-    from jaxspec.report import environment
+    from jaxspec.run import environment
 
     class Other:
         version = "9.9"

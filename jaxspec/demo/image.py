@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxspec.report.environment import devices, versions
-from jaxspec.report.folder import make_room, timed, write_json
-from jaxspec.report.image_files import (
+from jaxspec.run.environment import devices, versions
+from jaxspec.run.folder import make_room, timed, write_json
+from jaxspec.run.image import write_all
+from jaxspec.run.results import (
     comparison_numbers,
     fit_numbers,
     image_numbers,
     posterior_numbers,
 )
-from jaxspec.report.image_run import write_all
 
 COMMAND = "jaxspec demo image"
 MODELS = {"beta": "single", "double_beta": "double"}
@@ -44,7 +44,7 @@ def run_image_demo(out, size=883, seed=1, draws=1000, say=print) -> dict:
     InputError
         A folder with other files in it, or a size that cannot be simulated.
     """
-    from jaxspec.estimate.cluster import cluster_truth
+    from jaxspec.demo.cluster import cluster_truth
     from jaxspec.estimate.compare import compare
 
     truth, seconds = cluster_truth(MODELS[TRUE], size), {}
@@ -86,7 +86,7 @@ def run_image_demo(out, size=883, seed=1, draws=1000, say=print) -> dict:
 
 
 def _observe(out, size, seed):
-    from jaxspec.estimate.cluster import simulate_cluster
+    from jaxspec.demo.cluster import simulate_cluster
 
     return simulate_cluster(MODELS[TRUE], size=size, seed=seed, folder=out / "data")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from jaxspec.errors import FitError, InputError
-from jaxspec.report.environment import devices, versions
-from jaxspec.report.folder import timed, write_json
-from jaxspec.report.image_files import (
+from jaxspec.run.environment import devices, versions
+from jaxspec.run.folder import timed, write_json
+from jaxspec.run.results import (
     comparison_numbers,
     fit_numbers,
     image_numbers,

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from jaxspec._status import Status
-from jaxspec.report import findings
-from jaxspec.report.environment import devices, versions
-from jaxspec.report.folder import make_room, timed, write_json
+from jaxspec.demo import findings
 from jaxspec.report.text import screen_table
+from jaxspec.run.environment import devices, versions
+from jaxspec.run.folder import make_room, timed, write_json
 
 COMMAND = "jaxspec demo"
 PATTERN = "*/stdprod/xp*_s2.pha.gz"
@@ -86,7 +86,7 @@ def run_demo(out, n=300, seed=1, say=print) -> dict:
 
 
 def _simulate(out, n, seed):
-    from jaxspec.estimate.pca_archive import simulate_archive
+    from jaxspec.demo.pca_archive import simulate_archive
 
     return simulate_archive(out / "archive", n=n, seed=seed, flaws=True)
 
@@ -98,7 +98,7 @@ def _read(out):
 
 
 def _fit(spectra, expression):
-    from jaxspec.estimate.pca_archive import NH
+    from jaxspec.demo.pca_archive import NH
     from jaxspec.fit.run import fit
     from jaxspec.model.model import Model
 

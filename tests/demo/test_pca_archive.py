@@ -10,9 +10,9 @@ from astropy.io import fits
 from astropy.table import QTable
 
 from jaxspec import InputError, read_pha, simulate_archive
-from jaxspec.estimate import pca_response
-from jaxspec.estimate.pca_archive import FLAWS, PARAMETERS
-from jaxspec.estimate.pca_files import card, iso_date
+from jaxspec.demo import pca_response
+from jaxspec.demo.pca_archive import FLAWS, PARAMETERS
+from jaxspec.demo.pca_files import card, iso_date
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from jaxspec.estimate.pca_response import ENERGY_EDGES, THRESHOLD
+from jaxspec.demo.pca_response import ENERGY_EDGES, THRESHOLD
 
 BLOCK = 2880
 N_CHANNEL = 129

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxspec.demo import pca_files, pca_response
 from jaxspec.errors import InputError
-from jaxspec.estimate import pca_files, pca_response, simulate
+from jaxspec.estimate import simulate
 
 MODEL = "TBabs*(diskbb+powerlaw)"
 PARAMETERS = ("nH", "Tin", "diskbb.norm", "PhoIndex", "powerlaw.norm")
