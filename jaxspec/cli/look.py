@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from jaxspec._text import align
 from jaxspec.cli.common import debug, end, main, no_cache, start
 from jaxspec.errors import InputError
 
@@ -88,12 +89,13 @@ def info():
     from jaxspec._cache import use_compilation_cache
     from jaxspec.run.environment import devices, namesake_warning, versions
 
-    for name, version in versions().items():
-        click.echo(f"{name:<16} {version}")
-    click.echo(f"{'installed in':<16} {Path(__file__).parents[1]}")
-    click.echo(f"{'devices':<16} {', '.join(devices())}")
     folder = use_compilation_cache()
     files = [file.stat().st_size for file in folder.iterdir() if file.is_file()]
-    click.echo(f"{'cache':<16} {folder} ({len(files)} files, {sum(files) / 1e6:.1f} MB)")
+    rows = versions() | {
+        "installed in": str(Path(__file__).parents[1]),
+        "devices": ", ".join(devices()),
+        "cache": f"{folder} ({len(files)} files, {sum(files) / 1e6:.1f} MB)",
+    }
+    click.echo("\n".join(align(rows.items())))
     if warning := namesake_warning():
         click.echo(f"jaxspec: warning: {warning}", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxspec._text import align, with_error
 from jaxspec.run.environment import devices, versions
 from jaxspec.run.folder import make_room, timed, write_json
 from jaxspec.run.image import write_all
@@ -126,15 +127,11 @@ def against_truth(posterior, truth) -> dict:
 
 def truth_table(found) -> str:
     """Lines of a table of what `against_truth` gives."""
-    from jaxspec.report.text import with_error
-
-    lines = [f"{'':<7}{'truth':>12}  {'posterior mean ± sd':<26}{'sigma':>6}{'R-hat':>8}{'ESS':>8}"]
+    rows = [("", "truth", "posterior mean ± sd", "sigma", "R-hat", "ESS")]
     for name, row in found.items():
-        lines.append(
-            f"{name:<7}{row['truth']:>12.6g}  {with_error(row['mean'], row['sd']):<26}"
-            f"{row['sigma']:>+6.1f}{row['rhat']:>8.3f}{row['ess']:>8.0f}"
-        )
-    return "\n".join(lines)
+        mixed = (f"{row['sigma']:+.1f}", f"{row['rhat']:.3f}", f"{row['ess']:.0f}")
+        rows.append((name, f"{row['truth']:.6g}", with_error(row["mean"], row["sd"]), *mixed))
+    return "\n".join(align(rows, right=(1, 3, 4, 5)))
 
 
 def sentences(found, posterior, comparison) -> list[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxspec._status import Status
 from jaxspec.demo import findings
+from jaxspec.fit.summary import count_status
 from jaxspec.report.text import screen_table
 from jaxspec.run.environment import devices, versions
 from jaxspec.run.folder import make_room, timed, write_json
@@ -67,7 +67,7 @@ def run_demo(out, n=300, seed=1, say=print) -> dict:
         "frozen": {"TBabs.nH": float(fits["powerlaw"].model["TBabs.nH"].value)},
         "band_keV": BAND,
         "statistics": dict(Counter(filter(None, fits["powerlaw"].stat_names))),
-        "status": {name: _status(result) for name, result in fits.items()},
+        "status": {name: dict(count_status(result)) for name, result in fits.items()},
         "regimes": dict(Counter(word for word in table["regime"].tolist() if word)),
         "truths": findings.recovered(table),
         "findings": sentences,
@@ -126,10 +126,6 @@ def _draw(fits, poor, table, out):
             chosen = ("disk", int(np.searchsorted(poor, row))) if row in poor else ("powerlaw", row)
             files += save_fit(fits[chosen[0]], chosen[1], out, name=word)
     return files
-
-
-def _status(result):
-    return dict(Counter(Status(s).name for s in result.status))
 
 
 # ---------------------------------------------------------------------------- files

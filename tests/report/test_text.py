@@ -8,6 +8,7 @@ from fitted_rows import spectrum
 from toy import toy_response
 
 from jaxspec import __version__
+from jaxspec._text import with_error
 from jaxspec.errors import InputError
 from jaxspec.model.catalogue import CATALOGUE
 from jaxspec.model.surface_catalogue import SURFACES
@@ -15,7 +16,7 @@ from jaxspec.read.write import write_arf, write_pha, write_response
 from jaxspec.reduce.spectra import SpectrumList
 from jaxspec.report.describe import describe_file
 from jaxspec.report.models import find_model, list_models, show_model
-from jaxspec.report.text import screen_table, shorten, status_counts, with_error
+from jaxspec.report.text import screen_table, shorten, status_counts
 from jaxspec.run.environment import namesake_warning, versions
 
 
