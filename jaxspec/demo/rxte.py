@@ -113,18 +113,18 @@ def _write_tables(fits, out):
 
 def _draw(fits, poor, table, out):
     """Figures of everything, and one spectrum of each regime; gives their names."""
-    from jaxspec.report.save import save_fit, save_overview, save_spectra
+    from jaxspec.report.save import save
 
-    files = save_spectra(fits["powerlaw"].spectra, out)
+    files = save(fits["powerlaw"].spectra, out)
     for name, result in fits.items():
-        files += save_overview(result, out, prefix=f"{name}_")
+        files += save(result, out, f"{name}_")
     for word in findings.REGIMES:
         rows = np.flatnonzero((table["regime"] == word) & table["ok"])
         if rows.size:
             counts = [fits["powerlaw"].spectra[row].counts.sum() for row in rows]
             row = rows[np.argsort(counts)[len(rows) // 2]]
             chosen = ("disk", int(np.searchsorted(poor, row))) if row in poor else ("powerlaw", row)
-            files += save_fit(fits[chosen[0]], chosen[1], out, name=word)
+            files += save(fits[chosen[0]], out, f"{word}_", chosen[1])
     return files
 
 
