@@ -130,7 +130,8 @@ def truth_table(found) -> str:
     rows = [("", "truth", "posterior mean ± sd", "sigma", "R-hat", "ESS")]
     for name, row in found.items():
         mixed = (f"{row['sigma']:+.1f}", f"{row['rhat']:.3f}", f"{row['ess']:.0f}")
-        rows.append((name, f"{row['truth']:.6g}", with_error(row["mean"], row["sd"]), *mixed))
+        truth, mean = with_error(row["truth"], np.nan), with_error(row["mean"], row["sd"])
+        rows.append((name, truth, mean, *mixed))
     return "\n".join(align(rows, right=(1, 3, 4, 5)))
 
 
