@@ -23,8 +23,8 @@ options.out.mkdir(parents=True, exist_ok=True)
 
 
 def save(figure, name):
-    """Write a figure; axes stand for theirs."""
-    getattr(figure, "figure", figure).savefig(options.out / f"{name}.png")
+    """Write a figure."""
+    figure.savefig(options.out / f"{name}.png")
 
 
 # ---- the data: counts, an exposure map in cm2, and regions that were drawn on the image

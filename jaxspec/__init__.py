@@ -52,10 +52,10 @@ _HOME = {
     "read_posterior": "jaxspec.sample.store",
     "compare": "jaxspec.estimate.compare",
     "fake": "jaxspec.estimate.simulate",
-    "cluster_truth": "jaxspec.estimate.cluster",
-    "simulate_cluster": "jaxspec.estimate.cluster",
+    "cluster_truth": "jaxspec.demo.cluster",
+    "simulate_cluster": "jaxspec.demo.cluster",
     "write_image": "jaxspec.read.write_image",
-    "simulate_archive": "jaxspec.estimate.pca_archive",
+    "simulate_archive": "jaxspec.demo.pca_archive",
     "plot": "jaxspec.report",
     "use_compilation_cache": "jaxspec._cache",
 }

@@ -141,6 +141,12 @@ def mjd_start(header: dict) -> float:
     return np.nan if start is None or ref is None else ref + start / 86400.0
 
 
+def start_times(items) -> np.ndarray:
+    """MJD (n,) of the start of each spectrum or image, NaN where unknown or unreadable."""
+    headers = [getattr(item, "header", None) or {} for item in items]
+    return np.array([mjd_start(header) for header in headers], dtype=float)
+
+
 def _met(header, key):
     value = header.get(key)
     if value is None and f"{key}I" in header:

@@ -12,8 +12,8 @@ PACKAGE = ROOT / "jaxspec"
 
 # The steps that data pass through; a module imports only from folders before its own.
 FOLDERS = ["archive", "read", "reduce", "model", "likelihood", "fit", "sample", "estimate"]
-FOLDERS += ["explore", "report", "run", "cli"]
-BASE = {"_types", "_numerics", "_constants", "_status", "_cache", "errors"}
+FOLDERS += ["explore", "report", "run", "demo", "cli"]
+BASE = {"_types", "_numerics", "_constants", "_status", "_text", "_cache", "errors"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Owners of their process, and the one explicit call that they make.

@@ -215,7 +215,7 @@ def test_demo_twice_into_one_folder(tmp_path):
     assert 0.3 < summary["truths"]["PhoIndex"]["within_one_error"] < 0.95
     assert "truncated file" in done.output and "Regimes: " in done.output
     (out / "notes.txt").write_text("keep me")
-    from jaxspec.report.demo import _make_room
+    from jaxspec.demo.rxte import _make_room
 
     _make_room(out)
     assert (out / "notes.txt").exists() and not list(out.glob("archive/*/stdprod/*"))

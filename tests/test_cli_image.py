@@ -12,9 +12,9 @@ from toy_posterior import flat_posterior, toy_image
 
 import jaxspec as js
 from jaxspec.cli import main
-from jaxspec.estimate.cluster import cluster_truth, simulate_cluster
+from jaxspec.demo.cluster import cluster_truth, simulate_cluster
 from jaxspec.model.model import Model
-from jaxspec.report import save_images
+from jaxspec.report import save as figures
 
 SAME = "beta,beta+background"  # one model by two names, so that it is compiled once
 
@@ -52,9 +52,15 @@ def run(arguments, tmp_path_factory):
     """One run with everything that can be written; how posteriors are drawn is tested elsewhere."""
     out = tmp_path_factory.mktemp("run") / "deep" / "out"
     options = ["--draws", 60, "--warmup", 60, "--seed", 3, "--out", out]
+    whole = figures.save
+
+    def save(thing, folder, prefix=""):
+        if isinstance(thing, dict):
+            return [f"{len(thing)}.png"]
+        return [f"{prefix}drawn.png"] if hasattr(thing, "chains") else whole(thing, folder, prefix)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(save_images, "save_posterior", lambda p, _, prefix: [f"{prefix}drawn.png"])
-        patch.setattr(save_images, "save_comparison", lambda shown, _: [f"{len(shown)}.png"])
+        patch.setattr(figures, "save", save)
         return out, call("image", *arguments, "--compare", SAME, *options)
 
 
@@ -113,7 +119,7 @@ def test_psf_and_background_are_read(files, arguments):
     background = ["--background", files / "expmap.fits.gz", "--thaw", "scale", "--freeze", "B=0"]
     done = call("image", *arguments, *background, "-m", "const2d", "--freeze", "C0=0")
     assert "background" in done.output.splitlines()[0] and "scale" in done.output
-    from jaxspec.report.image_run import read_data
+    from jaxspec.run.image import read_data
 
     image_pixel = 4 * 0.492
     image = read_data(
@@ -127,7 +133,7 @@ def test_psf_and_background_are_read(files, arguments):
 
 def test_without_the_extra_the_netcdf_is_left_out(monkeypatch, tmp_path, rng):
     from jaxspec.errors import MissingExtraError
-    from jaxspec.report.image_files import LEFT_OUT, write_results
+    from jaxspec.run.results import LEFT_OUT, write_results
     from jaxspec.sample.posterior import Posterior
 
     def refuse(*_):
@@ -143,7 +149,7 @@ def test_without_the_extra_the_netcdf_is_left_out(monkeypatch, tmp_path, rng):
 
 
 def test_parameters_of_several_models():
-    from jaxspec.report.image_run import prepared
+    from jaxspec.run.image import prepared
 
     models = prepared(
         ["beta", "double_beta"],
@@ -223,7 +229,7 @@ def test_exposure_time(given, expected):
 
 
 def test_demo_image_is_started_with_its_options(monkeypatch, tmp_path):
-    from jaxspec.report import demo_image
+    from jaxspec.demo import image as demo_image
 
     seen = []
     monkeypatch.setattr(demo_image, "run_image_demo", lambda out, **o: seen.append((out, o)))

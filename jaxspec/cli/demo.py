@@ -52,7 +52,7 @@ def demo(what, out, n, size, draws, seed, no_cache):
                 raise click.UsageError(f"{dash} does not belong to the demonstration {what!r}")
     start(no_cache)
     if what == "image":
-        from jaxspec.report.demo_image import run_image_demo as run
+        from jaxspec.demo.image import run_image_demo as run
     else:
-        from jaxspec.report.demo import run_demo as run
+        from jaxspec.demo.rxte import run_demo as run
     run(out or f"jaxspec-demo{'-image' * (what == 'image')}", seed=seed, say=click.echo, **options)

@@ -148,12 +148,12 @@ def _report(result, outputs, plots, max_plots, quiet):
         result.write(path)
     drawn = 0
     if plots:
-        from jaxspec.report.save import save_fit, save_overview, save_spectra
+        from jaxspec.report.save import file_name, save
 
         plots.mkdir(parents=True, exist_ok=True)
-        drawn = len(save_spectra(result.spectra, plots) + save_overview(result, plots))
+        drawn = len(save(result.spectra, plots) + save(result, plots))
         for row in _usable(result)[:max_plots]:
-            drawn += len(save_fit(result, row, plots))
+            drawn += len(save(result, plots, f"{file_name(result.names[row])}_", row))
     if quiet:
         return
     click.echo(screen_table(result))

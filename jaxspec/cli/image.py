@@ -130,7 +130,7 @@ def image(image, model, compare, sample, no_cache, quiet, **options):
 
     IMAGE is a FITS image of counts, local or at any address. Start values are not needed.
     """
-    from jaxspec.report.image_run import run_image
+    from jaxspec.run.image import run_image
 
     start(no_cache)
     sampling = {name: options.pop(name) for name in _SAMPLING}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from jaxspec._text import align
 from jaxspec.cli.common import debug, end, main, no_cache, start
 from jaxspec.errors import InputError
 
@@ -51,7 +52,7 @@ def inspect(files):
 @debug
 def simulate(folder, n, seed, flaws, no_cache):
     """Write a simulated archive of RXTE PCA standard products, with a table of its truths."""
-    from jaxspec.estimate.pca_archive import simulate_archive
+    from jaxspec.demo.pca_archive import simulate_archive
 
     start(no_cache)
     truth = simulate_archive(folder, n=n, seed=seed, flaws=flaws)
@@ -86,14 +87,15 @@ def models(name):
 def info():
     """Versions, devices, the cache folder; warns if another package takes the same name."""
     from jaxspec._cache import use_compilation_cache
-    from jaxspec.report.environment import devices, namesake_warning, versions
+    from jaxspec.run.environment import devices, namesake_warning, versions
 
-    for name, version in versions().items():
-        click.echo(f"{name:<16} {version}")
-    click.echo(f"{'installed in':<16} {Path(__file__).parents[1]}")
-    click.echo(f"{'devices':<16} {', '.join(devices())}")
     folder = use_compilation_cache()
     files = [file.stat().st_size for file in folder.iterdir() if file.is_file()]
-    click.echo(f"{'cache':<16} {folder} ({len(files)} files, {sum(files) / 1e6:.1f} MB)")
+    rows = versions() | {
+        "installed in": str(Path(__file__).parents[1]),
+        "devices": ", ".join(devices()),
+        "cache": f"{folder} ({len(files)} files, {sum(files) / 1e6:.1f} MB)",
+    }
+    click.echo("\n".join(align(rows.items())))
     if warning := namesake_warning():
         click.echo(f"jaxspec: warning: {warning}", err=True)

@@ -1,1 +1,1 @@
-"""What follows from a model or a fit: simulated spectra and archives."""
+"""What follows from a model or a fit: simulated data, comparison."""

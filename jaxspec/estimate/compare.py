@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from jaxspec._text import align
 from jaxspec.errors import InputError
 from jaxspec.reduce.image import Image
 from jaxspec.sample.information import center_of
@@ -65,11 +66,7 @@ class Comparison:
             head.insert(3, "+-")
             for row, error in zip(rows, self.errors, strict=True):
                 row.insert(3, f"{error:.2f}")
-        width = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-        lines = [
-            "  ".join([row[0].ljust(width[0]), *map(str.rjust, row[1:], width[1:])])
-            for row in (head, *rows)
-        ]
+        lines = align([head, *rows], right=range(1, len(head)))
         notes = [f"{name}: {self.results[name].sentence}" for name in self.names]
         return "\n".join([*lines, self.sentence, *notes])
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
+from jaxspec._text import align
 from jaxspec.errors import InputError
 from jaxspec.model import parameters as _parameters
 from jaxspec.model.component import Component
@@ -267,16 +268,8 @@ class Model:
         return [self.expression, *tables]
 
     def __repr__(self):
-        rows = [_HEADER, *self._rows()]
-        width = [max(len(row[i]) for row in rows) for i in range(len(_HEADER))]
-        lines = ["   ".join(self._title())]
-        for row in rows:
-            cells = [
-                c.rjust(w) if i in (0, 1, 5) else c.ljust(w)
-                for i, (c, w) in enumerate(zip(row, width, strict=True))
-            ]
-            lines.append("  ".join(cells).rstrip())
-        return "\n".join(lines)
+        rows = align([_HEADER, *self._rows()], right=(0, 1, 5))
+        return "\n".join(["   ".join(self._title()), *rows])
 
     def _repr_html_(self):
         title = html.escape(" ".join(self._title()))

@@ -158,7 +158,7 @@ def write_rmf(response: Response, path, *, overwrite=True):
         write_rmf(response, "a.rmf")
         write_arf(response, "a.arf")
     """
-    _write_matrix(response, response.matrix, "MATRIX", "REDIST", path, overwrite)
+    store(matrix_tables(response, response.matrix, "MATRIX", "REDIST"), path, overwrite)
 
 
 def write_response(response: Response, path, *, overwrite=True):
@@ -186,7 +186,7 @@ def write_response(response: Response, path, *, overwrite=True):
     if not np.all(response.area == 1.0):
         matrix = matrix.copy()
         matrix.data = matrix.data * np.repeat(response.area, np.diff(matrix.indptr))
-    _write_matrix(response, matrix, "SPECRESP MATRIX", "FULL", path, overwrite)
+    store(matrix_tables(response, matrix, "SPECRESP MATRIX", "FULL"), path, overwrite)
 
 
 # ---------------------------------------------------------------------------- parts
@@ -213,7 +213,8 @@ def _response_keywords(kind, version):
     )
 
 
-def _write_matrix(response, matrix, name, kind, path, overwrite):
+def matrix_tables(response, matrix, name, kind) -> list:
+    """Tables of a response: the matrix under a name and its HDUCLAS3, and EBOUNDS."""
     from astropy.io import fits
 
     first, channels = int(response.channel[0]), len(response.channel)
@@ -256,7 +257,7 @@ def _write_matrix(response, matrix, name, kind, path, overwrite):
     bounds = fits.BinTableHDU.from_columns(columns, name="EBOUNDS")
     limits = dict(TLMIN1=first, TLMAX1=int(response.channel[-1]))
     put_keywords(bounds.header, _response_keywords("EBOUNDS", "1.2.0") | common | limits)
-    store([main, bounds], path, overwrite)
+    return [main, bounds]
 
 
 def _runs(matrix):

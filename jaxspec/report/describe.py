@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxspec._text import align
 from jaxspec.errors import InputError
 from jaxspec.reduce.bins import bin_counts, net_rate, spectrum_bins
 
@@ -35,9 +36,9 @@ def describe_file(path) -> str:
     if "MATRIX" in kinds:
         from jaxspec.read.ogip import read_response
 
-        return "\n".join([f"{file}: response", *response_lines(read_response(path))])
+        return "\n".join([f"{file}: response", *_lines(response_rows(read_response(path)))])
     if "SPECRESP" in kinds:
-        return _describe_arf(path, file, table)
+        return "\n".join([f"{file}: effective area (ARF)", *_lines(area_rows(path, table))])
     names = ", ".join(hdu.label for hdu in hdus)
     raise InputError(
         f"holds neither a spectrum nor a response, only {names}",
@@ -70,26 +71,21 @@ def _describe_spectra(path):
     for spectrum in spectra[:12]:
         if len(spectra) > 1:
             lines += ["", f"-- {spectrum.name}"]
-        lines += spectrum_lines(spectrum)
+        lines += _lines(spectrum_rows(spectrum))
     if len(spectra) > 12:
         lines += ["", f"... {len(spectra) - 12} more spectra"]
-    return "\n".join(lines + [f"  problem      {text}" for text in missing])
+    return "\n".join(lines + _lines(("problem", text) for text in missing))
 
 
-def spectrum_lines(spectrum) -> list[str]:
+def spectrum_rows(spectrum) -> list[tuple[str, str]]:
     """Facts of one spectrum: origin, times, channels, links, rates, what was assumed."""
     from jaxspec.likelihood.choose import choose_statistic, is_poisson
 
     header = spectrum.header or {}
     counts = spectrum.counts[np.isfinite(spectrum.counts)]
     statistic = choose_statistic(spectrum)[1]
-    errors = (
-        "Poisson"
-        if is_poisson(spectrum)
-        else "STAT_ERR"
-        if spectrum.stat_err is not None
-        else "none"
-    )
+    errors = "none" if spectrum.stat_err is None else "STAT_ERR"
+    errors = "Poisson" if is_poisson(spectrum) else errors
     whole = "" if np.all(counts == np.rint(counts)) else ", not whole numbers"
     rows = [
         ("origin", ", ".join(str(header[k]) for k in _ORIGIN if _told(header.get(k)))),
@@ -113,46 +109,52 @@ def spectrum_lines(spectrum) -> list[str]:
     rate, error = net_rate(spectrum)
     rows.append(("net rate", f"{rate:.6g} ± {error:.4g} counts/s (all channels of good quality)"))
     rows.append(("statistic", f"auto takes {statistic}"))
-    lines = [f"  {word:<12} {text}" for word, text in rows if text]
     if spectrum.response is not None:
-        lines += response_lines(spectrum.response, assumed=False)
-    return lines + [f"  assumed      {text}" for text in spectrum.diagnostics]
+        rows += response_rows(spectrum.response, assumed=False)
+    return rows + [("assumed", text) for text in spectrum.diagnostics]
 
 
-def response_lines(response, assumed=True) -> list[str]:
+def response_rows(response, assumed=True) -> list[tuple[str, str]]:
     """Facts of a response: energies, channels, area, what was assumed."""
-    e_lo, e_hi = response.e_lo, response.e_hi
-    low, high = (
-        np.minimum(response.e_min, response.e_max),
-        np.maximum(response.e_min, response.e_max),
-    )
+    ends = np.concatenate([response.e_min, response.e_max])
     matrix = response.matrix
     area = response.area * np.asarray(matrix.sum(axis=1)).ravel()
-    filled = matrix.nnz / max(matrix.shape[0] * matrix.shape[1], 1)
-    what = "area" if area.max() > 1.5 else "sum of a row"
-    at = 0.5 * (e_lo + e_hi)[int(area.argmax())]
-    lines = [
-        f"  energies     {len(e_lo)}, {e_lo[0]:.5g} to {e_hi[-1]:.5g} keV",
-        f"  EBOUNDS      {len(low)} channels, {low.min():.5g} to {high.max():.5g} keV",
-        f"  matrix       {100 * filled:.3g} % filled; largest {what} {area.max():.5g}"
-        + (" cm2" if what == "area" else "")
-        + f" at {at:.4g} keV",
+    filled = 100 * matrix.nnz / max(matrix.shape[0] * matrix.shape[1], 1)
+    what, unit = ("area", " cm2") if area.max() > 1.5 else ("sum of a row", "")
+    largest = _largest(response.e_lo, response.e_hi, area, unit)
+    rows = [
+        ("energies", _energies(response.e_lo, response.e_hi)),
+        ("EBOUNDS", f"{len(response.e_min)} channels, {ends.min():.5g} to {ends.max():.5g} keV"),
+        ("matrix", f"{filled:.3g} % filled; largest {what} {largest}"),
     ]
-    return lines + [f"  assumed      {text}" for text in response.diagnostics if assumed]
+    return rows + [("assumed", text) for text in response.diagnostics if assumed]
 
 
-def _describe_arf(path, file, table):
+def area_rows(path, table) -> list[tuple[str, str]]:
+    """Facts of an ARF file."""
     from jaxspec.read.ogip import read_arf
 
     e_lo, e_hi, area = read_arf(path)
     hdu = next(h for h in table if "SPECRESP" in h.columns)
-    origin = ", ".join(str(hdu.get(k)).strip() for k in _ORIGIN[:2] if _told(hdu.get(k)))
-    at = 0.5 * (e_lo + e_hi)[int(area.argmax())]
-    lines = [f"{file}: effective area (ARF)"]
-    lines += [f"  origin       {origin}"] if origin else []
-    lines.append(f"  energies     {len(e_lo)}, {e_lo[0]:.5g} to {e_hi[-1]:.5g} keV")
-    lines.append(f"  area         largest {area.max():.5g} cm2 at {at:.4g} keV")
-    return "\n".join(lines)
+    return [
+        ("origin", ", ".join(str(hdu.get(k)).strip() for k in _ORIGIN[:2] if _told(hdu.get(k)))),
+        ("energies", _energies(e_lo, e_hi)),
+        ("area", f"largest {_largest(e_lo, e_hi, area, ' cm2')}"),
+    ]
+
+
+def _lines(rows):
+    """Facts as lines, without those that say nothing."""
+    return align((f"  {word:<10}", text) for word, text in rows if text)
+
+
+def _energies(e_lo, e_hi):
+    return f"{len(e_lo)}, {e_lo[0]:.5g} to {e_hi[-1]:.5g} keV"
+
+
+def _largest(e_lo, e_hi, area, unit):
+    at = int(area.argmax())
+    return f"{area[at]:.5g}{unit} at {0.5 * (e_lo + e_hi)[at]:.4g} keV"
 
 
 def _told(value):

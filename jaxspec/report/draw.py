@@ -1,7 +1,9 @@
-"""What all figures share: the style, new axes, limits that fit the data, error bars."""
+"""What all figures share: the style, new figures, colours, axes that fit the data, legends."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
@@ -11,44 +13,99 @@ STYLE = str(Path(__file__).with_name("jaxspec.mplstyle"))
 
 DECADES = 6.0  # a logarithmic axis reaches no further below its highest point
 MANY = 20  # lines from which on they are thin, transparent and rasterised
+COLOURS = 7  # in the cycle of the style
+
+_off_screen = ContextVar("jaxspec figures off screen", default=False)
 
 
+@contextmanager
 def style():
     """Context in which the artists of one figure are made."""
+    from matplotlib import rcParams
     from matplotlib.style import context
 
-    return context(STYLE)
+    interactive = rcParams["interactive"]
+    try:
+        with context(STYLE):
+            try:
+                yield
+            finally:
+                # the first figure of a notebook starts its backend, which switches this on for
+                # all figures to come; the context would switch it off again
+                interactive = rcParams["interactive"]
+    finally:
+        rcParams["interactive"] = interactive
+
+
+@contextmanager
+def off_screen():
+    """Context in which new figures do without pyplot, its state and its windows."""
+    token = _off_screen.set(True)
+    try:
+        yield
+    finally:
+        _off_screen.reset(token)
 
 
 def figure_of(fig, size):
-    """``fig``, or a new pyplot figure of this size in inches."""
+    """``fig``, or a new figure of this size in inches: of pyplot unless `off_screen`."""
     if fig is not None:
         return fig
+    if _off_screen.get():
+        from matplotlib.figure import Figure
+
+        return Figure(figsize=size)
     from matplotlib.pyplot import figure
 
     return figure(figsize=size)
 
 
 def axes_of(ax, size=(6.4, 4.4)):
-    """``ax``, or the axes of a new pyplot figure."""
+    """``ax``, or the axes of a new figure."""
     return figure_of(None, size).add_subplot() if ax is None else ax
+
+
+def color(i):
+    """Colour ``i`` of the style as text.
+
+    The name "C0" would be looked up when the figure is drawn, where the style does not hold.
+    """
+    from matplotlib.colors import to_hex
+
+    return to_hex(f"C{i % COLOURS}")
+
+
+def grid_of(n, columns):
+    """Lines and columns of ``n`` panels in so many columns, at least one of each."""
+    columns = max(min(n, columns), 1)
+    return max(-(-n // columns), 1), columns
+
+
+def power_of(values):
+    """Power of ten to take out of the values, 0 where they are handy."""
+    values = np.asarray(values, float)
+    size = np.max(np.abs(values[np.isfinite(values)]), initial=0.0)
+    power = int(np.floor(np.log10(size))) if size > 0 else 0
+    return 0 if -2 <= power <= 4 else power
 
 
 def plain_numbers(axis):
     """Write 0.1, 3, 20 at the ticks of a logarithmic axis; minor ones where it spans little."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     low, high = sorted(axis.get_view_interval())
     decades = np.log10(high / low) if low > 0 else np.inf
+    subs = () if decades >= 1.7 else (2, 5) if decades >= 1.0 else (2, 3, 5, 7)
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    if decades < 1.7:
-        subs = (2, 3, 5, 7) if decades < 1.0 else (2, 5)
-        axis.set_minor_locator(LogLocator(subs=np.arange(2, 10)))
-        axis.set_minor_formatter(
-            FuncFormatter(lambda x, _: f"{x:g}" if _leading(x) in subs else "")
-        )
-    else:
-        axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_formatter(NullFormatter())
+    if not subs:
+        return
+    axis.set_minor_locator(LogLocator(subs=np.arange(2, 10)))
+    scales = 10.0 ** np.arange(np.floor(np.log10(low)), np.log10(high) + 1)
+    if np.sum([(low <= m * scales) & (m * scales <= high) for m in (1, *subs)]) < 2:
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # as from 7 to 10
+        return
+    axis.set_minor_formatter(FuncFormatter(lambda x, _: f"{x:g}" if _leading(x) in subs else ""))
 
 
 def _leading(x):
@@ -88,15 +145,16 @@ def flux_axis(ax, *values, errors=None):
         plain_numbers(ax.yaxis)
 
 
-def points(ax, arrays, values, errors, **options):
-    """Crosses: one error upwards and downwards, half a bin to the sides."""
-    options = {"fmt": "o", "ms": 2.2, "lw": 0.9, "color": "0.15", "zorder": 3} | options
+def points(ax, edges, values, errors, x=None, **options):
+    """Crosses: one error upwards and downwards, to the edges (low, high) of the bin sideways."""
+    options = {"fmt": "o", "ms": 2.4, "lw": 0.9, "color": "0.12", "zorder": 5} | options
     if len(values) > 200:
         options |= {"ms": 1.2, "lw": 0.6}
+    low, high = edges
+    x = 0.5 * (low + high) if x is None else x
+    sideways = np.maximum([x - low, high - x], 0.0)
     errors = np.where(np.isfinite(errors), errors, 0.0)
-    return ax.errorbar(
-        arrays.energy, values, yerr=errors, xerr=arrays.half_width, gid="data", **options
-    )
+    return ax.errorbar(x, values, yerr=errors, xerr=sideways, gid="data", **options)
 
 
 def steps(ax, e_min, e_max, values, **options):
@@ -114,30 +172,35 @@ def outline(e_min, e_max, values):
     return x, y
 
 
-def residual_panel(ax, arrays, kind):
-    """Deviations of data from model: "delchi" or "ratio"."""
-    from jaxspec.errors import InputError
-    from jaxspec.report import labels
+def reach(values, errors, least):
+    """How far the deviations ``values`` and their errors reach to both sides of zero."""
+    far = np.abs(values)[np.isfinite(values)]
+    if not far.size:
+        return least
+    error = np.nanmedian(errors) if np.isfinite(errors).any() else 0.0
+    return max((np.percentile(far, 99) if far.size > 50 else far.max()) * 1.15 + error, least)
 
-    if kind == "delchi":
-        values, errors, middle = arrays.delchi, np.ones_like(arrays.delchi), 0.0
-        label = labels.DELCHI
-    elif kind == "ratio":
-        values, errors, middle = arrays.ratio, arrays.ratio_error, 1.0
-        label = labels.RATIO
-    else:
-        raise InputError(
-            f"{kind!r} is not a choice", parameter="residuals", remedy="use 'delchi' or 'ratio'"
-        )
-    ax.axhline(middle, color="C1", lw=1.0, zorder=1)
-    points(ax, arrays, values, errors)
-    ax.set_ylabel(label)
-    far = np.abs(values - middle)[np.isfinite(values)]
-    if far.size:
-        reach = (np.percentile(far, 99) if far.size > 50 else far.max()) * 1.15
-        error = np.nanmedian(errors) if np.isfinite(errors).any() else 0.0
-        reach = max(reach + error, 3.0 if kind == "delchi" else 0.05)
-        ax.set_ylim(middle - reach, middle + reach)
+
+def legend(ax, least=1):
+    """Legend with the data first, without lines off the axis; none below ``least`` entries."""
+    bottom = ax.get_ylim()[0]
+    shown = [
+        (handle, name)
+        for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)
+        if not hasattr(handle, "get_ydata") or np.nanmax(handle.get_ydata(), initial=0) >= bottom
+    ]
+    if len(shown) >= least:
+        data_first = sorted(shown, key=lambda pair: not hasattr(pair[0], "has_yerr"))
+        ax.legend(*zip(*data_first, strict=True))
+
+
+def outcome(result, row):
+    """How well the model of a row does, in a few words."""
+    from jaxspec._status import Status
+
+    text = f"{result.stat_names[row]} {result.stat[row]:.1f} / {result.dof[row]} dof"
+    status = Status(result.status[row])
+    return text if status == Status.OK else f"{text}, {status.name}"
 
 
 def say(ax, text):

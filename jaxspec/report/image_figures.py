@@ -7,7 +7,7 @@ import numpy as np
 from jaxspec.errors import InputError
 from jaxspec.reduce.center import peak
 from jaxspec.reduce.regrid import in_pixels, position
-from jaxspec.report import draw
+from jaxspec.report import draw, labels
 from jaxspec.report.image_arrays import best_of
 from jaxspec.report.image_checks import residual_image
 
@@ -47,7 +47,7 @@ def image(image, ax=None, *, fig=None, stretch="log", masked=True, center=None, 
 
     Returns
     -------
-    matplotlib axes
+    matplotlib figure
 
     Raises
     ------
@@ -65,7 +65,7 @@ def image(image, ax=None, *, fig=None, stretch="log", masked=True, center=None, 
         _counts(ax, image, view, stretch, masked)
         if center is not None:
             ax.plot(*position(image, center), "+", color="w", ms=9, mew=1.0, gid="center")
-    return ax
+    return ax.figure
 
 
 def exposure(image, ax=None, *, fig=None, masked=False, center=None, zoom=None):
@@ -75,12 +75,12 @@ def exposure(image, ax=None, *, fig=None, masked=False, center=None, zoom=None):
         ax = _axes(image, ax, fig)
         hidden = ~(image.exposure > 0) | (image.mask & masked)
         values = np.ma.masked_array(image.exposure, hidden)
-        power = _power(values.max()) if values.count() else 0
+        power = draw.power_of(values.compressed())
         shown = _show(ax, image, values / 10.0**power, view, cmap="viridis", vmin=0.0)
-        unit = {"cm2 s": r"cm$^2$ s"}.get(image.exposure_unit, image.exposure_unit)
+        unit = labels.unit_text(image.exposure_unit)
         unit = f"$10^{{{power}}}$ {unit}".strip() if power else unit
         _bar(ax, shown, f"Exposure [{unit}]" if unit else "Exposure")
-    return ax
+    return ax.figure
 
 
 def masks(image, ax=None, *, fig=None, center=None, zoom=None):
@@ -113,7 +113,7 @@ def masks(image, ax=None, *, fig=None, center=None, zoom=None):
             title="Pixels", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(found),
             handlelength=1.0, columnspacing=1.0,
         )  # fmt: skip
-    return ax
+    return ax.figure
 
 
 def overview(image, fig=None, *, stretch="log", center=None, zoom=None):
@@ -158,7 +158,7 @@ def residuals(source, ax=None, *, fig=None, smooth=2.0, row=0, limit=None, cente
 
     Returns
     -------
-    matplotlib axes
+    matplotlib figure
     """
     found = residual_image(source, smooth, row)
     data = best_of(source, row).data
@@ -170,11 +170,11 @@ def residuals(source, ax=None, *, fig=None, smooth=2.0, row=0, limit=None, cente
             far = np.abs(_inside(values, view))
             limit = max(3.0, float(np.percentile(far, 99.9))) if far.size else 3.0
         shown = _show(ax, data, values, view, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        _bar(ax, shown, r"(data $-$ model) / $\sigma$", extend="both")
+        _bar(ax, shown, labels.DELCHI, extend="both")
         _scale_bar(ax, data, view)
         if smooth is not None:
             ax.set_title(f"smoothed by a Gaussian of {_length(data, smooth)}", fontsize=9)
-    return ax
+    return ax.figure
 
 
 # ---------------------------------------------------------------------------- parts
@@ -327,12 +327,6 @@ def _count_ticks(high):
     """
     steps = [0] + [m * 10**k for k in range(7) for m in (1, 2, 5)]
     return [s for s in steps if s <= high] if high >= 1 else None
-
-
-def _power(value):
-    """Power of ten to take out of numbers up to ``value``; 0 where they are handy."""
-    power = int(np.floor(np.log10(value))) if value > 0 else 0
-    return 0 if -2 <= power <= 3 else power
 
 
 def _scale_bar(ax, image, view):

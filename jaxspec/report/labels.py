@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 RATE = r"Counts s$^{-1}$ keV$^{-1}$"
 CHANNEL_RATE = r"Counts s$^{-1}$ channel$^{-1}$"
 AREA_RATE = r"Counts cm$^{-2}$ s$^{-1}$ keV$^{-1}$"
@@ -16,51 +18,45 @@ FLUX = {
     "eemodel": r"keV$^2$ (photons cm$^{-2}$ s$^{-1}$ keV$^{-1}$)",
 }
 
-UNITS = {
-    "keV": "keV",
-    "1e22 / cm2": r"$10^{22}$ cm$^{-2}$",
-    "1 / (keV cm2 s)": r"ph keV$^{-1}$ cm$^{-2}$ s$^{-1}$",
-    "1 / (cm2 s)": r"ph cm$^{-2}$ s$^{-1}$",
-    "1e39 erg / s / (10 kpc)2": r"$10^{39}$ erg s$^{-1}$ (10 kpc)$^{-2}$",
-    "km2 / (10 kpc)2": r"km$^2$ (10 kpc)$^{-2}$",
-    "3.02e-15 / (4 pi cm5)": r"$3.02\times10^{-15}/4\pi$ cm$^{-5}$",
-    "pixel": "pixel",
-    "deg": "deg",
-    "ct / pixel": r"ct pixel$^{-1}$",
-    "ct / (s cm2)": r"ct s$^{-1}$ cm$^{-2}$",
-    "ct / (s cm2 pixel)": r"ct s$^{-1}$ cm$^{-2}$ pixel$^{-1}$",
-    "ct / (s pixel)": r"ct s$^{-1}$ pixel$^{-1}$",
-    "log10(erg / (cm2 s))": r"log$_{10}$ erg cm$^{-2}$ s$^{-1}$",
-}
 
-_WORDS = {
-    "PhoIndex": "photon index",
-    "PhoIndx1": "photon index 1",
-    "PhoIndx2": "photon index 2",
-    "nH": r"$N_\mathrm{H}$",
-    "Tin": r"$T_\mathrm{in}$",
-    "kT": "$kT$",
-    "alpha": r"$\alpha$",
-    "beta": r"$\beta$",
-    "LineE": r"$E_\mathrm{line}$",
-    "Sigma": r"$\sigma$",
-    "BreakE": r"$E_\mathrm{break}$",
-    "lg10Flux": "flux",
-}
+def unit_text(unit) -> str:
+    r"""Unit in mathematics, in words between which a label may be broken.
+
+    Examples
+    --------
+    >>> print(unit_text("1e22 / cm2"), unit_text("km2 / (10 kpc)2"))
+    $\mathrm{10^{22}}$ $\mathrm{cm^{-2}}$ km$^{2}$ / (10 kpc)$^{2}$
+    """
+    from astropy.units import Unit
+
+    try:
+        text = Unit(unit).to_string("latex_inline")
+    except ValueError:  # one of XSPEC's own
+        return re.sub(r"(?<!log)(?<=[a-z)])(\d+)", r"$^{\1}$", unit)
+    text = text.removeprefix(r"$\mathrm{").removesuffix("}$").replace(r"1 \times ", "")
+    return " ".join(rf"$\mathrm{{{word}}}$" for word in text.split(r"\,") if word)
 
 
-def parameter_label(parameter, column):
-    """Label of a parameter: what it is, of which component where that is needed, and its unit.
+def parameter_of(model, columns, name):
+    """Parameter of a column of a table of all that were not frozen, or any other by its name."""
+    if name in columns:
+        return [p for p in model.parameters if not p.frozen][list(columns).index(name)]
+    return model[name]
+
+
+def parameter_label(parameter, column, unit=None, power=0) -> str:
+    """Symbol of a parameter, of which component where that is needed, and unit.
 
     Parameters
     ----------
     parameter : ModelParameter
     column : str, its name in the table ("PhoIndex", or "powerlaw.norm" where "norm" is ambiguous).
+    unit : str, optional; by default that of the parameter.
+    power : int, power of ten that was taken out of the values.
     """
-    words = _WORDS.get(parameter.name, parameter.name)
+    words = getattr(parameter, "symbol", "") or parameter.name
     if "." in column:
-        words = f"{parameter.component} {words}"
-    if words[0].islower() and words == words.lower() and "." not in column:
-        words = words.capitalize()
-    unit = UNITS.get(parameter.unit, parameter.unit)
-    return f"{words} [{unit}]" if unit else words
+        words = f"{parameter.component.replace('_', ' ')} {words}"
+    unit = unit_text(parameter.unit if unit is None else unit)
+    inside = " ".join(filter(None, (f"$10^{{{power}}}$" if power else "", unit)))
+    return f"{words} [{inside}]" if inside else words

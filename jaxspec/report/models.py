@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 
+from jaxspec._text import align
 from jaxspec.errors import InputError
 from jaxspec.model.catalogue import ALIASES, CATALOGUE
 from jaxspec.model.surface_catalogue import SURFACE_ALIASES, SURFACES
@@ -18,15 +19,13 @@ def _kind(component):
 
 def list_models() -> str:
     """All models: name, parameters, what they are."""
+    kinds = [_kind(c) for c in EVERY]
+    rows = [(f"  {c.name}", ", ".join(p.name for p in c.parameters), c.summary) for c in EVERY]
+    told = align(rows)
     lines = []
-    width = max(len(c.name) for c in EVERY)
-    wide = max(len(", ".join(p.name for p in c.parameters)) for c in EVERY)
     for kind, title in KINDS.items():
         lines += ["", title] if lines else [title]
-        for c in EVERY:
-            if _kind(c) == kind:
-                names = ", ".join(p.name for p in c.parameters)
-                lines.append(f"  {c.name:<{width}}  {names:<{wide}}  {c.summary}")
+        lines += [line for line, own in zip(told, kinds, strict=True) if own == kind]
     return "\n".join([*lines, "", "jaxspec models NAME shows units, defaults and limits"])
 
 
@@ -55,12 +54,7 @@ def show_model(name) -> str:
         )
         for p in c.parameters
     ]
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    for row in ("", head, *rows):
-        lines.append(
-            "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=False)).rstrip()
-        )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *align([head, *rows])])
 
 
 def find_model(name):

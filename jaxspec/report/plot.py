@@ -1,6 +1,6 @@
-"""The figures, as ``js.plot``: each draws into what it is given, returns it and shows nothing.
+"""The figures, as ``js.plot``: each draws into what it is given and returns the figure.
 
-Without ``ax`` or ``fig`` a new pyplot figure is made. A figure of your own
+They show nothing. Without ``ax`` or ``fig`` a new pyplot figure is made. A figure of your own
 (``matplotlib.figure.Figure``) keeps pyplot and its backend out of it. The numbers that are drawn
 come from ``data_arrays``, ``fit_arrays``, ``model_arrays``, ``stack_spectra`` and ``stack_models``;
 those of images from ``profile_arrays``, ``predictive_profile`` and ``residual_image``.

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from jaxspec._text import decimals
 from jaxspec.errors import InputError
 from jaxspec.report import draw
-from jaxspec.report.profile_figures import unit_label
+from jaxspec.report.labels import parameter_label, parameter_of
 from jaxspec.sample.posterior import Posterior
 from jaxspec.sample.summary import MAX_RHAT, MIN_ESS
 
@@ -18,26 +19,6 @@ LEVELS = (0.68, 0.95)  # of the probability that the contours hold
 SHADES = (0.3, 0.6)  # opacity outside and inside of the inner contour
 BINS = 25
 MARGIN = 1.1  # inches, of a triangle for labels
-
-WORDS = {
-    "x0": "$x_0$",
-    "y0": "$y_0$",
-    "S0": "$S_0$",
-    "S02": "$S_{0,2}$",
-    "rc": r"$r_\mathrm{c}$",
-    "rc2": r"$r_{\mathrm{c},2}$",
-    "beta": r"$\beta$",
-    "beta2": r"$\beta_2$",
-    "B": "$B$",
-    "C0": "$C_0$",
-    "Se": r"$S_\mathrm{e}$",
-    "re": r"$r_\mathrm{e}$",
-    "n": "$n$",
-    "r": "$r$",
-    "sigma": r"$\sigma$",
-    "theta": r"$\theta$",
-    "ellip": r"$\epsilon$",
-}
 
 
 def traces(posterior, fig=None, *, names=None):
@@ -58,15 +39,15 @@ def traces(posterior, fig=None, *, names=None):
     """
     names = _names(posterior, names)
     n_chain, n_draw = posterior.chains.shape[:2]
-    lines, columns = _layout(len(names))
+    lines, columns = draw.grid_of(len(names), 1 if len(names) <= ONE_COLUMN else 2)
     bad = np.flatnonzero(posterior.diverging.any(axis=0))
     with draw.style():
-        fig = draw.figure_of(fig, trace_size(len(names)))
+        fig = draw.figure_of(fig, (7.4 if columns == 1 else 11.0, 0.7 + 1.35 * lines))
         panels = fig.subplots(lines, columns, sharex=True, squeeze=False).T.ravel()
         for ax, name in zip(panels, names, strict=False):
             values, label = scaled(posterior, name)
             for i, chain in enumerate(values):
-                ax.plot(chain, color=f"C{i % 7}", lw=0.5, alpha=0.75, rasterized=n_draw > 2000)
+                ax.plot(chain, color=draw.color(i), lw=0.5, alpha=0.75, rasterized=n_draw > 2000)
             ax.plot(
                 bad, np.full(bad.size, 0.05), "|", color="r", ms=6, mew=0.8, zorder=5,
                 transform=ax.get_xaxis_transform(), gid="diverging",
@@ -120,11 +101,12 @@ def triangle(posterior, fig=None, *, names=None, truths=None):
     samples, labels, known = _samples(many, names, truths)
     limits = [_limits(samples, truth, i) for i, truth in enumerate(known)]
     with draw.style(), _quiet():
-        fig = draw.figure_of(fig, triangle_size(len(names)))
+        side = MARGIN + 0.4 + min(1.75 * len(names), 1.05 * len(names) + 2.1)
+        fig = draw.figure_of(fig, (side, side))
         for engine in ("tight", "none"):  # "none" alone keeps what constrained layout forbids
             fig.set_layout_engine(engine)
         for i, sample in enumerate(samples):
-            color = to_rgb(f"C{i % 7}")
+            color = to_rgb(draw.color(i))
             fill = {"colors": [(*color, alpha) for alpha in (0.0, *SHADES)]}
             corner.corner(
                 sample, fig=fig, range=limits, bins=_bins(sample, limits), color=color,
@@ -143,32 +125,11 @@ def triangle(posterior, fig=None, *, names=None, truths=None):
     return fig
 
 
-def trace_size(n):
-    """Inches (width, height) that suit the traces of ``n`` parameters."""
-    lines, columns = _layout(n)
-    return 7.4 if columns == 1 else 11.0, 0.7 + 1.35 * lines
-
-
-def triangle_size(n):
-    """Inches (width, height) that suit the triangle of ``n`` parameters."""
-    side = MARGIN + 0.4 + min(1.75 * n, 1.05 * n + 2.1)
-    return side, side
-
-
 def label_of(posterior, name, power=0) -> str:
     """Parameter with its unit, from which a power of ten is taken out."""
-    if name in posterior.names:
-        place = posterior.names.index(name)
-        shown = [p for p in posterior.model.parameters if not p.frozen]
-        parameter, unit = shown[place], posterior.units[place]
-    else:
-        parameter = posterior.model[name]
-        unit = parameter.unit
-    words = WORDS.get(parameter.name, parameter.name)
-    if "." in name:
-        words = f"{parameter.component.replace('_', ' ')} {words}"
-    inside = " ".join(filter(None, (f"$10^{{{power}}}$" if power else "", unit_label(unit))))
-    return f"{words} [{inside}]" if inside else words
+    parameter = parameter_of(posterior.model, posterior.names, name)
+    known = dict(zip(posterior.names, posterior.units, strict=True))
+    return parameter_label(parameter, name, known.get(name), power)
 
 
 def scaled(posterior, name):
@@ -177,7 +138,7 @@ def scaled(posterior, name):
     Small and large numbers are divided by the power of ten that the label names.
     """
     values = posterior[name]
-    power = _power(values)
+    power = draw.power_of(values)
     return values / 10.0**power, label_of(posterior, name, power)
 
 
@@ -191,18 +152,6 @@ def _names(posterior, names):
     for name in names:
         posterior[name]  # says which names there are
     return names
-
-
-def _power(values):
-    """Power of ten to take out of the values, 0 where they are handy."""
-    size = np.max(np.abs(values[np.isfinite(values)]), initial=0.0)
-    power = int(np.floor(np.log10(size))) if size > 0 else 0
-    return 0 if -2 <= power <= 4 else power
-
-
-def _layout(n):
-    columns = 1 if n <= ONE_COLUMN else 2
-    return -(-n // columns), columns
 
 
 def _diagnostics(ax, posterior, name, n_chain):
@@ -246,7 +195,7 @@ def _samples(many, names, truths):
     first = next(iter(many.values()))
     true = [(truths or {}).get(name) for name in names]
     powers = [
-        _power(np.array([np.abs(one[name]).max() for one in many.values()] + [t or 0.0]))
+        draw.power_of(np.array([np.abs(one[name]).max() for one in many.values()] + [t or 0.0]))
         for name, t in zip(names, true, strict=True)
     ]
     samples = []
@@ -313,7 +262,7 @@ def _tidy(fig, axes, labels):
 def _legend(fig, names):
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], color=f"C{i % 7}", label=name) for i, name in enumerate(names)]
+    handles = [Line2D([], [], color=draw.color(i), label=name) for i, name in enumerate(names)]
     fig.legend(handles=handles, loc="upper right", bbox_to_anchor=(0.97, 0.97))
 
 
@@ -328,7 +277,7 @@ def interval(low, middle, high) -> str:
     least = min(middle - low, high - middle)
     if not least > 0:
         return f"${middle:.5g}$"
-    places = max(0, 1 - int(np.floor(np.log10(least))))
+    places = max(0, decimals(least))
     below, above = f"{middle - low:.{places}f}", f"{high - middle:.{places}f}"
     return f"${middle:.{places}f}_{{-{below}}}^{{+{above}}}$"
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from jaxspec._status import Status
-from jaxspec._types import Spectrum, mjd_start
+from jaxspec._types import start_times
 from jaxspec.report import draw
-from jaxspec.report.labels import parameter_label
+from jaxspec.report.labels import parameter_label, parameter_of
 
-MAX_COLUMNS = 3
 FEW = 10  # values up to which the axis holds all of them
-#: Mark of each status that has values.
+#: Mark of each status that has values: marker, colour in the cycle of the style, filled.
 MARKS = {
-    Status.OK: {"marker": "o", "mfc": "C0", "mec": "C0", "label": "OK"},
-    Status.AT_LIMIT: {"marker": "v", "mfc": "none", "mec": "C1", "label": "AT_LIMIT"},
-    Status.HESSIAN_NOT_PD: {"marker": "s", "mfc": "none", "mec": "C3", "label": "HESSIAN_NOT_PD"},
+    Status.OK: ("o", 0, True),
+    Status.AT_LIMIT: ("v", 1, False),
+    Status.HESSIAN_NOT_PD: ("s", 3, False),
 }
 
 
@@ -36,14 +35,14 @@ def histograms(result, fig=None, *, names=None):
     matplotlib figure
     """
     names = list(result.columns if names is None else names)
-    lines, columns = _layout(len(names))
-    usable = _usable(result)
+    lines, columns = draw.grid_of(len(names), 2 if len(names) == 4 else 3)
+    usable = np.isin(result.status, result.USABLE)
     with draw.style():
-        fig = draw.figure_of(fig, histogram_size(len(names)))
+        fig = draw.figure_of(fig, (3.3 * columns + 0.4, 2.9 * lines + 0.3))
         grid = fig.subplots(lines, columns, squeeze=False).ravel()
         for ax, name in zip(grid, names, strict=False):
             _histogram(ax, result.value(name)[usable], result.error(name)[usable])
-            ax.set_xlabel(parameter_label(_parameter(result, name), name))
+            ax.set_xlabel(_label(result, name))
         for ax in grid[len(names) :]:
             ax.set_axis_off()
         for ax in grid[::columns]:
@@ -69,28 +68,21 @@ def timeline(result, fig=None, *, names=None):
     matplotlib figure
     """
     names = list(result.columns if names is None else names)
-    time, timed = times(result)
-    usable = _usable(result) & np.isfinite(time)
+    time = start_times(result.spectra)
+    timed = bool(np.isfinite(time).any())
+    time = time if timed else np.arange(len(time), dtype=float)
+    fitted = np.isin(result.status, result.USABLE)
+    usable, failed = fitted & np.isfinite(time), ~fitted & np.isfinite(time)
     with draw.style():
-        fig = draw.figure_of(fig, timeline_size(len(names)))
+        fig = draw.figure_of(fig, (7.6, 1.3 + 1.7 * max(len(names), 1)))
         panels = fig.subplots(max(len(names), 1), 1, sharex=True, squeeze=False).ravel()
         for ax, name in zip(panels, names, strict=False):
             _against_time(ax, result, time, usable, name)
-            ax.set_ylabel(parameter_label(_parameter(result, name), name).replace(" [", "\n["))
-        failed = ~_usable(result) & np.isfinite(time)
+            ax.set_ylabel(_label(result, name).replace(" [", "\n["))
         if failed.any():
-            edge = panels[0].get_xaxis_transform()
-            panels[0].plot(
-                time[failed],
-                np.full(failed.sum(), 0.06),
-                "x",
-                color="C1",
-                ms=5,
-                transform=edge,
-                label="no usable fit",
-                clip_on=False,
-                zorder=5,
-            )
+            edge = {"transform": panels[0].get_xaxis_transform(), "clip_on": False, "zorder": 5}
+            look = {"color": draw.color(1), "ms": 5, "label": "no usable fit"} | edge
+            panels[0].plot(time[failed], np.full(failed.sum(), 0.06), "x", **look)
         _legend(panels, 1.24 if timed else 1.0)
         panels[-1].set_xlabel("Start of the observation [MJD]" if timed else "Row")
         if timed and usable.any():
@@ -101,41 +93,7 @@ def timeline(result, fig=None, *, names=None):
     return fig
 
 
-def histogram_size(n):
-    """Inches (width, height) that suit ``n`` histograms."""
-    lines, columns = _layout(n)
-    return 3.3 * columns + 0.4, 2.9 * lines + 0.3
-
-
-def timeline_size(n):
-    """Inches (width, height) that suit ``n`` parameters in time."""
-    return 7.6, 1.3 + 1.7 * max(n, 1)
-
-
-def times(result):
-    """MJD of each row, NaN where unknown; the number of the row if no time is known at all.
-
-    Returns
-    -------
-    time : (n_row,) float64
-    timed : bool, whether they are times.
-    """
-    time = np.array(
-        [mjd_start(s.header or {}) if isinstance(s, Spectrum) else np.nan for s in result.spectra],
-        dtype=float,
-    )
-    if np.isfinite(time).any():
-        return time, True
-    return np.arange(len(time), dtype=float), False
-
-
 # ---------------------------------------------------------------------------- parts
-
-
-def _layout(n):
-    """Lines and columns for n panels."""
-    columns = 2 if n == 4 else min(MAX_COLUMNS, max(n, 1))
-    return max(1, -(-n // columns)), columns
 
 
 def _histogram(ax, values, errors):
@@ -147,10 +105,11 @@ def _histogram(ax, values, errors):
     inside = finite[(finite >= low) & (finite <= high)]
     count = int(np.clip(2.0 * len(inside) ** 0.5, 5, 40))
     edges = np.geomspace(low, high, count + 1) if log else np.linspace(low, high, count + 1)
-    ax.hist(inside, edges, histtype="stepfilled", fc=(0.0, 0.447, 0.698, 0.35), ec="C0", lw=1.2)
+    blue = draw.color(0)
+    ax.hist(inside, edges, histtype="stepfilled", fc=(blue, 0.35), ec=blue, lw=1.2)
     before, middle, after = np.percentile(finite, [16, 50, 84])
-    ax.axvspan(max(before, low), min(after, high), color="C4", alpha=0.18, lw=0, zorder=0)
-    ax.axvline(middle, color="C1", lw=1.2)
+    ax.axvspan(max(before, low), min(after, high), color=draw.color(4), alpha=0.18, lw=0, zorder=0)
+    ax.axvline(middle, color=draw.color(1), lw=1.2)
     if log:
         ax.set_xscale("log")
     else:
@@ -160,15 +119,8 @@ def _histogram(ax, values, errors):
     known = errors[np.isfinite(errors)]
     if known.size and not log and np.median(known) < 0.5 * (high - low):
         place = np.clip(middle, low + np.median(known), high - np.median(known))
-        ax.errorbar(
-            [place],
-            [0.93],
-            xerr=[np.median(known)],
-            transform=ax.get_xaxis_transform(),
-            color="0.2",
-            capsize=2,
-            lw=1.0,
-        )
+        look = {"color": "0.2", "capsize": 2, "lw": 1.0, "transform": ax.get_xaxis_transform()}
+        ax.errorbar([place], [0.93], xerr=[np.median(known)], **look)
     ax.yaxis.get_major_locator().set_params(integer=True)
     beyond = len(finite) - len(inside)
     draw.say(ax, f"{beyond} off the axis" if beyond else "")
@@ -212,12 +164,16 @@ def _against_time(ax, result, time, usable, name):
     if log:
         ax.set_yscale("log", nonpositive="clip")
     small = shown.sum() > 60
-    for status, mark in MARKS.items():
-        mine = shown & (result.status == status) & (value >= low) & (value <= high)
-        if (shown & (result.status == status)).any():
-            look = {"ms": 2.4 if small else 4.0, "mew": 0.8, "elinewidth": 0.6, "ls": "none"}
+    for status, (marker, i, filled) in MARKS.items():
+        own = shown & (result.status == status)
+        if own.any():
+            mine = own & (value >= low) & (value <= high)
             bars = np.where(np.isfinite(error), error, 0.0)[mine]
-            ax.errorbar(time[mine], value[mine], bars, ecolor="0.6", zorder=3, **look, **mark)
+            color = draw.color(i)
+            look = {"marker": marker, "mec": color, "mfc": color if filled else "none"}
+            look |= {"ms": 2.4 if small else 4.0, "mew": 0.8, "elinewidth": 0.6, "ls": "none"}
+            look |= {"ecolor": "0.6", "zorder": 3, "label": status.name}
+            ax.errorbar(time[mine], value[mine], bars, **look)
     for beyond, place, marker in ((value < low, 0.03, "v"), (value > high, 0.97, "^")):
         out = shown & beyond
         if out.any():
@@ -233,16 +189,9 @@ def _legend(panels, up):
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             marks.setdefault(label, handle)
     if marks:
-        panels[0].legend(
-            marks.values(),
-            marks.keys(),
-            loc="lower right",
-            bbox_to_anchor=(1.0, up),
-            ncols=len(marks),
-            borderaxespad=0.2,
-            columnspacing=1.2,
-            handletextpad=0.2,
-        )
+        place = {"loc": "lower right", "bbox_to_anchor": (1.0, up), "ncols": len(marks)}
+        tight = {"borderaxespad": 0.2, "columnspacing": 1.2, "handletextpad": 0.2}
+        panels[0].legend(marks.values(), marks.keys(), **place, **tight)
 
 
 def _years(ax):
@@ -272,11 +221,5 @@ def _remark(fig, text):
         fig.supxlabel(text, fontsize=8, color="0.35", x=0.01, ha="left")
 
 
-def _usable(result):
-    return np.isin(result.status, result.USABLE)
-
-
-def _parameter(result, name):
-    place = result.columns.index(name) if name in result.columns else None
-    free = [p for p in result.model.parameters if not p.frozen]
-    return free[place] if place is not None else result.model[name]
+def _label(result, name):
+    return parameter_label(parameter_of(result.model, result.columns, name), name)

@@ -8,48 +8,48 @@ from pathlib import Path
 import numpy as np
 
 from jaxspec._types import Spectrum
+from jaxspec.fit.result import FitResult
+from jaxspec.reduce.image import Image
+from jaxspec.reduce.profile import RadialProfile
 from jaxspec.report import draw, plot
-from jaxspec.report.result_figures import histogram_size, timeline_size
+from jaxspec.sample.posterior import Posterior
+
+#: What there is to draw of each kind of thing: the name of the file and the function.
+FIGURES = {
+    "spectra": {"spectra": plot.spectra},
+    "fits": {"models": plot.models, "histograms": plot.histograms, "timeline": plot.timeline},
+    "fit": {"fit": plot.fit, "unfolded": plot.unfolded},
+    "image": {"image": plot.overview, "masks": plot.masks},
+    "profile": {"profile": plot.profile},
+    "image fit": {"profile": plot.profile, "residuals": plot.residuals},
+    "chains": {"traces": plot.traces, "triangle": plot.triangle},
+    "comparison": {"comparison": plot.compare},
+}
 
 
-def save_spectra(spectra, folder) -> list[str]:
-    """Draw all spectra into ``spectra.png``; give its name (none without any spectrum)."""
-    if not any(isinstance(s, Spectrum) for s in spectra):
-        return []
-    return [_save_axes(folder, "spectra.png", plot.spectra, spectra)]
-
-
-def save_overview(result, folder, prefix="") -> list[str]:
-    """Draw all models, the histograms and the timeline of a result into PNG files.
+def save(thing, folder, prefix="", row=None) -> list[str]:
+    """Draw everything that there is to draw of a thing into PNG files.
 
     Parameters
     ----------
-    result : FitResult
+    thing : SpectrumList, Image, FitResult, Posterior; or dict of results that are compared
     folder : path, which exists.
     prefix : str, put in front of the names.
+    row : int or name, optional; of a FitResult, of which this row alone is drawn.
 
     Returns
     -------
-    list of str, the names of the files; none without a usable row.
+    list of str
+        Names of the files; none where nothing is usable.
     """
-    if not np.isin(result.status, result.USABLE).any():
-        return []
-    n = max(len(result.columns), 1)
-    return [
-        _save_axes(folder, f"{prefix}models.png", plot.models, result),
-        _save_figure(folder, f"{prefix}histograms.png", histogram_size(n), plot.histograms, result),
-        _save_figure(folder, f"{prefix}timeline.png", timeline_size(n), plot.timeline, result),
-    ]
-
-
-def save_fit(result, row, folder, name=None, residuals="delchi", rebin=None) -> list[str]:
-    """Draw one row, folded and unfolded, into PNG files; give their names."""
-    name = file_name(name or result.names[row])
-    options = {"residuals": residuals, "rebin": rebin}
-    return [
-        _save_figure(folder, f"{name}_fit.png", (6.4, 5.6), plot.fit, result, row, **options),
-        _save_axes(folder, f"{name}_unfolded.png", plot.unfolded, result, row, rebin=rebin),
-    ]
+    options, names = ({} if row is None else {"row": row}), []
+    for kind in _kinds(thing, row):
+        for name, make in FIGURES[kind].items():
+            with draw.style(), draw.off_screen():
+                figure = make(thing, **options)
+                figure.savefig(Path(folder) / f"{prefix}{name}.png")
+            names.append(f"{prefix}{name}.png")
+    return names
 
 
 def file_name(name) -> str:
@@ -63,20 +63,25 @@ def file_name(name) -> str:
     return re.sub(r"[^\w.+-]", "_", name).lstrip(".") or "spectrum"
 
 
-def _save_figure(folder, name, size, make, *arguments, **options):
-    from matplotlib.figure import Figure
+def _kinds(thing, row):
+    """Rows of the table that belong to a thing."""
+    if isinstance(thing, dict):
+        return ["comparison"]
+    if isinstance(thing, Image):
+        return ["image"]
+    if isinstance(thing, Posterior):
+        return [*_of_image(thing.data), "chains"]
+    if not isinstance(thing, FitResult):
+        return ["spectra"] if any(isinstance(s, Spectrum) for s in thing) else []
+    if isinstance(thing.spectra[0], Image | RadialProfile):
+        return _of_image(thing.spectra[0])
+    if row is not None:
+        return ["fit"]
+    return ["fits"] if np.isin(thing.status, thing.USABLE).any() else []
 
-    with draw.style():
-        figure = make(*arguments, fig=Figure(figsize=size), **options)
-        figure.savefig(Path(folder) / name)
-    return name
 
-
-def _save_axes(folder, name, make, *arguments, **options):
-    from matplotlib.figure import Figure
-
-    with draw.style():
-        figure = Figure(figsize=(6.4, 4.4))
-        make(*arguments, ax=figure.add_subplot(), **options)
-        figure.savefig(Path(folder) / name)
-    return name
+def _of_image(data):
+    """A profile has no residual image; a posterior read from a file has no data."""
+    if data is None:
+        return []
+    return ["image fit" if isinstance(data, Image) else "profile"]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxspec.report import draw, labels
+from jaxspec.errors import InputError
+from jaxspec.report import draw, labels, panels
 from jaxspec.report.arrays import data_arrays, fit_arrays
 from jaxspec.report.stacks import stack_models, stack_spectra
-
-_COMPONENT_LINES = ((0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1)))
 
 
 def data(spectrum, ax=None, *, subtract=True, background=True, rebin=None):
@@ -25,7 +24,7 @@ def data(spectrum, ax=None, *, subtract=True, background=True, rebin=None):
 
     Returns
     -------
-    matplotlib axes
+    matplotlib figure
 
     Examples
     --------
@@ -38,13 +37,14 @@ def data(spectrum, ax=None, *, subtract=True, background=True, rebin=None):
         _label_axes(ax, arrays, spectrum)
         if not len(arrays.data):
             draw.say(ax, "no bin is left by quality, grouping and ranges")
-            return ax
-        draw.points(ax, arrays, arrays.data, arrays.error, label=arrays.name)
+            return ax.figure
+        edges = arrays.e_min, arrays.e_max
+        draw.points(ax, edges, arrays.data, arrays.error, label=arrays.name)
         shown = _background(ax, arrays, spectrum) if background else np.zeros(0)
-        draw.energy_axis(ax, arrays.e_min, arrays.e_max, arrays.has_energies)
+        draw.energy_axis(ax, *edges, arrays.has_energies)
         draw.flux_axis(ax, arrays.data, shown, errors=arrays.error)
-        _legend(ax)
-    return ax
+        draw.legend(ax)
+    return ax.figure
 
 
 def fit(result, row, fig=None, *, residuals="delchi", subtract=None, background=True, rebin=None):
@@ -70,27 +70,23 @@ def fit(result, row, fig=None, *, residuals="delchi", subtract=None, background=
         A row without a best fit.
     """
     arrays = fit_arrays(result, row, subtract=subtract, rebin=rebin)
+    left_over = _left_over(arrays, residuals)
     row = result.names.index(row) if isinstance(row, str) else row
+    spectrum, edges = result.spectra[row], (arrays.e_min, arrays.e_max)
     with draw.style():
-        fig = draw.figure_of(fig, (6.4, 5.6))
-        upper, lower = fig.subplots(
-            2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1.15], "hspace": 0.0}
-        )
-        _close_gap(fig)
-        spectrum = result.spectra[row]
+        fig, ((upper,), (lower,)) = panels.panels(fig)
         _label_axes(upper, arrays, spectrum)
-        draw.points(upper, arrays, arrays.data, arrays.error, label=arrays.name)
-        _folded(upper, arrays, result.model.expression)
+        draw.points(upper, edges, arrays.data, arrays.error, label=arrays.name)
+        parts, label = arrays.components, result.model.expression
+        panels.model(upper, arrays.energy, arrays.model, parts, label, edges)
         shown = _background(upper, arrays, spectrum) if background else np.zeros(0)
         draw.flux_axis(upper, arrays.data, arrays.model, shown, errors=arrays.error)
-        _legend(upper)
-        upper.set_title(_outcome(result, row), fontsize=9, loc="right")
-        draw.residual_panel(lower, arrays, residuals)
+        draw.legend(upper)
+        upper.set_title(draw.outcome(result, row), fontsize=9, loc="right")
+        panels.residuals(lower, edges, **left_over)
         lower.set_xlabel(upper.get_xlabel())
         upper.set_xlabel("")
-        upper.tick_params(labelbottom=False, which="both")
-        draw.energy_axis(lower, arrays.e_min, arrays.e_max)
-        fig.align_ylabels([upper, lower])
+        draw.energy_axis(lower, *edges)
     return fig
 
 
@@ -110,10 +106,8 @@ def unfolded(result, row, ax=None, *, kind="eeufspec", rebin=None):
 
     Returns
     -------
-    matplotlib axes
+    matplotlib figure
     """
-    from jaxspec.errors import InputError
-
     if kind not in ("eeufspec", "ufspec"):
         raise InputError(
             f"{kind!r} is not a choice", parameter="kind", remedy="use 'eeufspec' or 'ufspec'"
@@ -123,22 +117,19 @@ def unfolded(result, row, ax=None, *, kind="eeufspec", rebin=None):
     band = (arrays.e_hi > arrays.e_min.min()) & (arrays.e_lo < arrays.e_max.max())
     e_lo, e_hi = arrays.e_lo[band], arrays.e_hi[band]
     factor = e_lo * e_hi if kind == "eeufspec" else np.ones_like(e_lo)
-    middle = np.sqrt(e_lo * e_hi)
     with draw.style():
         ax = draw.axes_of(ax)
-        draw.points(ax, arrays, values, errors, label=arrays.name)
+        draw.points(ax, (arrays.e_min, arrays.e_max), values, errors, label=arrays.name)
         whole = arrays.flux[band] * factor
-        ax.plot(middle, whole, color="C0", label=result.model.expression, zorder=4)
-        if len(arrays.component_flux) > 1:
-            for i, (name, part) in enumerate(arrays.component_flux.items()):
-                ax.plot(middle, part[band] * factor, label=name, **_component_line(i))
+        parts = {name: part[band] * factor for name, part in arrays.component_flux.items()}
+        panels.model(ax, np.sqrt(e_lo * e_hi), whole, parts, result.model.expression)
         ax.set_xlabel(labels.ENERGY)
         ax.set_ylabel(labels.FLUX["eemodel" if kind == "eeufspec" else "model"])
         draw.energy_axis(ax, arrays.e_min, arrays.e_max)
         draw.flux_axis(ax, values, whole, errors=errors)
         ax.set_title("unfolded: the points depend on the model", fontsize=9, loc="right")
-        _legend(ax)
-    return ax
+        draw.legend(ax)
+    return ax.figure
 
 
 def spectra(spectra, ax=None, *, subtract=True, area=False, rebin=None):
@@ -154,7 +145,7 @@ def spectra(spectra, ax=None, *, subtract=True, area=False, rebin=None):
 
     Returns
     -------
-    matplotlib axes
+    matplotlib figure
     """
     stack = stack_spectra(spectra, subtract=subtract, area=area, rebin=rebin)
     with draw.style():
@@ -164,7 +155,7 @@ def spectra(spectra, ax=None, *, subtract=True, area=False, rebin=None):
         ax.set_ylabel(labels.AREA_RATE if area else rate)
         _lines(ax, stack)
         draw.say(ax, draw.skipped(stack.skipped, len(spectra), "unreadable or empty"))
-    return ax
+    return ax.figure
 
 
 def models(result, ax=None, *, kind="eemodel"):
@@ -179,7 +170,7 @@ def models(result, ax=None, *, kind="eemodel"):
 
     Returns
     -------
-    matplotlib axes
+    matplotlib figure
     """
     stack = stack_models(result, kind)
     with draw.style():
@@ -193,7 +184,7 @@ def models(result, ax=None, *, kind="eemodel"):
             band = np.nanmin(bins.e_min), np.nanmax(bins.e_max)
         _lines(ax, stack, band)
         draw.say(ax, draw.skipped(stack.skipped, len(result)))
-    return ax
+    return ax.figure
 
 
 # ---------------------------------------------------------------------------- parts
@@ -252,35 +243,14 @@ def _background(ax, arrays, spectrum):
     return arrays.background
 
 
-def _folded(ax, arrays, expression):
-    draw.steps(ax, arrays.e_min, arrays.e_max, arrays.model, color="C0", label=expression, zorder=4)
-    if len(arrays.components) > 1:
-        for i, (name, part) in enumerate(arrays.components.items()):
-            line = _component_line(i)
-            draw.steps(ax, arrays.e_min, arrays.e_max, part, label=name, **line)
-
-
-def _component_line(i):
-    style = _COMPONENT_LINES[i % len(_COMPONENT_LINES)]
-    return {"color": f"C{i % 6 + 1}", "ls": style, "lw": 1.2, "zorder": 3}
-
-
-def _legend(ax):
-    """Legend with the data first."""
-    handles, names = ax.get_legend_handles_labels()
-    order = sorted(range(len(names)), key=lambda i: not hasattr(handles[i], "lines"))
-    ax.legend([handles[i] for i in order], [names[i] for i in order])
-
-
-def _outcome(result, row):
-    from jaxspec._status import Status
-
-    text = f"{result.stat_names[row]} {result.stat[row]:.1f} / {result.dof[row]} dof"
-    status = Status(result.status[row])
-    return text if status == Status.OK else f"{text}, {status.name}"
-
-
-def _close_gap(fig):
-    engine = getattr(fig, "get_layout_engine", lambda: None)()
-    if engine is not None and "hspace" in engine.get():
-        engine.set(hspace=0.0, h_pad=0.0)
+def _left_over(arrays, kind):
+    """What the panel of the residuals shows: values, errors and how they are called."""
+    if kind == "delchi":
+        values = arrays.delchi
+        return {"values": values, "errors": np.ones_like(values), "label": labels.DELCHI}
+    if kind == "ratio":
+        about_one = {"label": labels.RATIO, "middle": 1.0, "least": 0.05}
+        return {"values": arrays.ratio, "errors": arrays.ratio_error} | about_one
+    raise InputError(
+        f"{kind!r} is not a choice", parameter="residuals", remedy="use 'delchi' or 'ratio'"
+    )

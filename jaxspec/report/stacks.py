@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxspec._types import Spectrum, mjd_start
+from jaxspec._types import Spectrum, start_times
 from jaxspec.errors import InputError
 from jaxspec.reduce.bins import bin_edges
 from jaxspec.report.arrays import data_arrays
@@ -111,7 +111,7 @@ def _stack(spectra, kept, arrays, has_energies):
     return Stack(
         rows=np.array(kept, dtype=int),
         names=[spectra[row].name for row in kept],
-        time=np.array([mjd_start(spectra[row].header or {}) for row in kept], dtype=float),
+        time=start_times(spectra[row] for row in kept),
         e_min=rectangle(0),
         e_max=rectangle(1),
         values=rectangle(2),

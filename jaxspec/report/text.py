@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 
 from jaxspec._status import Status
-from jaxspec._types import Spectrum, mjd_start
+from jaxspec._text import align, with_error
+from jaxspec._types import start_times
+from jaxspec.fit.summary import count_status
 
 WIDTH = 110
 MAX_ROWS = 25
@@ -24,23 +24,28 @@ def screen_table(result, width=WIDTH, max_rows=MAX_ROWS) -> str:
     max_rows : int, rows shown; the first ones, with those that have no usable fit among them.
     """
     rows = _choose(result, max_rows)
-    columns = [("spectrum", [shorten(result.names[r], NAME_WIDTH) for r in rows], "<")]
-    if any(np.isfinite(_start(result, r)) for r in rows):
-        columns.append(("MJD", [_number(_start(result, r), "{:.1f}") for r in rows], ">"))
+    columns = [("spectrum", *(shorten(result.names[r], NAME_WIDTH) for r in rows))]
+    time = start_times(result.spectra)[rows]
+    if np.isfinite(time).any():
+        columns.append(("MJD", *(_number(t) for t in time)))
     tail = [
-        ("stat", [_number(result.stat[r], "{:.1f}") for r in rows], ">"),
-        ("dof", [str(result.dof[r]) for r in rows], ">"),
-        ("status", [Status(result.status[r]).name for r in rows], "<"),
+        ("stat", *(_number(result.stat[r]) for r in rows)),
+        ("dof", *(str(result.dof[r]) for r in rows)),
+        ("status", *(Status(result.status[r]).name for r in rows)),
     ]
-    room = width - sum(_width(c) + 2 for c in columns + tail)
+    room = width - sum(_width(c) for c in columns + tail)
     hidden = []
     for name in result.columns:
-        column = (name, _values(result, name, rows), "<")
-        room -= _width(column) + 2
-        (columns.append if room >= 0 and not hidden else hidden.append)(
-            column if room >= 0 and not hidden else name
-        )
-    lines = _align(columns + tail)
+        pairs = zip(result.value(name)[rows], result.error(name)[rows], strict=True)
+        column = (name, *(with_error(*pair) for pair in pairs))
+        room -= _width(column)
+        if room >= 0 and not hidden:
+            columns.append(column)
+        else:
+            hidden.append(name)
+    columns += tail
+    right = [i for i, column in enumerate(columns) if column[0] in ("MJD", "stat", "dof")]
+    lines = align(zip(*columns, strict=True), right)
     if len(rows) < len(result):
         lines.append(f"... {len(result) - len(rows)} more rows")
     if hidden:
@@ -51,30 +56,7 @@ def screen_table(result, width=WIDTH, max_rows=MAX_ROWS) -> str:
 
 def status_counts(result) -> str:
     """How many rows ended how: "296 OK, 3 AT_LIMIT, 1 IO_ERROR"."""
-    counts = Counter(Status(s).name for s in result.status)
-    return ", ".join(f"{n} {name}" for name, n in counts.most_common())
-
-
-def with_error(value, error) -> str:
-    """Value and error to two digits of the error.
-
-    Examples
-    --------
-    >>> with_error(2.10712, 0.01482), with_error(0.000336, 0.0000091), with_error(517.29, 12.0)
-    ('2.107 ± 0.015', '3.360e-4 ± 9.1e-6', '517 ± 12')
-    >>> with_error(1.5, np.nan), with_error(np.nan, np.nan)
-    ('1.5', '-')
-    """
-    if not np.isfinite(value):
-        return "-"
-    if not (np.isfinite(error) and error > 0):
-        return _exponent(f"{value:.4g}")
-    last = int(np.floor(np.log10(float(f"{error:.1e}")))) - 1  # place of the second digit
-    top = int(np.floor(np.log10(max(abs(value), error))))
-    if -4 < top < 5 and last > -6:
-        return f"{value:.{max(0, -last)}f} ± {error:.{max(0, -last)}f}"
-    digits = max(0, top - last)
-    return f"{_exponent(f'{value:.{digits}e}')} ± {_exponent(f'{error:.1e}')}"
+    return ", ".join(f"{n} {name}" for name, n in count_status(result).most_common())
 
 
 def shorten(text, width) -> str:
@@ -101,34 +83,10 @@ def _choose(result, most):
     return list(range(most - len(late))) + late
 
 
-def _start(result, row):
-    spectrum = result.spectra[row]
-    return mjd_start(spectrum.header or {}) if isinstance(spectrum, Spectrum) else np.nan
-
-
-def _values(result, name, rows):
-    value, error = result.value(name), result.error(name)
-    return [with_error(value[r], error[r]) for r in rows]
-
-
-def _number(value, form):
-    return form.format(value) if np.isfinite(value) else "-"
-
-
-def _exponent(text):
-    mantissa, e, power = text.partition("e")
-    return f"{mantissa}e{int(power)}" if e else text
+def _number(value):
+    return f"{value:.1f}" if np.isfinite(value) else "-"
 
 
 def _width(column):
-    return max(len(cell) for cell in (column[0], *column[1]))
-
-
-def _align(columns):
-    widths = [_width(column) for column in columns]
-    head = [f"{title:{side}{w}}" for (title, _, side), w in zip(columns, widths, strict=True)]
-    lines = ["  ".join(head).rstrip()]
-    for i in range(len(columns[0][1])):
-        cells = [f"{c[1][i]:{c[2]}{w}}" for c, w in zip(columns, widths, strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return lines
+    """Characters of a column with the gap beside it."""
+    return max(map(len, column)) + 2

@@ -1,9 +1,11 @@
 """Figures: what is drawn and written on them, also for odd input."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -16,24 +18,28 @@ from jaxspec._status import Status
 from jaxspec.errors import InputError
 from jaxspec.model.catalogue import describe
 from jaxspec.reduce.spectra import SpectrumList
-from jaxspec.report import labels, plot
+from jaxspec.report import draw, labels, plot
 from jaxspec.report.result_figures import axis_range
-from jaxspec.report.save import file_name, save_fit, save_overview, save_spectra
+from jaxspec.report.save import file_name, save
 
 
 def new_axes():
     return Figure(layout="constrained").add_subplot()
 
 
-def drawn(thing):
+def drawn(figure):
     """Draw, so that what fails only then fails here."""
-    figure = thing if isinstance(thing, Figure) else thing.figure
+    assert isinstance(figure, Figure)
     figure.draw_without_rendering()
-    return thing
+    return figure
 
 
 def unusable(result):
     return int((~np.isin(result.status, result.USABLE)).sum())
+
+
+def symbol_of(parameter):
+    return getattr(parameter, "symbol", "") or parameter.name
 
 
 def texts(figure):
@@ -48,7 +54,7 @@ def points(ax):
 def test_data_figure_shows_the_arrays():
     s = spectrum("source")
     ax = new_axes()
-    assert drawn(plot.data(s, ax)) is ax
+    assert drawn(plot.data(s, ax)) is ax.figure
     arrays = plot.data_arrays(s)
     np.testing.assert_allclose(points(ax), [arrays.energy, arrays.data])
     assert ax.get_xlabel() == labels.ENERGY and ax.get_ylabel() == labels.RATE
@@ -57,14 +63,14 @@ def test_data_figure_shows_the_arrays():
 
 
 def test_areascal_is_named_on_the_axis():
-    ax = plot.data(spectrum("a").replace(areascal=2.0), new_axes())
+    (ax,) = plot.data(spectrum("a").replace(areascal=2.0), new_axes()).axes
     assert ax.get_ylabel().startswith("Normalized counts")
 
 
 def test_without_axes_a_pyplot_figure_is_made_and_not_shown(monkeypatch):
     monkeypatch.setattr(plt, "show", lambda: pytest.fail("show was called"))
-    ax = plot.data(spectrum("a"))
-    assert plt.gcf() is ax.figure
+    figure = plot.data(spectrum("a"))
+    assert plt.gcf() is figure
 
 
 @pytest.mark.parametrize(
@@ -107,7 +113,7 @@ def test_fit_figure_with_ratio_and_by_name(result):
 
 
 def test_unfolded_figure_says_that_it_depends_on_the_model(result):
-    ax = drawn(plot.unfolded(result, 0, new_axes()))
+    ax = drawn(plot.unfolded(result, 0, new_axes())).axes[0]
     np.testing.assert_allclose(points(ax)[1], plot.fit_arrays(result, 0).eeufspec)
     assert "depend on the model" in texts(ax.figure)
     assert ax.get_ylabel() == labels.FLUX["eemodel"]
@@ -122,7 +128,7 @@ def test_rows_without_a_fit_have_no_fit_figure(result):
 
 
 def test_all_spectra_are_lines_coloured_by_time():
-    ax = drawn(plot.spectra(mixed(), new_axes()))
+    ax = drawn(plot.spectra(mixed(), new_axes())).axes[0]
     lines = ax.findobj(LineCollection)
     timed = [c for c in lines if c.get_array() is not None and len(c.get_paths()) == 4]
     assert np.sort(timed[0].get_array()).tolist() == [50000.0, 50010.0, 50020.0, 50040.0]
@@ -132,7 +138,7 @@ def test_all_spectra_are_lines_coloured_by_time():
 
 def test_many_spectra_are_thin_and_rasterised():
     many = [spectrum(f"s{i}", day=float(i), seed=i) for i in range(30)]
-    ax = drawn(plot.spectra(many, new_axes(), area=True))
+    ax = drawn(plot.spectra(many, new_axes(), area=True)).axes[0]
     (lines,) = [c for c in ax.collections if isinstance(c, LineCollection)]
     assert lines.get_rasterized() and lines.get_linewidths()[0] < 1.0
     assert ax.get_ylabel() == labels.AREA_RATE
@@ -140,13 +146,13 @@ def test_many_spectra_are_thin_and_rasterised():
 
 def test_spectra_without_times_have_no_colour_bar():
     timeless = [spectrum(f"s{i}", day=-1.0, seed=i) for i in range(2)]
-    ax = drawn(plot.spectra(timeless, new_axes()))
+    ax = drawn(plot.spectra(timeless, new_axes())).axes[0]
     assert len(ax.figure.axes) == 1
     drawn(plot.spectra(SpectrumList([mixed()[5]]), new_axes()))  # nothing but a failure
 
 
 def test_models_figure(result):
-    ax = drawn(plot.models(result, new_axes()))
+    ax = drawn(plot.models(result, new_axes())).axes[0]
     assert f"{unusable(result)} of 6 rows not shown" in texts(ax.figure)
     assert ax.get_xlim()[1] < 14.0  # the noticed band, not the whole response
     drawn(plot.models(result, new_axes(), kind="folded"))
@@ -155,10 +161,12 @@ def test_models_figure(result):
 def test_histograms(result):
     figure = drawn(plot.histograms(result, Figure()))
     shown = [ax.get_xlabel() for ax in figure.axes if ax.get_xlabel()]
-    assert shown == ["Photon index", r"Norm [ph keV$^{-1}$ cm$^{-2}$ s$^{-1}$]"]
+    index, norm = (symbol_of(p) for p in result.model.parameters)
+    units = r"$\mathrm{keV^{-1}}$ $\mathrm{s^{-1}}$ $\mathrm{cm^{-2}}$"
+    assert shown == [index, f"{norm} [{units}]"]
     assert f"{unusable(result)} of 6 rows not shown (without a usable fit)" in texts(figure)
     (one,) = [ax for ax in drawn(plot.histograms(result, Figure(), names=["norm"])).axes]
-    assert one.get_xlabel().startswith("Norm")
+    assert one.get_xlabel().startswith(norm)
 
 
 def test_timeline_marks_the_status(result):
@@ -212,7 +220,7 @@ def test_a_single_row_and_a_result_without_usable_rows(result, tmp_path):
     for make in (plot.histograms, plot.timeline):
         drawn(make(failed, Figure()))
     drawn(plot.models(failed, new_axes()))
-    assert save_overview(failed, tmp_path) == []
+    assert save(failed, tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -239,8 +247,8 @@ def test_axis_range_of_few_values_holds_their_errors():
 
 def test_files_are_written_without_pyplot(result, tmp_path):
     plt.close("all")
-    names = save_spectra(result.spectra, tmp_path) + save_overview(result, tmp_path, prefix="x_")
-    names += save_fit(result, 0, tmp_path)
+    names = save(result.spectra, tmp_path) + save(result, tmp_path, prefix="x_")
+    names += save(result, tmp_path, prefix="s0_", row=0)
     assert names == [
         "spectra.png",
         "x_models.png",
@@ -259,7 +267,10 @@ def test_names_of_files_stay_in_their_folder():
 
 def test_every_unit_of_the_catalogue_has_a_label():
     units = {row["unit"] for row in describe()} - {""}
-    assert units <= set(labels.UNITS)
+    for text in map(labels.unit_text, units):
+        assert text == text.strip() and "  " not in text
+        plain = re.sub(r"\^\{-?\d+\}", "", text.replace(r"\mathrm", ""))
+        assert not re.search(r"[a-z)]\d", plain.replace("log10", "log")), text  # powers are raised
 
 
 def test_style_is_a_style():
@@ -273,6 +284,58 @@ def test_style_does_not_leak(result):
     before = dict(plt.rcParams)
     plot.fit(result, 0)
     assert dict(plt.rcParams) == before
+
+
+def test_a_backend_that_starts_with_the_first_figure_stays_awake(monkeypatch):
+    """As that of a notebook, which shows the figures of interactive sessions alone."""
+    made, before = plt.figure, matplotlib.is_interactive()
+
+    def waking(*arguments, **options):
+        matplotlib.interactive(True)
+        return made(*arguments, **options)
+
+    monkeypatch.setattr(plt, "figure", waking)
+    matplotlib.interactive(False)
+    try:
+        plot.data(spectrum("a"))
+        assert matplotlib.is_interactive()
+        matplotlib.interactive(False)
+        with draw.off_screen():
+            plot.data(spectrum("a"))
+        assert not matplotlib.is_interactive()
+    finally:
+        matplotlib.interactive(before)
+
+
+def pixels(figure):
+    """Colours (n, 3) of all pixels, drawn where the style does not hold."""
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].reshape(-1, 3)
+
+
+def test_colours_are_those_of_the_style(result):
+    for figure in (plot.fit(result, 0), plot.histograms(result), plot.timeline(result)):
+        found = pixels(figure)
+        assert (found == [0x00, 0x72, 0xB2]).all(axis=1).any()
+        for foreign in ([0x1F, 0x77, 0xB4], [0xFF, 0x7F, 0x0E], [0x2C, 0xA0, 0x2C]):
+            assert not (found == foreign).all(axis=1).any()
+
+
+@pytest.mark.parametrize(
+    "limits", [(0.76, 0.97), (1.05, 1.9), (3.1, 4.9), (71.0, 96.0), (1.0, 9.0), (0.3, 12.0)]
+)
+def test_every_logarithmic_axis_has_numbers(limits):
+    ax = new_axes()
+    ax.set_yscale("log")
+    ax.set_ylim(*limits)
+    draw.plain_numbers(ax.yaxis)
+    ax.figure.draw_without_rendering()
+    ticks = [*ax.yaxis.get_major_ticks(), *ax.yaxis.get_minor_ticks()]
+    told = {t.label1.get_text(): t.get_loc() for t in ticks if t.label1.get_text()}
+    inside = {text: at for text, at in told.items() if limits[0] <= at <= limits[1]}
+    assert 2 <= len(inside) <= 8
+    for text, at in inside.items():
+        assert float(text) == pytest.approx(at)
 
 
 def test_importing_the_figures_imports_no_matplotlib():

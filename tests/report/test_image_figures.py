@@ -17,13 +17,8 @@ from jaxspec.errors import InputError
 from jaxspec.likelihood.scene import predict
 from jaxspec.report import plot
 from jaxspec.report.image_checks import gaussian_weights
-from jaxspec.report.profile_figures import unit_label
-from jaxspec.report.save_images import (
-    save_comparison,
-    save_image,
-    save_image_fit,
-    save_posterior,
-)
+from jaxspec.report.labels import unit_text
+from jaxspec.report.save import save
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +42,11 @@ def fitted(image):
     return fit_of(SINGLE, image)
 
 
-def drawn(thing):
+def drawn(figure):
     """Draw, so that what fails only then fails here."""
-    figure = thing if isinstance(thing, Figure) else thing.figure
+    assert isinstance(figure, Figure)
     figure.draw_without_rendering()
-    return thing
+    return figure
 
 
 def texts(thing):
@@ -258,7 +253,7 @@ def test_weights_of_the_smoothing(sigma):
 
 
 def test_image_masks_pixels_and_has_sky_axes(image):
-    ax = drawn(plot.image(image, fig=Figure()))
+    ax = drawn(plot.image(image, fig=Figure())).axes[0]
     array = shown(ax)
     np.testing.assert_array_equal(np.ma.getmaskarray(array), image.mask)
     np.testing.assert_array_equal(array.compressed(), image.counts[image.good])
@@ -270,12 +265,12 @@ def test_image_masks_pixels_and_has_sky_axes(image):
 
 def test_image_without_masks_and_without_sky(image):
     flat = image.replace(wcs=None)
-    ax = drawn(plot.image(flat, masked=False, fig=Figure()))
+    ax = drawn(plot.image(flat, masked=False, fig=Figure())).axes[0]
     assert not np.ma.getmaskarray(shown(ax)).any() and ax.images[0].norm.vmax == 1000
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("x [pixel]", "y [pixel]")
     assert "10 pixels" in texts(ax)
     own = Figure().add_subplot()
-    assert drawn(plot.image(image, own)) is own  # plain axes are labelled in pixels
+    assert drawn(plot.image(image, own)) is own.figure  # plain axes are labelled in pixels
     assert own.get_xlabel() == "x [pixel]"
 
 
@@ -286,17 +281,17 @@ def test_galactic_axes(image):
 
 @pytest.mark.parametrize("stretch", ["log", "sqrt", "asinh", "linear"])
 def test_stretches_rise_from_zero_to_one(image, stretch):
-    norm = plot.image(image, fig=Figure(), stretch=stretch).images[0].norm
+    norm = plot.image(image, fig=Figure(), stretch=stretch).axes[0].images[0].norm
     values = np.asarray(norm([0.0, 1.0, 10.0, norm.vmax]))
     assert values[0] == 0 and values[-1] == pytest.approx(1) and (np.diff(values) > 0).all()
 
 
 def test_zoom(image):
-    ax = drawn(plot.image(image, fig=Figure(), zoom=10.0))
+    ax = drawn(plot.image(image, fig=Figure(), zoom=10.0)).axes[0]
     assert np.diff(ax.get_xlim()) == pytest.approx(10) and np.diff(ax.get_ylim()) == 10
     assert np.mean(ax.get_xlim()) == pytest.approx(DOUBLE["x0"], abs=1)
     there = SkyCoord(*[v for v in image.wcs.wcs_pix2world([[5.0, 30.0]], 0)[0]], unit="deg")
-    ax = drawn(plot.image(image, fig=Figure(), center=there, zoom=8))
+    ax = drawn(plot.image(image, fig=Figure(), center=there, zoom=8)).axes[0]
     (mark,) = [one for one in ax.lines if one.get_gid() == "center"]
     np.testing.assert_allclose(np.ravel(mark.get_data()), [5, 30], atol=1e-6)
     np.testing.assert_allclose(ax.get_ylim(), [26, 34], atol=1e-6)
@@ -306,7 +301,7 @@ def test_zoom(image):
 
 def test_zoomed_sky_axes_can_be_laid_out(image):
     figure = Figure(layout="constrained")  # a warning of a layout that fails is an error here
-    ax = drawn(plot.image(image, fig=figure, center=(40, 38), zoom=3))
+    ax = drawn(plot.image(image, fig=figure, center=(40, 38), zoom=3)).axes[0]
     assert ax.get_position().width > 0.4
 
 
@@ -318,22 +313,22 @@ def test_what_an_image_figure_refuses(image):
 
 
 def test_exposure_is_drawn_where_there_is_any(image):
-    ax = drawn(plot.exposure(image, fig=Figure()))
+    ax = drawn(plot.exposure(image, fig=Figure())).axes[0]
     np.testing.assert_array_equal(np.ma.getmaskarray(shown(ax)), image.exposure <= 0)
     assert shown(ax).max() == pytest.approx(image.exposure.max() / 1e7)
-    assert r"$10^{7}$ cm$^2$ s" in texts(ax)
+    assert r"$10^{7}$ $\mathrm{cm^{2}}$ $\mathrm{s}$" in texts(ax)
     plain = image.replace(exposure_unit="", exposure=np.ones(image.shape))
     assert "Exposure" in texts(drawn(plot.exposure(plain, fig=Figure()))).split(" | ")
 
 
 def test_masks_tell_left_out_from_not_exposed(image):
-    ax = drawn(plot.masks(image, fig=Figure()))
+    ax = drawn(plot.masks(image, fig=Figure())).axes[0]
     kinds = {one.get_gid(): ~np.ma.getmaskarray(one.get_array()) for one in ax.images[1:]}
     np.testing.assert_array_equal(kinds["not exposed"], image.exposure <= 0)
     np.testing.assert_array_equal(kinds["left out"], image.mask & (image.exposure > 0))
     assert f"used: {image.good.sum():,}" in texts(ax) and "left out: 9" in texts(ax)
     free = image.replace(mask=np.zeros(image.shape, bool), exposure=np.ones(image.shape))
-    assert len(drawn(plot.masks(free, fig=Figure())).images) == 1
+    assert len(drawn(plot.masks(free, fig=Figure())).axes[0].images) == 1
 
 
 def test_overview_has_three_panels(image):
@@ -349,7 +344,7 @@ def test_overview_has_three_panels(image):
 def test_colour_bar_is_as_high_as_the_image(image):
     wide = image.cutout((24, 22), (40, 12))
     figure = Figure(layout="constrained")
-    ax = drawn(plot.image(wide, fig=figure))
+    ax = drawn(plot.image(wide, fig=figure)).axes[0]
     bar = figure.axes[-1]
     assert bar.get_position().height == pytest.approx(ax.get_position().height, rel=1e-3)
     assert bar.get_position().x0 > ax.get_position().x1
@@ -364,12 +359,13 @@ def test_empty_and_dark_images_can_be_drawn(image):
 
 
 def test_residual_figure_has_symmetric_limits(image, double):
-    ax = drawn(plot.residuals(double, fig=Figure()))
+    ax = drawn(plot.residuals(double, fig=Figure())).axes[0]
     np.testing.assert_allclose(shown(ax).compressed(), plot.residual_image(double, 2.0)[image.good])
     low, high = ax.images[0].get_clim()
     assert low == -high and high >= 3
     assert "2 pixels (4″)" in texts(ax)
-    assert plot.residuals(double, fig=Figure(), limit=5).images[0].get_clim() == (-5, 5)
+    limited = plot.residuals(double, fig=Figure(), limit=5).axes[0]
+    assert limited.images[0].get_clim() == (-5, 5)
     drawn(plot.residuals(double, fig=Figure(), smooth=None, zoom=10))
 
 
@@ -386,7 +382,7 @@ def test_profile_figure_of_a_fit(fitted):
     np.testing.assert_allclose(line(upper, "total"), arrays.model)
     np.testing.assert_allclose(line(upper, "beta"), arrays.components["beta"])
     assert (upper.get_xscale(), upper.get_yscale()) == ("log", "log")
-    assert "Surface brightness [ct s$^{-1}$ cm$^{-2}$ arcmin$^{-2}$]" in texts(figure)
+    assert f"Surface brightness [{unit_text(arrays.unit)}]" in texts(figure)
     assert f"cstat {fitted.stat[0]:.1f} / {fitted.dof[0]} dof" in texts(figure)
     low, high = lower.get_ylim()
     assert low == -high and high > np.abs(arrays.residuals).max()
@@ -450,16 +446,21 @@ def test_comparison_of_fits_and_what_is_refused(fitted, single):
 @pytest.mark.parametrize(
     ("unit", "label"),
     [
-        ("ct s-1 cm-2 arcmin-2", "ct s$^{-1}$ cm$^{-2}$ arcmin$^{-2}$"),
-        ("ct / (s cm2 pixel)", "ct s$^{-1}$ cm$^{-2}$ pixel$^{-1}$"),
-        ("ct / (s pixel)", "ct s$^{-1}$ pixel$^{-1}$"),
-        ("ct / pixel", "ct pixel$^{-1}$"),
-        ("arcmin", "arcmin"),
+        ("ct s-1 cm-2 arcmin-2", "ct s^{-1} arcmin^{-2} cm^{-2}"),
+        ("ct / (s cm2 pixel)", "ct pix^{-1} s^{-1} cm^{-2}"),
+        ("ct / (s pixel)", "ct pix^{-1} s^{-1}"),
+        ("ct / pixel", "ct pix^{-1}"),
+        ("1e22 / cm2", "10^{22} cm^{-2}"),
         ("", ""),
     ],
 )
 def test_units_in_mathematics(unit, label):
-    assert unit_label(unit) == label
+    assert unit_text(unit) == " ".join(rf"$\mathrm{{{word}}}$" for word in label.split())
+
+
+def test_units_of_xspec_keep_their_words():
+    assert unit_text("km2 / (10 kpc)2") == "km$^{2}$ / (10 kpc)$^{2}$"
+    assert unit_text("log10(erg / (cm2 s))") == "log10(erg / (cm$^{2}$ s))"
 
 
 # ---------------------------------------------------------------------------- files, state
@@ -468,11 +469,11 @@ def test_units_in_mathematics(unit, label):
 def test_files_are_written_without_pyplot(image, single, double, fitted, tmp_path):
     plt.close("all")
     before = dict(plt.rcParams)
-    names = save_image(image, tmp_path) + save_image_fit(fitted, tmp_path, "fit_")
+    names = save(image, tmp_path) + save(fitted, tmp_path, "fit_")
     few = replace(single, names=single.names[:2], units=single.units[:2])
-    names += save_posterior(few, tmp_path, "single_")
-    names += save_posterior(replace(few, data=None), tmp_path, "bare_")
-    names += save_comparison({"single": single, "double": double}, tmp_path)
+    names += save(few, tmp_path, "single_")
+    names += save(replace(few, data=None), tmp_path, "bare_")
+    names += save({"single": single, "double": double}, tmp_path)
     assert names == [
         "image.png",
         "masks.png",
@@ -494,5 +495,5 @@ def test_a_new_figure_is_made_and_not_shown(image, fitted, monkeypatch):
     monkeypatch.setattr(plt, "show", lambda: pytest.fail("show was called"))
     for make, source in ((plot.image, image), (plot.profile, fitted), (plot.overview, image)):
         made = make(source)
-        assert plt.gcf() is getattr(made, "figure", made)
+        assert plt.gcf() is made
     assert len(plt.get_fignums()) == 3

@@ -7,16 +7,15 @@ import pytest
 from fitted_rows import spectrum
 from toy import toy_response
 
-from jaxspec import __version__
+from jaxspec._text import with_error
 from jaxspec.errors import InputError
 from jaxspec.model.catalogue import CATALOGUE
 from jaxspec.model.surface_catalogue import SURFACES
 from jaxspec.read.write import write_arf, write_pha, write_response
 from jaxspec.reduce.spectra import SpectrumList
 from jaxspec.report.describe import describe_file
-from jaxspec.report.environment import namesake_warning, versions
 from jaxspec.report.models import find_model, list_models, show_model
-from jaxspec.report.text import screen_table, shorten, status_counts, with_error
+from jaxspec.report.text import screen_table, shorten, status_counts
 
 
 @pytest.mark.parametrize(
@@ -66,26 +65,6 @@ def test_screen_table_is_narrow_and_short(result):
     assert "IO_ERROR" in lines[-3]  # a late failure is among the rows shown
     narrow = screen_table(many, width=60).splitlines()
     assert max(map(len, narrow[:26])) <= 60 and "norm" in narrow[-2]
-
-
-def test_versions_name_the_distribution():
-    assert versions()["jaxspec-engine"] in (__version__, "not installed")
-
-
-def test_namesake_is_reported(monkeypatch):
-    from jaxspec.report import environment
-
-    class Other:
-        version = "9.9"
-
-    monkeypatch.setattr(environment, "distribution", lambda name: Other())
-    assert "9.9" in namesake_warning() and "pip uninstall" in namesake_warning()
-
-    def absent(name):
-        raise environment.PackageNotFoundError(name)
-
-    monkeypatch.setattr(environment, "distribution", absent)
-    assert namesake_warning() == ""
 
 
 def test_all_models_are_listed():

@@ -8,8 +8,9 @@ from astropy.table import QTable, Table
 
 import jaxspec as js
 from jaxspec import InputError
-from jaxspec.report import demo_image, image_run
-from jaxspec.report.folder import make_room, plain, write_json
+from jaxspec.demo import image as demo_image
+from jaxspec.run import image as image_run
+from jaxspec.run.folder import make_room, plain, write_json
 
 SIZE, DRAWS = 96, 60
 

@@ -8,13 +8,13 @@ keywords are those of the public archive, so that the files stand in for it offl
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 
 import numpy as np
 
+from jaxspec.demo import pca_files, pca_response
 from jaxspec.errors import InputError
-from jaxspec.estimate import pca_files, pca_response, simulate
+from jaxspec.estimate import simulate
 
 MODEL = "TBabs*(diskbb+powerlaw)"
 PARAMETERS = ("nH", "Tin", "diskbb.norm", "PhoIndex", "powerlaw.norm")
@@ -231,29 +231,27 @@ def _write(folder, plan, counts, background, source, flaw):
         stem = "xp" + obsid.replace("-", "")
         target = folder / obsid / "stdprod"
         target.mkdir(parents=True, exist_ok=True)
-        epoch, pcus = int(plan["epoch"][i]), plan["pcus"][i]
-        if (epoch, pcus) not in responses:
-            matrix = pca_response.response_matrix(epoch, pcus)
-            edges = pca_response.channel_edges(epoch)
-            responses[epoch, pcus] = _compressed(pca_files.rsp_bytes(matrix, edges, pcus))
+        gti, pcus = _gti(plan["mjd"][i], plan["exposure"][i]), plan["pcus"][i]
         common = {"object_name": source, "position": POSITION, "respfile": f"{stem}.rsp"}
-        gti = _gti(plan["mjd"][i], plan["exposure"][i])
-        back = background[i]
-        spectrum = pca_files.pha_bytes(
-            counts[i], np.sqrt(counts[i]), gti, pcus, backfile=f"{stem}_b2.pha", **common
-        )
-        spectrum = _compressed(spectrum)
+        path, behind = target / f"{stem}_s2.pha.gz", target / f"{stem}_b2.pha.gz"
+        backfile = f"{stem}_b2.pha"
+        pca_files.write_spectrum(path, counts[i], gti, pcus, backfile=backfile, **common)
+        pca_files.write_spectrum(behind, background[i], gti, pcus, **common)
         if flaw[i] == "truncated file":
-            spectrum = spectrum[: len(spectrum) // 2]
-        (target / f"{stem}_s2.pha.gz").write_bytes(spectrum)
-        modelled = pca_files.pha_bytes(back, np.sqrt(back), gti, pcus, **common)
-        (target / f"{stem}_b2.pha.gz").write_bytes(_compressed(modelled))
+            whole = path.read_bytes()
+            path.write_bytes(whole[: len(whole) // 2])
         if flaw[i] != "no response":
-            (target / f"{stem}.rsp.gz").write_bytes(responses[epoch, pcus])
+            _write_response(target / f"{stem}.rsp.gz", int(plan["epoch"][i]), pcus, responses)
 
 
-def _compressed(data):
-    return gzip.compress(data, compresslevel=2, mtime=0)
+def _write_response(path, epoch, pcus, written):
+    """Write a response, or copy the one that was written for the same epoch and units."""
+    if (epoch, pcus) in written:
+        path.write_bytes(written[epoch, pcus].read_bytes())
+        return
+    matrix, edges = pca_response.response_matrix(epoch, pcus), pca_response.channel_edges(epoch)
+    pca_files.write_response(path, matrix, edges, pcus)
+    written[epoch, pcus] = path
 
 
 def _truth(plan, rates, flaw):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from jaxspec.errors import FitError, InputError
-from jaxspec.report.environment import devices, versions
-from jaxspec.report.folder import timed, write_json
-from jaxspec.report.image_files import (
+from jaxspec.run.environment import devices, versions
+from jaxspec.run.folder import timed, write_json
+from jaxspec.run.results import (
     comparison_numbers,
     fit_numbers,
     image_numbers,
@@ -199,16 +199,11 @@ def write_all(out, image, fits, posteriors, comparison, say) -> list[str]:
 
 def draw_all(out, image, fits, posteriors) -> list[str]:
     """Figures of the image, of every usable model, and of several of them side by side."""
-    from jaxspec.report import save_images as save
+    from jaxspec.report.save import save
 
-    names = save.save_image(image, out)
-    shown = {}
+    names, shown = save(image, out), {}
     for name, result in fits.items():
-        prefix = prefix_of(name, fits)
-        if name in posteriors:
-            shown[name] = posteriors[name]
-            names += save.save_posterior(posteriors[name], out, prefix)
-        elif result.status[0] in result.USABLE:
-            shown[name] = result
-            names += save.save_image_fit(result, out, prefix)
-    return names + (save.save_comparison(shown, out) if len(shown) > 1 else [])
+        if name in posteriors or result.status[0] in result.USABLE:
+            shown[name] = posteriors.get(name, result)
+            names += save(shown[name], out, prefix_of(name, fits))
+    return names + (save(shown, out) if len(shown) > 1 else [])

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxspec._status import Status
-from jaxspec.report import findings
-from jaxspec.report.environment import devices, versions
-from jaxspec.report.folder import make_room, timed, write_json
+from jaxspec.demo import findings
+from jaxspec.fit.summary import count_status
 from jaxspec.report.text import screen_table
+from jaxspec.run.environment import devices, versions
+from jaxspec.run.folder import make_room, timed, write_json
 
 COMMAND = "jaxspec demo"
 PATTERN = "*/stdprod/xp*_s2.pha.gz"
@@ -67,7 +67,7 @@ def run_demo(out, n=300, seed=1, say=print) -> dict:
         "frozen": {"TBabs.nH": float(fits["powerlaw"].model["TBabs.nH"].value)},
         "band_keV": BAND,
         "statistics": dict(Counter(filter(None, fits["powerlaw"].stat_names))),
-        "status": {name: _status(result) for name, result in fits.items()},
+        "status": {name: dict(count_status(result)) for name, result in fits.items()},
         "regimes": dict(Counter(word for word in table["regime"].tolist() if word)),
         "truths": findings.recovered(table),
         "findings": sentences,
@@ -86,7 +86,7 @@ def run_demo(out, n=300, seed=1, say=print) -> dict:
 
 
 def _simulate(out, n, seed):
-    from jaxspec.estimate.pca_archive import simulate_archive
+    from jaxspec.demo.pca_archive import simulate_archive
 
     return simulate_archive(out / "archive", n=n, seed=seed, flaws=True)
 
@@ -98,7 +98,7 @@ def _read(out):
 
 
 def _fit(spectra, expression):
-    from jaxspec.estimate.pca_archive import NH
+    from jaxspec.demo.pca_archive import NH
     from jaxspec.fit.run import fit
     from jaxspec.model.model import Model
 
@@ -113,23 +113,19 @@ def _write_tables(fits, out):
 
 def _draw(fits, poor, table, out):
     """Figures of everything, and one spectrum of each regime; gives their names."""
-    from jaxspec.report.save import save_fit, save_overview, save_spectra
+    from jaxspec.report.save import save
 
-    files = save_spectra(fits["powerlaw"].spectra, out)
+    files = save(fits["powerlaw"].spectra, out)
     for name, result in fits.items():
-        files += save_overview(result, out, prefix=f"{name}_")
+        files += save(result, out, f"{name}_")
     for word in findings.REGIMES:
         rows = np.flatnonzero((table["regime"] == word) & table["ok"])
         if rows.size:
             counts = [fits["powerlaw"].spectra[row].counts.sum() for row in rows]
             row = rows[np.argsort(counts)[len(rows) // 2]]
             chosen = ("disk", int(np.searchsorted(poor, row))) if row in poor else ("powerlaw", row)
-            files += save_fit(fits[chosen[0]], chosen[1], out, name=word)
+            files += save(fits[chosen[0]], out, f"{word}_", chosen[1])
     return files
-
-
-def _status(result):
-    return dict(Counter(Status(s).name for s in result.status))
 
 
 # ---------------------------------------------------------------------------- files

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxspec.report.environment import devices, versions
-from jaxspec.report.folder import make_room, timed, write_json
-from jaxspec.report.image_files import (
+from jaxspec._text import align, with_error
+from jaxspec.run.environment import devices, versions
+from jaxspec.run.folder import make_room, timed, write_json
+from jaxspec.run.image import write_all
+from jaxspec.run.results import (
     comparison_numbers,
     fit_numbers,
     image_numbers,
     posterior_numbers,
 )
-from jaxspec.report.image_run import write_all
 
 COMMAND = "jaxspec demo image"
 MODELS = {"beta": "single", "double_beta": "double"}
@@ -44,7 +45,7 @@ def run_image_demo(out, size=883, seed=1, draws=1000, say=print) -> dict:
     InputError
         A folder with other files in it, or a size that cannot be simulated.
     """
-    from jaxspec.estimate.cluster import cluster_truth
+    from jaxspec.demo.cluster import cluster_truth
     from jaxspec.estimate.compare import compare
 
     truth, seconds = cluster_truth(MODELS[TRUE], size), {}
@@ -86,7 +87,7 @@ def run_image_demo(out, size=883, seed=1, draws=1000, say=print) -> dict:
 
 
 def _observe(out, size, seed):
-    from jaxspec.estimate.cluster import simulate_cluster
+    from jaxspec.demo.cluster import simulate_cluster
 
     return simulate_cluster(MODELS[TRUE], size=size, seed=seed, folder=out / "data")
 
@@ -126,15 +127,12 @@ def against_truth(posterior, truth) -> dict:
 
 def truth_table(found) -> str:
     """Lines of a table of what `against_truth` gives."""
-    from jaxspec.report.text import with_error
-
-    lines = [f"{'':<7}{'truth':>12}  {'posterior mean ± sd':<26}{'sigma':>6}{'R-hat':>8}{'ESS':>8}"]
+    rows = [("", "truth", "posterior mean ± sd", "sigma", "R-hat", "ESS")]
     for name, row in found.items():
-        lines.append(
-            f"{name:<7}{row['truth']:>12.6g}  {with_error(row['mean'], row['sd']):<26}"
-            f"{row['sigma']:>+6.1f}{row['rhat']:>8.3f}{row['ess']:>8.0f}"
-        )
-    return "\n".join(lines)
+        mixed = (f"{row['sigma']:+.1f}", f"{row['rhat']:.3f}", f"{row['ess']:.0f}")
+        truth, mean = with_error(row["truth"], np.nan), with_error(row["mean"], row["sd"])
+        rows.append((name, truth, mean, *mixed))
+    return "\n".join(align(rows, right=(1, 3, 4, 5)))
 
 
 def sentences(found, posterior, comparison) -> list[str]:

@@ -1,0 +1,1 @@
+"""Simulated archives and clusters, and the demonstrations on them."""

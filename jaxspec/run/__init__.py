@@ -1,0 +1,1 @@
+"""Pipelines: from files to tables, figures and a summary."""
