@@ -73,9 +73,7 @@ def _ranked(term, functions, shared, lanes, numbers, own):
     def one(lane, own):
         hint = own.given, own.width
         box = bounds_of(numbers, own)
-        return rank_candidates(
-            term, functions, lane, numbers.links, numbers.candidates, box, hint
-        )
+        return rank_candidates(term, functions, lane, numbers.links, numbers.candidates, box, hint)
 
     return jax.vmap(one, in_axes=(lane_axes(lanes, shared), 0))(lanes, own)
 

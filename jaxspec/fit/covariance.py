@@ -112,6 +112,10 @@ def invert_set(corner, sides, blocks, scaling, mask, masks) -> SetCovariance:
     """
     follow, own, definite = [], [], True
     for side, block, diagonal, moved in zip(sides, blocks, scaling[1], masks, strict=True):
+        if not moved.size:  # no parameter of its own
+            follow.append(side)
+            own.append(block)
+            continue
         half, good = invert(block, _with_diagonal(diagonal), moved)
         half = np.where(good[:, None, None], 0.5 * half, 0.0)
         definite &= bool(good.all())

@@ -127,9 +127,7 @@ def record(joint, end, labels, rows) -> dict:
         best = best if best.definite else found["expected"][s]
         edm[s] = _decrease(best, np.where(mask[s], end.local.gradient[s], 0.0), like)
     held = box.free & ~mask
-    made = {
-        name: Together.nothing(labels[name], found["observed"], edm) for name in labels
-    }
+    made = {name: Together.nothing(labels[name], found["observed"], edm) for name in labels}
     for k, part in enumerate(joint.parts):
         _record_part(joint, k, part, end, found, edm, held, rows[part.name], made[part.name])
     for name, together in made.items():

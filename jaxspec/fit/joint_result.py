@@ -40,7 +40,7 @@ class JointResult(dict):
             for members in self.slots
         )
         single = 0
-        for name, untied in self.own.items():
+        for untied in self.own.values():
             single += int((untied.own & np.isnan(untied.fixed)).sum())
         return shared + single
 

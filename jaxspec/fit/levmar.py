@@ -22,8 +22,8 @@ class Bounds(NamedTuple):
     """Box (n_par,), which parameters may move at all, which are ``amplitude``s or ``positive``.
 
     Both are stepped in their logarithm. Norm and shape of a component are tied by a curved valley
-    that is nearly straight in ln(norm); a positive quantity (a temperature) must not reach zero by one long
-    step, for at zero the component is gone and there is no gradient that leads back.
+    that is nearly straight in ln(norm); a positive quantity (a temperature) must not reach zero by
+    one long step, for at zero the component is gone and there is no gradient that leads back.
     """
 
     lower: jax.Array
@@ -69,6 +69,7 @@ NEAR = 0.003  # Newton's method from an expected decrease below this part of the
 
 FAINT = 4e-5  # of the statistic, per bin: twice what the floor of 1e-5 expected counts is worth
 
+
 def propose(theta, at, damping, bounds, written_out=arrow.WRITTEN_OUT):
     """Damped step (n_par,), to be subtracted, and its expected decrease."""
     mask = movable(theta, at, bounds)
@@ -77,9 +78,7 @@ def propose(theta, at, damping, bounds, written_out=arrow.WRITTEN_OUT):
     more = damping * jnp.ones_like(rhs)
     logarithm = in_logarithm(theta, bounds)
     bend = jnp.where(logarithm, at.gradient / jnp.where(logarithm, theta, 1.0), 0.0)
-    both = jax.tree.map(
-        lambda *m: jnp.stack(m), at.fisher, arrow.add_diagonal(at.hessian, bend)
-    )
+    both = jax.tree.map(lambda *m: jnp.stack(m), at.fisher, arrow.add_diagonal(at.hessian, bend))
 
     def solved(information):
         damped = arrow.add_diagonal(arrow.masked(information, scale, mask), more)
@@ -110,12 +109,7 @@ def move(theta, step, at, bounds):
     longest = jnp.where(bounds.positive, 1.0, 3.0)
     trial = jnp.where(logarithm, theta * jnp.exp(-jnp.clip(ratio, -longest, longest)), theta - step)
     falling = at.gradient > 0.25 * theta * arrow.diagonal(at.fisher)
-    faint = (
-        bounds.amplitude
-        & (theta > 0)
-        & falling
-        & (trial * at.gradient < FAINT * (1 + n_bin))
-    )
+    faint = bounds.amplitude & (theta > 0) & falling & (trial * at.gradient < FAINT * (1 + n_bin))
     trial = jnp.where(faint, bounds.lower, trial)
     trial = jnp.clip(trial, bounds.lower, bounds.upper)
     return jnp.where(bounds.free, trial, theta)

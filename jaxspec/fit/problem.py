@@ -51,7 +51,8 @@ class Group(NamedTuple):
     @property
     def several(self) -> bool:
         """Whether several parts of the model share the data, so that there are local minima."""
-        return int(self.numbers.amplitude.sum()) > 1 or bool((self.numbers.candidates.turn > 0).any())
+        turning = (self.numbers.candidates.turn > 0).any()
+        return int(self.numbers.amplitude.sum()) > 1 or bool(turning)
 
 
 class Options(NamedTuple):

@@ -129,7 +129,8 @@ class FitResult:
         return [p.name if short[p.name] == 1 else p.full_name for p in shown]
 
     @cached_property
-    def shown(self):
+    def shown(self) -> np.ndarray:
+        """Indices of the parameters in ``columns``."""
         return np.array([p.number - 1 for p in self.model.parameters if not p.frozen], dtype=int)
 
     def _place(self, name):

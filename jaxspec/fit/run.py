@@ -131,7 +131,7 @@ def _fit_one_model(model, data, stat, joint, untie, share, options, progress):
             "share joins several models", parameter="share", remedy="give a dict of models"
         )
     items = as_data(data)
-    model = _as_model(model, items)
+    model = as_model(model, items)
     rows, stats = prepare_rows(model, items, stat)
     shown, priors = _as_shown(model, items, options)
     settings = {"tol": options.tol, "max_iter": options.max_iter, "joint": not alone}
@@ -180,15 +180,13 @@ def _fit_models(models, data, stat, joint, untie, share, options, progress):
                 f"{name!r} has {entry!r}", parameter="model", remedy="give (model, data)"
             )
         items[name] = as_data(entry[1])
-        own_models[name] = _as_model(entry[0], items[name])
+        own_models[name] = as_model(entry[0], items[name])
         asked = stat.get(name, "auto") if isinstance(stat, dict) else stat
         rows[name], stats[name] = prepare_rows(own_models[name], items[name], asked)
         labels[name] = np.zeros(len(items[name]), dtype=int)
         own[name] = untied(own_models[name], dict(untie).get(name, ()), len(items[name]))
     with jax.enable_x64(True):
-        made = fit_joint(
-            own_models, items, stats, labels, own, share, rows, options, progress
-        )
+        made = fit_joint(own_models, items, stats, labels, own, share, rows, options, progress)
     results = {}
     for name, together in made.items():
         shown, priors = _as_shown(own_models[name], items[name], options)
@@ -226,7 +224,8 @@ def as_data(data):
     return SpectrumList(items) if spectra else DataList(items)
 
 
-def _as_model(model, items):
+def as_model(model, items):
+    """Copy of a model, or model of an expression, for these data; refuses what cannot be fitted."""
     model = Model(model) if isinstance(model, str) else model.copy()
     kind_of(items[0]).check_model(model)
     if not model.free_names:

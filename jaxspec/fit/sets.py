@@ -172,9 +172,7 @@ def layouts_of(models: dict, own: dict, share) -> tuple[dict[str, Layout], list]
                 of[name, index] = len(slots)
                 slots.append([(name, index)])
     layouts = {
-        name: Layout(
-            tuple(of.get((name, i), -1) for i in range(len(model.parameters))), len(slots)
-        )
+        name: Layout(tuple(of.get((name, i), -1) for i in range(len(model.parameters))), len(slots))
         for name, model in models.items()
     }
     return layouts, slots

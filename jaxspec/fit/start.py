@@ -52,9 +52,7 @@ def candidates(model) -> Candidates:
     defined = [p for _, p in model.tree.parameters]
     lengths = [i for i, p in enumerate(defined) if p.role == "length"]
     factors = WIDTHS[min(max(len(lengths), 1), 2)]
-    choices = [
-        factors if p.role == "length" else p.starts or (p.default,) for p in defined
-    ]
+    choices = [factors if p.role == "length" else p.starts or (p.default,) for p in defined]
     table = _combinations(choices, lengths)
     relative = np.zeros(len(defined), bool)
     for i, p in enumerate(model.parameters):

@@ -85,9 +85,7 @@ def _evaluate(static, parts, shared_priors, like, theta) -> Quadratic:
         prior = PriorTerm(shared_priors).quadratic(shared)
         value, gradient = value + prior.value, gradient + prior.gradient
         corners = [corners[0] + prior.fisher, corners[1] + prior.hessian]
-    fisher, hessian = (
-        Arrow(corners[k], tuple(sides[k]), tuple(blocks[k])) for k in (0, 1)
-    )
+    fisher, hessian = (Arrow(corners[k], tuple(sides[k]), tuple(blocks[k])) for k in (0, 1))
     return Quadratic(value, join(gradient, pulls), fisher, hessian, tuple(means))
 
 

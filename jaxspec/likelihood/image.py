@@ -96,7 +96,7 @@ class ImageForward(NamedTuple):
         return mean, lambda weight: back(weight)[0]
 
     def cut(self, lane):
-        """Lane as a table of blocks that stay in cache with all their derivatives, and their number.
+        """Lane as a table of blocks that stay in cache with their derivatives, and their number.
 
         None where the pixels hang together (PSF, integrated pixels, annuli) or are few.
         """

@@ -68,9 +68,7 @@ class Term(NamedTuple):
         mean, jacobian, curve = self.forward.linear(lane.inputs, params)
         per_bin = stat.kernel(lane.bins, mean, self.floor)
         bent = stat.observed(lane.bins, mean, self.floor)
-        value, slope, curvature, bent = (
-            jnp.where(lane.mask, x, 0.0) for x in (*per_bin, bent)
-        )
+        value, slope, curvature, bent = (jnp.where(lane.mask, x, 0.0) for x in (*per_bin, bent))
         return Quadratic(
             value=jnp.sum(value),
             gradient=jacobian @ slope,
@@ -126,7 +124,7 @@ _log_likelihood.defvjp(_forwards, _backwards)
 
 
 class PriorTerm(NamedTuple):
-    """Independent priors: ``distributions``, a dict from parameter index to numpyro distribution."""
+    """Independent priors: ``distributions``, a dict from parameter index to distribution."""
 
     distributions: dict
 

@@ -52,9 +52,7 @@ def project(rows, matrix):
 
     def one(row):
         parts = row[matrix.energy] * matrix.value
-        return jax.ops.segment_sum(
-            parts, matrix.bin, matrix.like.shape[0], indices_are_sorted=True
-        )
+        return jax.ops.segment_sum(parts, matrix.bin, matrix.like.shape[0], indices_are_sorted=True)
 
     return jax.lax.map(one, rows)
 
@@ -145,6 +143,4 @@ class SpectrumForward(NamedTuple):
         return None
 
     def _jet(self, inputs, params, wanted, order):
-        return model_jet(
-            self.tree, inputs.e_lo, inputs.e_hi, inputs.tables, params, wanted, order
-        )
+        return model_jet(self.tree, inputs.e_lo, inputs.e_hi, inputs.tables, params, wanted, order)

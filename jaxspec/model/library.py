@@ -71,7 +71,7 @@ def component(
         ``f(x, y, *parameters)``: counts/s/cm2/pixel at arrays of points, in pixels.
     kind : "add", "mul", "con" or "image"
     name : str, name in expressions; the function's own by default.
-    parameters : dict of name to (value, min, max) or (value, min, max, role), or list of `Parameter`
+    parameters : dict of name to (value, min, max[, role]), or list of `Parameter`
         In the order of the arguments. Names mean nothing to jaxspec; a role says what a parameter
         is, so that fits start it from the data and keep it in place: "amplitude" (the component is
         proportional to it), "positive", "slope", and for images "position" (in pairs, x then y),

@@ -142,6 +142,11 @@ class Model:
         with jax.enable_x64(True):
             return np.array(apply_links(raw, *self.link_map()))
 
+    def linked(self, values) -> np.ndarray:
+        """Values (n_par,) with the links of the model applied to them."""
+        with jax.enable_x64(True):
+            return np.array(apply_links(np.asarray(values, float), *self.link_map()))
+
     @property
     def free_names(self) -> tuple[str, ...]:
         """Full names of the parameters that a fit changes."""

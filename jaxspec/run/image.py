@@ -164,7 +164,7 @@ def prepared(expressions, values=(), frozen=(), thawed=()) -> dict:
     InputError
         An expression that is no image model, or a parameter that none of them has.
     """
-    from jaxspec.fit.images import image_model
+    from jaxspec.estimate.simulate_image import image_model
 
     models = {name: image_model(name) for name in expressions}
     steps = [(name, lambda p, v=v: p.set(v)) for name, v in values]

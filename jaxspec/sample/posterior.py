@@ -152,11 +152,11 @@ class Posterior:
         if self.data is None and "deviance_at_mean" in self.settings:
             return float(self.settings["deviance_at_mean"])
         self._need_data("the likelihood at the posterior mean")
-        from jaxspec.likelihood.scene import log_likelihoods, model_values
+        from jaxspec.likelihood.forward import log_likelihoods
 
-        mean = model_values(self.model, self.full.mean(axis=(0, 1)))[None]
-        integrate = self.settings.get("integrate")
-        return -2.0 * float(log_likelihoods(self.model, self.data, mean, integrate)[0])
+        mean = self.model.linked(self.full.mean(axis=(0, 1)))[None]
+        integrate, stat = self.settings.get("integrate"), self.settings.get("stat")
+        return -2.0 * float(log_likelihoods(self.model, self.data, mean, integrate, stat)[0])
 
     def dic(self, form: str = "mean", *, constant: bool = True):
         """Deviance information criterion; see `jaxspec.sample.information.dic`."""
