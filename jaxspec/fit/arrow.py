@@ -61,7 +61,7 @@ def masked(matrix, scale, mask):
     scale, scales = split(scale, matrix)
     mask, masks = split(mask, matrix)
     sides = [
-        jnp.where(m[..., None] & mask, side * s[..., None] * scale, 0.0)
+        jnp.where(m[:, :, None] & mask[None, None], side * s[:, :, None] * scale[None, None], 0.0)
         for side, s, m in zip(matrix.sides, scales, masks, strict=True)
     ]
     square = jax.vmap(_unit_where_masked)

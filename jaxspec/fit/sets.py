@@ -73,10 +73,6 @@ def untied(model, untie, n_row) -> Untied:
         own[parameter.number - 1] = True
         if values is not None:
             fixed[:, parameter.number - 1] = _fixed(parameter, values, n_row)
-    if own.all():
-        raise InputError(
-            "every parameter is untied", parameter="untie", remedy="fit without joint= instead"
-        )
     return Untied(own, fixed)
 
 
@@ -171,6 +167,7 @@ def layouts_of(models: dict, own: dict, share) -> tuple[dict[str, Layout], list]
             if not own[name][index] and (name, index) not in of:
                 of[name, index] = len(slots)
                 slots.append([(name, index)])
+    slots = slots or [[]]  # a place that nobody fills, where everything is untied
     layouts = {
         name: Layout(tuple(of.get((name, i), -1) for i in range(len(model.parameters))), len(slots))
         for name, model in models.items()

@@ -63,7 +63,7 @@ def minimise_group(group, progress=None) -> Minimum:
     if (group.numbers.candidates.turn > 0).any():
         n_start = STARTS
     for rank in range(1, min(starts.shape[1], n_start)):
-        again = everyone if group.several and rank < SEVERAL else lost(end, group)
+        again = everyone if group.several and rank < SEVERAL else lost(end, bounds(group))
         if not again.size:
             break
         new, _ = descend(group, batch, again, rank, starts[again], "other starts", progress)
@@ -122,12 +122,11 @@ def descend(group, batch, positions, rank, starts, label, progress):
     return end, starts
 
 
-def lost(end, group):
+def lost(end, bounds):
     """Positions of lanes that did not converge, or in which a component vanished on the way."""
-    numbers, own = group.numbers, group.own
     idle = np.diagonal(end.local.fisher, axis1=-2, axis2=-1) <= 0
-    gone = numbers.amplitude & (end.theta <= own.lower)
-    bad = ~end.done | ~np.isfinite(end.local.value) | np.any(own.free & (idle | gone), axis=1)
+    gone = bounds.amplitude & (end.theta <= bounds.lower)
+    bad = ~end.done | ~np.isfinite(end.local.value) | np.any(bounds.free & (idle | gone), axis=1)
     return np.flatnonzero(bad)
 
 

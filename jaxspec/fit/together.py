@@ -70,7 +70,11 @@ def _evaluate(static, parts, shared_priors, like, theta) -> Quadratic:
                 extra[:4],
             )
             q = Quadratic(*jax.tree.map(jnp.add, q[:4], extra), q.mean)
-        s, o, at = np.array(layout.shared), np.array(layout.own, dtype=int), layout.places
+        s, o, at = (
+            np.array(layout.shared, dtype=int),
+            np.array(layout.own, dtype=int),
+            layout.places,
+        )
         value = value + jnp.sum(q.value)
         gradient = gradient.at[at].add(jnp.sum(q.gradient[:, s], axis=0))
         pulls.append(q.gradient[:, o])
@@ -92,7 +96,7 @@ def _evaluate(static, parts, shared_priors, like, theta) -> Quadratic:
 def _fill(layout, shared, own):
     """Parameters (n_place, n_par) of all lanes of a part."""
     theta = jnp.zeros((own.shape[0], len(layout.slots)), shared.dtype)
-    theta = theta.at[:, np.array(layout.shared)].set(shared[layout.places])
+    theta = theta.at[:, np.array(layout.shared, dtype=int)].set(shared[layout.places])
     return theta.at[:, np.array(layout.own, dtype=int)].set(own)
 
 
@@ -263,7 +267,9 @@ def _box(joint) -> Bounds:
     """Bounds (n_set, n_long): shared limits are those that all lanes allow."""
     lower = np.full((joint.n_set, joint.n_shared), -np.inf)
     upper = np.full((joint.n_set, joint.n_shared), np.inf)
-    free = np.ones((joint.n_set, joint.n_shared), bool)
+    free = np.zeros((joint.n_set, joint.n_shared), bool)
+    for part in joint.parts:
+        free[:, part.layout.places] = True
     kinds = np.zeros((2, joint.n_shared), bool)
     own = [[] for _ in range(5)]
     for part in joint.parts:

@@ -19,6 +19,7 @@ from jaxspec.likelihood import image_prepare, spectrum_prepare
 from jaxspec.likelihood.hints import image_hints
 from jaxspec.likelihood.linear import Lane
 from jaxspec.reduce.batch import Plan
+from jaxspec.reduce.bins import bin_counts, spectrum_bins
 from jaxspec.reduce.fold import Patterns
 from jaxspec.reduce.image import Image
 from jaxspec.reduce.profile import RadialProfile
@@ -119,6 +120,15 @@ def kind_of(datum) -> Kind:
     if isinstance(datum, str):
         raise InputError(f"{datum!r} is a path, not data", remedy=f"read it first: {remedy}")
     raise InputError(f"{datum!r} is neither a spectrum nor an image", remedy=remedy)
+
+
+def content(datum) -> tuple:
+    """Arrays that tell data apart: counts of all good bins, then where they are."""
+    if isinstance(datum, Spectrum):
+        index, n = spectrum_bins(datum)
+        bins = bin_counts(datum, index, n)
+        return bins.counts, bins.background, bins.t_s, bins.t_b, index
+    return datum.pixels.counts, datum.pixels.x, datum.pixels.y
 
 
 # ------------------------------------------------------------------- one datum

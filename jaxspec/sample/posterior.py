@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.likelihood.forward import content
 from jaxspec.sample import diagnostics, information
 
 
@@ -252,14 +253,14 @@ def columns(model) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
 
 
 def fingerprint(data) -> dict:
-    """Name, number of pixels, counts, and a hash of the counts and positions of all pixels."""
-    pixels = data.pixels
+    """Name, number of bins or pixels, counts, and a hash of counts and positions of all of them."""
+    counts, *others = content(data)
     digest = hashlib.sha256()
-    for values in (pixels.counts, pixels.x, pixels.y):
+    for values in (counts, *others):
         digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
     return {
         "name": data.name,
-        "n_pix": len(pixels.counts),
-        "counts": float(pixels.counts.sum()),
+        "n_pix": len(counts),
+        "counts": float(counts.sum()),
         "sha256": digest.hexdigest(),
     }

@@ -80,7 +80,9 @@ def test_meaning_stands_on_the_objects(component):
         if component.domain == "spectrum":
             assert p.role not in ON_IMAGES, p.name
     assert len(component.places("position")) in (0, 2)
-    assert component.norm == ("norm" if component.kind == "add" and not component.domain == "image" else "")
+    assert component.norm == (
+        "norm" if component.kind == "add" and not component.domain == "image" else ""
+    )
     names = set(component.names)
     assert {n for pair in component.natural for n in (pair.of, pair.carried)} - {""} <= names
     if component.exchangeable:
