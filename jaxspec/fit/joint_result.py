@@ -57,7 +57,7 @@ class JointResult(dict):
         """
         (one, i), (other, j) = a, b
         if one == other:
-            return self[one].covariance(i, j)
+            return self[one].covariance(i, other=j)
         left, right = self[one].together, self[other].together
         if i not in left.levers or j not in right.levers:
             return np.zeros((len(self[one].columns), len(self[other].columns)))

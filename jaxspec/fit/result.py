@@ -153,7 +153,7 @@ class FitResult:
             sigma = np.sqrt(self._covariance(kind)[:, place, place])
         return np.where(sigma > 0, sigma, np.nan)
 
-    def covariance(self, row, other=None, kind="observed") -> np.ndarray:
+    def covariance(self, row, kind="observed", *, other=None) -> np.ndarray:
         """Covariance of one row over the parameters in ``columns``, or of two rows.
 
         Parameters
