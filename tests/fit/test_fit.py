@@ -252,9 +252,9 @@ def test_expected_statistic(result):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"spectra": []}, "no spectrum"),
-        ({"spectra": "a.pha"}, "read it first"),
-        ({"spectra": [1]}, "Spectrum objects"),
+        ({"data": []}, "no spectrum"),
+        ({"data": "a.pha"}, "read it first"),
+        ({"data": [1]}, "neither a spectrum nor an image"),
         ({"stat": "foo"}, "foo"),
         ({"stat": ["cstat"]}, "1 statistics"),
         ({"on_error": "skip"}, "on_error"),
@@ -267,7 +267,7 @@ def test_expected_statistic(result):
 def test_arguments_that_cannot_be_used(model, spectra, arguments, message):
     if arguments.pop("parsed", False):
         arguments["model"] = js.models.TBabs()
-    call = {"model": model, "spectra": spectra[:2], **arguments}
+    call = {"model": model, "data": spectra[:2], **arguments}
     with pytest.raises(InputError, match=message):
         js.fit(**call)
 
