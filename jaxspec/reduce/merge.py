@@ -31,7 +31,7 @@ def merge(pixels: Pixels, centers, ratio: float) -> Pixels:
     >>> flat = Pixels(*(np.ones(4096) for _ in Pixels._fields))._replace(x=x, y=y)
     >>> merged = merge(flat, [(32.0, 32.0)], 0.3)
     >>> len(merged.x), merged.area.sum()
-    (784, np.float64(4096.0))
+    (532, np.float64(4096.0))
     """
     x, y = pixels.x, pixels.y
     centers = np.asarray(centers, dtype=float).reshape(-1, 2)
