@@ -17,6 +17,7 @@ SIZES = {"cpu": {"own": (1, 4, 16), "shared": (1, 4, 16, 64)}}
 LARGE = {"own": (1, 64, 4096), "shared": (1, 64, 4096)}  # for GPUs: not measured yet
 BYTES = {"cpu": 2**25}  # of inputs in one chunk
 LARGE_BYTES = 2**31
+ALONE = 2**18  # bytes of the inputs of a lane that fills the cache by itself
 
 
 class Chunk(NamedTuple):
@@ -31,6 +32,8 @@ def chunk_size(batch):
     backend = jax.default_backend()
     sizes = SIZES.get(backend, LARGE)["shared" if batch.shared else "own"]
     wanted = len(batch.index) / (batch.n_inputs if batch.shared else 1)
+    if not batch.shared and batch.nbytes > ALONE:
+        return 1
     if not batch.shared:
         most = BYTES.get(backend, LARGE_BYTES) // batch.nbytes
         sizes = [n for n in sizes if n <= most] or [1]

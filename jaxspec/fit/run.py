@@ -211,7 +211,7 @@ def as_data(data):
     else:
         items = [data]
     if not len(items):
-        raise InputError("there is no spectrum to fit", parameter="data")
+        raise InputError("there is no spectrum or image to fit", parameter="data")
     models = {kind_of(item).make_term for item in items}
     if len(models) > 1:
         raise InputError(

@@ -324,10 +324,10 @@ def test_both_halves_of_one_call(image):
     "call, text",
     [
         (lambda i: js.fit("powerlaw", i), "model of a spectrum"),
-        (lambda i: js.fit("beta", i, stat="wstat"), "not a statistic for images"),
-        (lambda i: js.fit("beta", i, stat="chi2"), "no errors"),
+        (lambda i: js.fit("beta", i, stat="wstat"), "needs a background map"),
+        (lambda i: js.fit("beta", i, stat="chi3"), "not a statistic"),
         (lambda i: js.fit("beta", [i, 3]), "Image|image"),
-        (lambda i: js.fit("beta", []), "not images"),
+        (lambda i: js.fit("beta", []), "no spectrum or image"),
     ],
 )
 def test_bad_calls(image, call, text):
