@@ -211,7 +211,7 @@ def test_a_single_row_and_a_result_without_usable_rows(result, tmp_path):
             "edm",
         )
     }
-    cut["spectra"] = result.spectra[:1]
+    cut["data"] = result.spectra[:1]
     cut["covariances"] = {k: v[:1] for k, v in result.covariances.items()}
     single = replace(result, **cut)
     for make in (plot.histograms, plot.timeline):

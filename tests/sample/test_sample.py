@@ -278,7 +278,8 @@ def test_double_beta_and_labels():
         assert abs(found[name].mean() - value) < 4.5 * found[name].std(), name
     # exchanging halves changes no likelihood, and relabelling undoes it
     swapped = found.full.copy()
-    for a, b in relabel.PAIRS:
+    (double, _) = found.model.tree.components
+    for a, b in zip(*double.exchangeable.parts, strict=True):
         swapped[..., place[a]], swapped[..., place[b]] = found[b], found[a]
     again = relabel.relabel(found.model, {}, swapped)
     np.testing.assert_array_equal(again, found.full)
@@ -338,10 +339,10 @@ def no_limit():
         ({"seed": -1}, "seed"),
         ({"seed": 1.5}, "seed"),
         ({"seed": None}, "seed"),
-        ({"stat": "chi2"}, "no errors"),
+        ({"stat": "chi3"}, "not a statistic"),
         ({"model": "powerlaw"}, "model of a spectrum"),
         ({"model": no_limit()}, "finite limits"),
-        ({"data": [1, 2]}, "list"),
+        ({"data": [1, 2]}, "neither a spectrum nor an image"),
         ({"data": "image.fits"}, "read_image"),
         ({"priors": {"rc": 3}}, "not a prior"),
         ({"priors": {"nonsense": dist.Normal(0, 1)}}, "nonsense"),
