@@ -337,6 +337,7 @@ def _posterior(problem, target, rows, datum, mode, tuned, made, settings):
 
     full = by_chain(params[:-1])
     seconds = sum(settings["seconds"][name] for name in ("prepare", "fit"))
+    rows.n_free = len(model.free_names)
     result = rows.result(model, seconds=seconds)
     return Posterior(
         model=model,
