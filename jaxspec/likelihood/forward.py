@@ -235,9 +235,9 @@ def predict(model, datum, params, integrate=None) -> np.ndarray:
 
 
 def predict_parts(model, datum, params, integrate=None) -> dict[str, np.ndarray]:
-    """`predict` for each additive component by itself, by name."""
+    """`predict` for each additive component by itself, by name, in the order of the model."""
     made, n_bin, single = _evaluated(_parts, model, datum, params, integrate, None, True)
-    return {name: _cut(part, n_bin, single) for name, part in made.items()}
+    return {name: _cut(made[name], n_bin, single) for name in model.tree.names if name in made}
 
 
 def log_likelihoods(model, datum, params, integrate=None, stat=None) -> np.ndarray:
