@@ -16,7 +16,7 @@ def is_poor(result, sigma=3.0) -> np.ndarray:
     """Rows (n_row,) whose statistic is that much above its expectation (Kaastra 2017)."""
     with np.errstate(invalid="ignore"):
         excess = (result.stat - result.stat_expected) / np.sqrt(result.stat_variance)
-    return np.isin(result.status, result.USABLE) & (excess > sigma)
+    return result.usable & (excess > sigma)
 
 
 def collect(fits, poor, truth) -> dict:
@@ -113,7 +113,7 @@ def _disk_share(fits, poor, n):
     if "disk" not in fits:
         return share
     result = fits["disk"]
-    rows = np.flatnonzero(np.isin(result.status, result.USABLE))
+    rows = np.flatnonzero(result.usable)
     responses = [result.spectra[row].response for row in rows]
     for row, curve in zip(rows, curves(result.model, responses, result.params[rows]), strict=True):
         energy = np.sqrt(curve.e_lo * curve.e_hi)
@@ -128,7 +128,7 @@ def _regimes(result, table):
     from jaxspec.reduce.bins import bin_counts
 
     words = np.full(len(result), "", dtype="U12")
-    for row in np.flatnonzero(np.isin(result.status, result.USABLE)):
+    for row in np.flatnonzero(result.usable):
         bins = bin_counts(result.spectra[row])
         share, index = table["disk_share"][row], table["PhoIndex"][row]
         if bins.rate.sum() < (bins.background / bins.t_b).sum():

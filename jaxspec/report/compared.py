@@ -14,12 +14,13 @@ import numpy as np
 
 from jaxspec.errors import InputError
 from jaxspec.likelihood.fluxes import Curve, curves
-from jaxspec.likelihood.forward import kind_of, predict, predict_parts
+from jaxspec.likelihood.forward import kind_of
 from jaxspec.likelihood.image import TINY
 from jaxspec.likelihood.image_prepare import pixel_bins
 from jaxspec.likelihood.statistics import STATISTICS, statistic_name, weighted
 from jaxspec.reduce.bins import bin_counts, bin_edges, make_bins
 from jaxspec.report.fitted import Fitted, best_of, rings_of, units_of
+from jaxspec.report.rebin import joined
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,12 +223,12 @@ def model_arrays(spectrum, model, *, stat="cstat", subtract=None, rebin=None) ->
     subtract = knows_background if subtract is None else subtract
     made = _of_spectrum(spectrum, stat, subtract)
     fitted = Fitted(spectrum, model, model.values)
-    expected = _expected(fitted)
+    expected = fitted.expected()
     scatter = root(entry.scatter(weighted(stat, bin_counts(spectrum)), expected))
     if knows_background and not subtract:
         expected = expected + made.behind
     (curve,) = curves(model, [spectrum.response], [model.values])
-    model = {"expected": expected, "parts": _parts(fitted), "scatter": scatter, "curve": curve}
+    model = {"expected": expected, "parts": fitted.parts(), "scatter": scatter, "curve": curve}
     return joined(replace(made, **model, photons=curve.between(*made.edges)), rebin)
 
 
@@ -261,44 +262,6 @@ def _of_spectrum(spectrum, stat, subtract) -> Compared:
         unit="ct s-1 keV-1" if has_energies else "ct s-1 channel-1",
         subtracted=bool(subtract and spectrum.background is not None),
     )
-
-
-def joined(made, rebin) -> Compared:
-    """Bins of a spectrum joined for display until they reach (min_significance, max_bins)."""
-    if rebin is None or not len(made.counts):
-        return made
-    starts = _starts(made, *rebin)
-
-    def total(values):
-        return None if values is None else np.add.reduceat(values, starts)
-
-    def quadratic(errors):
-        return None if errors is None else np.sqrt(total(errors**2))
-
-    low, high = made.edges[0][starts], np.maximum.reduceat(made.edges[1], starts)
-    sums = ("per", "counts", "behind", "expected", "photons")
-    return replace(
-        made,
-        x=0.5 * (low + high),
-        edges=(low, high),
-        sigma=quadratic(made.sigma),
-        scatter=quadratic(made.scatter),
-        parts={name: total(part) for name, part in made.parts.items()},
-        **{name: total(getattr(made, name)) for name in sums},
-    )
-
-
-def _starts(made, least, most):
-    """Where joined bins begin; none reaches over a gap."""
-    starts, rate, variance, n = [], 0.0, 0.0, most
-    low, high = made.edges
-    for i, (more, sigma) in enumerate(zip(made.counts, made.sigma, strict=True)):
-        gap = i > 0 and low[i] > high[i - 1] + 1e-3 * made.per[i]
-        if n >= most or gap or rate > 0 and rate >= least * np.sqrt(variance):
-            starts.append(i)
-            rate = variance = n = 0
-        rate, variance, n = rate + more, variance + sigma**2, n + 1
-    return starts
 
 
 # ---------------------------------------------------------------------------- images
@@ -352,10 +315,10 @@ def of_annuli(fitted, rings, kind="brightness", unit=None) -> Compared:
     made = _of_pixels(annuli, per=per, center=annuli.center, x_unit=x_unit, unit=unit, **place)
     if fitted.model is None:
         return made
-    parts = {name: rings.total(part) for name, part in _parts(fitted).items()}
+    parts = {name: rings.total(part) for name, part in fitted.parts().items()}
     behind = parts[list(parts)[-1]]
     parts = {name: part for name, part in parts.items() if part.any()}
-    made = _with_model(made, annuli, rings.total(_expected(fitted)))
+    made = _with_model(made, annuli, rings.total(fitted.expected()))
     return replace(made, parts=parts, behind=behind)
 
 
@@ -364,7 +327,7 @@ def of_pixels(fitted) -> Compared:
     number = np.arange(len(fitted.data.pixels.counts), dtype=float)
     units = {"per": np.ones_like(number), "x_unit": "", "unit": "ct pixel-1"}
     made = _of_pixels(fitted.data, x=number, edges=(number - 0.5, number + 0.5), **units)
-    return _with_model(made, fitted.data, _expected(fitted))
+    return _with_model(made, fitted.data, fitted.expected())
 
 
 def _of_pixels(data, **fields) -> Compared:
@@ -390,38 +353,6 @@ def _net(stat, bins):
     """What a model should be near, and the variance of that."""
     with jax.enable_x64(True):
         return tuple(np.asarray(v) for v in STATISTICS[stat].net(weighted(stat, bins)))
-
-
-def _expected(fitted):
-    return predict(fitted.model, fitted.data, fitted.params, fitted.integrate)
-
-
-def _parts(fitted) -> dict:
-    """What is expected of each component, exchangeable halves of one component apart."""
-    model, tree = fitted.model, fitted.model.tree
-
-    def evaluate(params):
-        return predict_parts(model, fitted.data, params, fitted.integrate)
-
-    twins = {n: c for n, c in zip(tree.names, tree.components, strict=True) if c.exchangeable}
-    parts = {}
-    for name, whole in evaluate(fitted.params).items():
-        if name not in twins:
-            parts[name] = whole
-            continue
-        prefix = f"{name} " if len(twins) > 1 else ""
-        for k in range(len(twins[name].exchangeable.parts)):
-            params = np.array(fitted.params, float)
-            params[_amplitudes_but(model, name, twins[name], k)] = 0.0
-            parts[f"{prefix}core {k + 1}"] = evaluate(params)[name]
-    return parts
-
-
-def _amplitudes_but(model, name, component, part):
-    """Indices of the amplitudes of all exchangeable parts but one."""
-    others = [p for k, p in enumerate(component.exchangeable.parts) if k != part]
-    found = [model[f"{name}.{n}"] for names in others for n in names]
-    return [p.number - 1 for p in found if p.role == "amplitude"]
 
 
 def divide(a, b, nothing=np.nan):

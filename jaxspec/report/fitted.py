@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxspec.errors import InputError
 from jaxspec.fit.result import FitResult
-from jaxspec.likelihood.forward import kind_of
+from jaxspec.likelihood.forward import kind_of, predict, predict_parts
 from jaxspec.likelihood.image_prepare import centers_of
 from jaxspec.reduce.profile import RadialProfile
 from jaxspec.reduce.profile import profile as sum_in_annuli
@@ -34,6 +34,37 @@ class Fitted(NamedTuple):
         if not hasattr(self.data, "pixels"):
             raise InputError("is a fit of spectra", parameter="source", remedy="use plot.fit")
         return self
+
+    def expected(self, params=None) -> np.ndarray:
+        """What the model expects of each bin (n_bin,), or (n, n_bin) for other parameters."""
+        params = self.params if params is None else params
+        return predict(self.model, self.data, params, self.integrate)
+
+    def parts(self) -> dict:
+        """The same for each component, exchangeable halves of one component apart."""
+        tree = self.model.tree
+        twins = {n: c for n, c in zip(tree.names, tree.components, strict=True) if c.exchangeable}
+        parts = {}
+        for name, whole in self._parts(self.params).items():
+            if name not in twins:
+                parts[name] = whole
+                continue
+            prefix = f"{name} " if len(twins) > 1 else ""
+            for k in range(len(twins[name].exchangeable.parts)):
+                params = np.array(self.params, float)
+                params[_amplitudes_but(self.model, name, twins[name], k)] = 0.0
+                parts[f"{prefix}core {k + 1}"] = self._parts(params)[name]
+        return parts
+
+    def _parts(self, params):
+        return predict_parts(self.model, self.data, params, self.integrate)
+
+
+def _amplitudes_but(model, name, component, part):
+    """Indices of the amplitudes of all exchangeable parts but one."""
+    others = [p for k, p in enumerate(component.exchangeable.parts) if k != part]
+    found = [model[f"{name}.{n}"] for names in others for n in names]
+    return [p.number - 1 for p in found if p.role == "amplitude"]
 
 
 def best_of(source, row=0) -> Fitted:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.likelihood.forward import AT_ONCE, kind_of, predict
+from jaxspec.likelihood.forward import AT_ONCE, kind_of
 from jaxspec.likelihood.image import TINY
 from jaxspec.reduce.regrid import in_pixels
 from jaxspec.report.compared import Compared, of_annuli, of_pixels
@@ -154,8 +154,7 @@ def _means(fitted, rings, draws):
     each = max(1, AT_ONCE // len(fitted.data.pixels.counts))
     means = []
     for i in range(0, len(draws), each):
-        some = predict(fitted.model, fitted.data, draws[i : i + each], fitted.integrate)
-        means += [rings.total(mean) for mean in some]
+        means += [rings.total(mean) for mean in fitted.expected(draws[i : i + each])]
     return np.array(means)
 
 

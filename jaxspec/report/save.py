@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
-
 from jaxspec.fit.result import FitResult
 from jaxspec.likelihood.forward import kind_of
 from jaxspec.report import draw, plot
@@ -75,7 +73,7 @@ def _kinds(thing, row):
         return _of_image(thing.spectra[0])
     if row is not None:
         return ["fit"]
-    return ["fits"] if np.isin(thing.status, thing.USABLE).any() else []
+    return ["fits"] if thing.usable.any() else []
 
 
 def _of_image(data):

@@ -82,7 +82,7 @@ def stack_models(result, kind="eemodel") -> Stack:
     if kind != "folded" and kind not in powers:
         known = ", ".join(["folded", *powers])
         raise InputError(f"{kind!r} is not a choice", parameter="kind", remedy=f"use {known}")
-    kept = np.flatnonzero(np.isin(result.status, result.USABLE))
+    kept = np.flatnonzero(result.usable)
     spectra, params = [result.spectra[row] for row in kept], result.params[kept]
     arrays = []
     if kind == "folded":

@@ -138,6 +138,9 @@ def test_background_that_is_not_subtracted_is_in_the_model(model):
     with_it, without = (model_arrays(s, model, stat="wstat", subtract=x) for x in (False, True))
     np.testing.assert_allclose(with_it.model - without.model, without.background)
     np.testing.assert_allclose(with_it.expected_error, without.expected_error)
+    np.testing.assert_allclose(with_it.residuals, without.residuals)
+    both = (model_arrays(s, model, stat="chi2", subtract=x) for x in (False, True))
+    np.testing.assert_allclose(*(one.residuals for one in both))
     cash = model_arrays(s, model, stat="cash")
     assert not cash.subtracted
     np.testing.assert_allclose(cash.model, without.model)
