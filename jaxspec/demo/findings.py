@@ -114,8 +114,8 @@ def _disk_share(fits, poor, n):
         return share
     result = fits["disk"]
     rows = np.flatnonzero(result.usable)
-    responses = [result.spectra[row].response for row in rows]
-    for row, curve in zip(rows, curves(result.model, responses, result.params[rows]), strict=True):
+    grids = [(s.response.e_lo, s.response.e_hi) for s in (result.spectra[r] for r in rows)]
+    for row, curve in zip(rows, curves(result.model, grids, result.params[rows]), strict=True):
         energy = np.sqrt(curve.e_lo * curve.e_hi)
         weight = (curve.e_hi - curve.e_lo) * energy * ((energy > 3.0) & (energy < 25.0))
         total, disc = curve.flux @ weight, next(iter(curve.components.values())) @ weight

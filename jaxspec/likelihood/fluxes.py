@@ -43,13 +43,13 @@ class Curve(NamedTuple):
         return running(high) - running(low)
 
 
-def curves(model, responses, params) -> list[Curve]:
-    """Evaluate a model on the energies of each response.
+def curves(model, grids, params) -> list[Curve]:
+    """Evaluate a model on energies of its own for each set of parameters.
 
     Parameters
     ----------
     model : Model of a spectrum
-    responses : list of n Response; only ``e_lo`` and ``e_hi`` are looked at.
+    grids : list of n (e_lo, e_hi), (n_energy,) keV each; lengths may differ.
     params : (n, n_par), links applied.
 
     Returns
@@ -58,8 +58,8 @@ def curves(model, responses, params) -> list[Curve]:
     """
     tree, known, made = model.tree, {}, []
     with jax.enable_x64(True):
-        for response, values in zip(responses, np.asarray(params, float), strict=True):
-            e_lo, e_hi = (np.asarray(e, float) for e in (response.e_lo, response.e_hi))
+        for grid, values in zip(grids, np.asarray(params, float), strict=True):
+            e_lo, e_hi = (np.asarray(e, float) for e in grid)
             key = e_lo.tobytes(), e_hi.tobytes()
             if key not in known:  # once for each distinct grid
                 known[key] = tree.prepare(e_lo, e_hi)

@@ -227,7 +227,8 @@ def model_arrays(spectrum, model, *, stat="cstat", subtract=None, rebin=None) ->
     scatter = root(entry.scatter(weighted(stat, bin_counts(spectrum)), expected))
     if knows_background and not subtract:
         expected = expected + made.behind
-    (curve,) = curves(model, [spectrum.response], [model.values])
+    response = spectrum.response
+    (curve,) = curves(model, [(response.e_lo, response.e_hi)], [model.values])
     model = {"expected": expected, "parts": fitted.parts(), "scatter": scatter, "curve": curve}
     return joined(replace(made, **model, photons=curve.between(*made.edges)), rebin)
 

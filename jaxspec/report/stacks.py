@@ -91,7 +91,8 @@ def stack_models(result, kind="eemodel") -> Stack:
             rates = predict(result.model, spectrum, values)
             arrays.append((low, high, rates / (high - low), None))
     else:
-        for e_lo, e_hi, flux, _ in curves(result.model, [s.response for s in spectra], params):
+        grids = [(s.response.e_lo, s.response.e_hi) for s in spectra]
+        for e_lo, e_hi, flux, _ in curves(result.model, grids, params):
             arrays.append((e_lo, e_hi, flux * (e_lo * e_hi) ** powers[kind], None))
     return _stack(result.spectra, kept, arrays, True)
 
