@@ -13,7 +13,7 @@ PACKAGE = ROOT / "jaxspec"
 # The steps that data pass through; a module imports only from folders before its own.
 FOLDERS = ["archive", "read", "reduce", "model", "likelihood", "fit", "sample", "estimate"]
 FOLDERS += ["explore", "report", "run", "demo", "cli"]
-BASE = {"_types", "_numerics", "_constants", "_status", "_text", "_cache", "errors"}
+BASE = {"_callable", "_types", "_numerics", "_constants", "_status", "_text", "_cache", "errors"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Owners of their process, and the one explicit call that they make.

@@ -12,16 +12,16 @@ import jax
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.fit.chunks import chunk_lanes
 from jaxspec.fit.covariance import errors
 from jaxspec.fit.priors import prior_texts
 from jaxspec.fit.problem import Group, Options, make_groups
 from jaxspec.fit.run import as_data, as_model, prepare_rows
 from jaxspec.fit.solve import bounds as bounds_of
-from jaxspec.fit.solve import in_turn, solve
+from jaxspec.fit.solve import evaluate, in_turn, solve
 from jaxspec.fit.start import is_turning
+from jaxspec.likelihood.forward import in_one_piece
 from jaxspec.likelihood.linear import Lane
-from jaxspec.likelihood.objective import PriorTerm, lane_quadratic
+from jaxspec.likelihood.objective import PriorTerm
 from jaxspec.sample import space as spaces
 from jaxspec.sample.laplace import expand, factor, find_mode, start_of
 from jaxspec.sample.nuts import CHUNK, start_chains
@@ -138,7 +138,7 @@ def sample(
             )
         rows.record(solved)
         problem = _at_optimum(solved)
-        target, mode, unit = _target(problem)
+        target, mode, unit = _target(problem, solved.group)
         seconds["mode"] = time.perf_counter() - began - sum(seconds.values())
         ready.result()
         seconds["compile"] = time.perf_counter() - began - sum(seconds.values())
@@ -202,9 +202,8 @@ def _problem(group: Group) -> Problem:
 
 def _lane(batch) -> Lane:
     """The only lane of a batch, without its axis."""
-    lanes = chunk_lanes(batch, np.array([0]))
-    inputs = batch.gather(0)
-    return Lane(inputs, type(lanes.bins)(*(f[0] for f in lanes.bins)), lanes.mask[0])
+    bins = type(batch.bins)(*(field[0] for field in batch.bins))
+    return in_one_piece(Lane(batch.gather(0), bins, batch.mask[0]))
 
 
 def _at_optimum(solved) -> Problem:
@@ -225,11 +224,6 @@ def _at_optimum(solved) -> Problem:
     )  # fmt: skip
     local = jax.tree.map(lambda x: x[0], end.local)
     return turned._replace(bounds=box, theta=theta, local=local)
-
-
-@partial(jax.jit, static_argnames=("objective",))
-def _quadratic(objective, lane, links, priors, theta):
-    return lane_quadratic(objective.term, objective.functions, lane, links, priors, theta)
 
 
 def _compile(problem, chains, max_depth):
@@ -260,25 +254,24 @@ def _make_target(problem, space, correction):
     return Target(problem.full, problem.coarse, numbers.links, numbers.priors, space, correction)
 
 
-def _target(problem):
+def _target(problem, group):
     """Target, mode of the posterior, and Cholesky factor of the covariance there."""
     pairs = spaces.beta_pairs(problem.model)
-    numbers = problem.numbers
     error = np.sqrt(np.diagonal(errors(problem.theta, problem.local, problem.bounds).fisher))
     space = spaces.make_space(problem.theta, problem.bounds, pairs, error)
 
-    def around(lane):
-        def evaluate(u):
+    def around(batch):
+        def at(u):
             theta = np.array(space.theta)
             theta[space.index] = spaces.slopes(space, u).value
-            with jax.enable_x64(True):
-                local = _quadratic(problem.objective, lane, numbers.links, numbers.priors, theta)
-                return expand(space, jax.device_get(local), u)
+            local = evaluate(group, batch, theta[None])
+            return expand(space, jax.tree.map(lambda x: x[0], local), u)
 
-        return evaluate
+        return at
 
     start = start_of(space, problem.theta, problem.local)
-    coarse, full = around(problem.coarse), around(problem.full)
+    coarse = around(group.full if group.coarse is None else group.coarse)
+    full = around(group.full)
     mode = find_mode(coarse, coarse(start))
     if problem.full is problem.coarse:
         unit = factor(mode.hessian)
