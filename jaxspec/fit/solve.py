@@ -122,13 +122,13 @@ def descend(group, batch, positions, rank, starts, label, progress):
     return end, starts
 
 
-def evaluate(group, batch, theta):
-    """`Quadratic` of lanes at ``theta`` (n_lane, n_par): the minimiser with no iteration."""
+def evaluate(group, batch, positions, theta):
+    """`Quadratic` of lanes at ``theta`` (n, n_par): the minimiser with no iteration."""
     n_start = STARTS if group.starts is None else group.starts.shape[1]
     n_start = min(n_start, len(group.numbers.candidates.table)) if group.starts is None else n_start
     starts = np.repeat(np.asarray(theta, float)[:, None], n_start, axis=1)
     still = group._replace(numbers=group.numbers._replace(max_iter=np.asarray(0)))
-    end, _ = descend(still, batch, np.arange(len(batch.index)), 0, starts, "", False)
+    end, _ = descend(still, batch, np.asarray(positions), 0, starts, "", False)
     return end.local
 
 

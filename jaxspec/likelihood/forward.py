@@ -137,7 +137,8 @@ def in_one_piece(lane) -> Lane:
     if getattr(lane.inputs, "blocks", None) is None:
         return lane
     part = slice(int(lane.inputs.blocks) * BLOCK)
-    pixels, bins, mask = jax.tree.map(lambda x: x[part], (lane.inputs.pixels, lane.bins, lane.mask))
+    whole = (lane.inputs.pixels, lane.bins, lane.mask)
+    pixels, bins, mask = jax.tree.map(lambda x: x[..., part], whole)
     return Lane(lane.inputs._replace(pixels=pixels, blocks=None), bins, mask)
 
 

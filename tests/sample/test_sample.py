@@ -12,7 +12,7 @@ import jaxspec as js
 from jaxspec import Status
 from jaxspec.errors import InputError
 from jaxspec.likelihood import image_prepare
-from jaxspec.sample import relabel, run
+from jaxspec.sample import lanes, relabel
 from jaxspec.sample.diagnostics import ess_bulk
 from jaxspec.sample.nuts import advance
 from jaxspec.sample.tune import mover
@@ -255,17 +255,17 @@ def test_the_check_alone_makes_it_exact(large, exact, monkeypatch):
     """Without the expansion the stand-in is wrong by standard deviations; checked, it is right."""
 
     def unmended(u, gradient, hessian, unit):
-        return run.no_correction(u, unit)
+        return lanes.no_correction(u, unit)
 
-    def unchecked(objective, target, key, max_depth, check):
-        return mover(objective, target, key, max_depth, False)
+    def unchecked(objective, target, key, max_depth, check, sampler):
+        return mover(objective, target, key, max_depth, False, sampler)
 
     monkeypatch.setattr(image_prepare, "RATIO", 0.5)
-    monkeypatch.setattr(run, "Correction", unmended)
+    monkeypatch.setattr(lanes, "Correction", unmended)
     checked = js.sample("beta", large, **COARSE)
     assert 0.2 < checked.acceptance < 0.7
     assert_same(checked, exact)
-    monkeypatch.setattr(run, "mover", unchecked)
+    monkeypatch.setattr(lanes, "mover", unchecked)
     wrong = js.sample("beta", large, **COARSE)
     with pytest.raises(AssertionError):
         assert_same(wrong, exact)
@@ -366,7 +366,7 @@ def no_limit():
         ({"model": no_limit()}, "finite limits"),
         ({"data": [1, 2]}, "neither a spectrum nor an image"),
         ({"data": "image.fits"}, "read_image"),
-        ({"data": [template((8, 8)), template((8, 8))]}, "2 data are given"),
+        ({"sampler": "gibbs"}, "not a sampler"),
         ({"priors": {"rc": 3}}, "not a prior"),
         ({"priors": {"nonsense": dist.Normal(0, 1)}}, "nonsense"),
         ({"priors": [dist.Normal(0, 1)]}, "priors"),
