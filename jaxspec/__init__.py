@@ -26,10 +26,6 @@ if TYPE_CHECKING:  # the same names as in _HOME, for editors and type checkers
     from jaxspec.model.library import component as component
     from jaxspec.model.library import models as models
     from jaxspec.model.model import Model as Model
-    from jaxspec.model.psf import Psf as Psf
-    from jaxspec.model.psf import gaussian_psf as gaussian_psf
-    from jaxspec.model.psf import king_psf as king_psf
-    from jaxspec.model.psf import read_psf as read_psf
     from jaxspec.model.surface_derived import derived as derived
     from jaxspec.read.ogip import read_arf as read_arf
     from jaxspec.read.ogip import read_response as read_response
@@ -44,6 +40,10 @@ if TYPE_CHECKING:  # the same names as in _HOME, for editors and type checkers
     from jaxspec.reduce.profile import RadialProfile as RadialProfile
     from jaxspec.reduce.profile import profile as profile
     from jaxspec.reduce.profile import read_profile as read_profile
+    from jaxspec.reduce.psf import Psf as Psf
+    from jaxspec.reduce.psf import gaussian_psf as gaussian_psf
+    from jaxspec.reduce.psf import king_psf as king_psf
+    from jaxspec.reduce.psf import read_psf as read_psf
     from jaxspec.reduce.spectra import SpectrumList as SpectrumList
     from jaxspec.reduce.spectra import read_pha as read_pha
     from jaxspec.report import plot as plot
@@ -84,10 +84,10 @@ _HOME = {
     "centroid": "jaxspec.reduce.center",
     "peak": "jaxspec.reduce.center",
     "derived": "jaxspec.model.surface_derived",
-    "Psf": "jaxspec.model.psf",
-    "gaussian_psf": "jaxspec.model.psf",
-    "king_psf": "jaxspec.model.psf",
-    "read_psf": "jaxspec.model.psf",
+    "Psf": "jaxspec.reduce.psf",
+    "gaussian_psf": "jaxspec.reduce.psf",
+    "king_psf": "jaxspec.reduce.psf",
+    "read_psf": "jaxspec.reduce.psf",
     "Posterior": "jaxspec.sample.posterior",
     "read_posterior": "jaxspec.sample.store",
     "compare": "jaxspec.estimate.compare",

@@ -14,7 +14,8 @@ from types import ModuleType
 
 
 class _CallablePackage(ModuleType):
-    """A package ``a.b`` that acts as the function ``a.b.run.b``."""
+    # A package ``a.b`` that acts as the function ``a.b.run.b``. No docstring: it would take the
+    # place of the property __doc__.
 
     @property
     def _function(self):
@@ -27,11 +28,9 @@ class _CallablePackage(ModuleType):
     def __signature__(self):
         return inspect.signature(self._function)
 
-    def __getattribute__(self, name):
-        # a property would be lost on the class, whose __doc__ is the text above
-        return (
-            inspect.getdoc(self._function) if name == "__doc__" else super().__getattribute__(name)
-        )
+    @property
+    def __doc__(self):
+        return inspect.getdoc(self._function)
 
     def __getattr__(self, name):
         if name == _last(self.__name__):

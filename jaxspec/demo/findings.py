@@ -15,7 +15,7 @@ PARAMETERS = ("PhoIndex", "powerlaw.norm", "Tin", "diskbb.norm")
 def is_poor(result, sigma=3.0) -> np.ndarray:
     """Rows (n_row,) whose statistic is that much above its expectation (Kaastra 2017)."""
     with np.errstate(invalid="ignore"):
-        excess = (result.stat - result.expected) / np.sqrt(result.expected_variance)
+        excess = (result.stat - result.stat_expected) / np.sqrt(result.stat_variance)
     return np.isin(result.status, result.USABLE) & (excess > sigma)
 
 

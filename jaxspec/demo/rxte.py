@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from jaxspec.demo import findings
-from jaxspec.fit.summary import count_status
 from jaxspec.report.text import screen_table
 from jaxspec.run.environment import devices, versions
 from jaxspec.run.folder import make_room, timed, write_json
@@ -67,7 +66,7 @@ def run_demo(out, n=300, seed=1, say=print) -> dict:
         "frozen": {"TBabs.nH": float(fits["powerlaw"].model["TBabs.nH"].value)},
         "band_keV": BAND,
         "statistics": dict(Counter(filter(None, fits["powerlaw"].stat_names))),
-        "status": {name: dict(count_status(result)) for name, result in fits.items()},
+        "status": {name: dict(result.status_counts) for name, result in fits.items()},
         "regimes": dict(Counter(word for word in table["regime"].tolist() if word)),
         "truths": findings.recovered(table),
         "findings": sentences,

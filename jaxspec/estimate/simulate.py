@@ -118,8 +118,7 @@ def fake(
 
 def _images(model, image, exposure, params, background, seed, name, backscal):
     """Simulated images; what belongs to spectra is refused."""
-    from jaxspec.estimate.simulate_image import centred, fake_image
-    from jaxspec.fit.images import image_model
+    from jaxspec.estimate.simulate_image import centred, fake_image, image_model
 
     for key, given in (
         ("exposure", exposure is not None),

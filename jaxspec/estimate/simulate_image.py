@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.fit.images import image_model
+from jaxspec.likelihood.forward import predict
+from jaxspec.likelihood.image_prepare import check_model, next_axis
+from jaxspec.model.model import Model
 
 MOST = 1e15  # counts in a pixel; beyond, doubles do not count
 
@@ -50,13 +52,23 @@ def fake_image(model, image, theta, seed=None, name="fake", single=True):
     return made[0] if single else made
 
 
+def image_model(model) -> Model:
+    """Model of an image from a Model or an expression."""
+    model = Model(model) if isinstance(model, str) else model
+    check_model(model)
+    return model
+
+
 def centred(model, image):
     """Copy of the model whose sources without a position are in the middle of the image."""
     model = model.copy()
     ny, nx = image.shape
+    ends = iter(())
     for p in model.parameters:
-        if p.name in ("x0", "y0") and p.free and not p.is_set:
-            p.set(((nx if p.name == "x0" else ny) - 1) / 2)
+        if p.role == "position":
+            axis, ends = next_axis(ends)
+            if p.free and not p.is_set:
+                p.set(((nx, ny)[axis] - 1) / 2)
     return model
 
 
@@ -74,10 +86,8 @@ def expected_image(model, image, theta) -> np.ndarray:
     InputError
         If they are negative, not finite, or too many to be drawn.
     """
-    from jaxspec.likelihood.scene import model_values, predict
-
     whole = image.replace(mask=np.zeros(image.shape, dtype=bool))
-    mean = predict(model, whole, model_values(model, theta)).reshape(image.shape)
+    mean = predict(model, whole, model.linked(theta)).reshape(image.shape)
     exposed = image.exposure > 0
     if image.background is not None:
         exposed |= image.background > 0

@@ -11,23 +11,57 @@ from pathlib import Path
 import numpy as np
 
 from jaxspec._status import Status
-from jaxspec._types import Spectrum, mjd_start
 from jaxspec.errors import InputError
 
 FORMATS = {".ecsv": "ascii.ecsv", ".fits": "fits", ".fit": "fits", ".parquet": "parquet"}
 
 
+@dataclass(eq=False)
+class Together:
+    """What the rows of a joint fit have in common.
+
+    Parameters
+    ----------
+    label : (n_row,) int, the joint set of each row.
+    sets : list of jaxspec.fit.covariance.SetCovariance
+    edm : (n_set,)
+    levers : dict of row to (n_par, n_shared), how its parameters follow the shared ones.
+    n_free : (n_set,) int, free parameters.
+    names : list, the labels that the user gave, or None for one set of everything.
+    """
+
+    label: np.ndarray
+    sets: list
+    edm: np.ndarray
+    levers: dict
+    n_free: np.ndarray
+    names: list | None = None
+
+    @classmethod
+    def nothing(cls, label, sets=(), edm=()):
+        """Sets whose lanes were not recorded yet."""
+        n_set = 1 + int(np.max(label))
+        return cls(label, list(sets), np.asarray(edm), {}, np.zeros(n_set, dtype=int))
+
+    def covariance(self, a, b) -> np.ndarray:
+        """Covariance (n_par, n_par) between the parameters of two different rows."""
+        if self.label[a] != self.label[b] or a not in self.levers or b not in self.levers:
+            size = next(iter(self.levers.values())).shape[0] if self.levers else 0
+            return np.zeros((size, size))
+        return self.levers[a] @ self.sets[self.label[a]].shared @ self.levers[b].T
+
+
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """Best-fit parameters, errors and a status for every spectrum.
+    """Best-fit parameters, errors and a status for every datum.
 
     Parameters
     ----------
     model : Model, as it was fitted.
-    spectra : SpectrumList, in the order of the rows.
+    data : SpectrumList or DataList, in the order of the rows; ``spectra`` is the same.
     params : (n_row, n_par), every parameter of the model, links applied.
     covariances : dict of (n_row, n_par, n_par), "observed" and "expected" information.
-    stat, expected, expected_variance : (n_row,)
+    stat, stat_expected, stat_variance : (n_row,)
         The statistic, and what it would be on average, with its variance, if the best-fit model
         were true (Kaastra 2017).
     n_bins, iterations : (n_row,) int
@@ -36,17 +70,18 @@ class FitResult:
     n_free : int, free parameters of each row, or of all rows together in a joint fit.
     stat_names : list of str, the statistic of each row; notes : dict sentence -> rows.
     settings : dict, seconds and options of the call.
+    together : Together or None, of joint fits.
     """
 
     model: object
-    spectra: object
+    data: object
     params: np.ndarray
     covariances: dict
     stat: np.ndarray
     stat_names: list
     n_bins: np.ndarray
-    expected: np.ndarray
-    expected_variance: np.ndarray
+    stat_expected: np.ndarray
+    stat_variance: np.ndarray
     status: np.ndarray
     messages: list
     iterations: np.ndarray
@@ -54,6 +89,7 @@ class FitResult:
     n_free: int
     notes: dict = field(default_factory=dict)
     settings: dict = field(default_factory=dict)
+    together: Together | None = None
 
     USABLE = (Status.OK, Status.AT_LIMIT, Status.HESSIAN_NOT_PD)
 
@@ -61,9 +97,24 @@ class FitResult:
         return len(self.status)
 
     @property
+    def spectra(self):
+        """The data, by the name that they have in fits of spectra."""
+        return self.data
+
+    @property
     def names(self) -> list[str]:
-        """Name of each spectrum."""
-        return self.spectra.names
+        """Name of each datum."""
+        return self.data.names
+
+    @property
+    def usable(self) -> np.ndarray:
+        """Rows (n_row,) that have a best fit."""
+        return np.isin(self.status, self.USABLE)
+
+    @property
+    def status_counts(self) -> Counter:
+        """How many rows ended how."""
+        return Counter(Status(s).name for s in self.status)
 
     @property
     def ok(self) -> np.ndarray:
@@ -78,12 +129,13 @@ class FitResult:
         return [p.name if short[p.name] == 1 else p.full_name for p in shown]
 
     @cached_property
-    def _shown(self):
+    def shown(self) -> np.ndarray:
+        """Indices of the parameters in ``columns``."""
         return np.array([p.number - 1 for p in self.model.parameters if not p.frozen], dtype=int)
 
     def _place(self, name):
         if name in self.columns:
-            return self._shown[self.columns.index(name)]
+            return self.shown[self.columns.index(name)]
         return self.model[name].number - 1
 
     def value(self, name) -> np.ndarray:
@@ -101,9 +153,27 @@ class FitResult:
             sigma = np.sqrt(self._covariance(kind)[:, place, place])
         return np.where(sigma > 0, sigma, np.nan)
 
-    def covariance(self, row, kind="observed") -> np.ndarray:
-        """Covariance of one row over the parameters in ``columns``."""
-        return self._covariance(kind)[row][np.ix_(self._shown, self._shown)]
+    def covariance(self, row, kind="observed", *, other=None) -> np.ndarray:
+        """Covariance of one row over the parameters in ``columns``, or of two rows.
+
+        Parameters
+        ----------
+        row : int
+        other : int, optional
+            Another row: the covariance of the parameters of ``row`` (first axis) with those of
+            ``other``, from the observed information; zero unless they were fitted together.
+        kind : "observed" or "expected"
+
+        Returns
+        -------
+        (n_column, n_column)
+        """
+        shown = np.ix_(self.shown, self.shown)
+        if other is None or other == row:
+            return self._covariance(kind)[row][shown]
+        if self.together is None or not self.together.levers:
+            return np.zeros((len(self.shown),) * 2)
+        return self.together.covariance(row, other)[shown]
 
     def _covariance(self, kind):
         if kind not in self.covariances:
@@ -126,7 +196,7 @@ class FitResult:
 
     @property
     def joint(self) -> bool:
-        """True if all spectra were fitted together."""
+        """True if data were fitted together."""
         return bool(self.settings.get("joint"))
 
     @property
@@ -149,45 +219,33 @@ class FitResult:
 
     @cached_property
     def table(self):
-        """`astropy.table.QTable`, one row per spectrum.
+        """`astropy.table.QTable`, one row per datum, or per label of a joint fit with labels.
 
         Columns: name, time (MJD of the start, in the file's time scale), exposure, counts, then
-        each parameter that was not frozen with ``_err``, stat, stat_name, n_bins, dof, expected,
-        expected_err, status, message.
+        each parameter that was not frozen with ``_err``, stat, stat_name, n_bins, dof,
+        stat_expected, stat_expected_err, status, message. A row of a label is its whole set:
+        parameters that every datum has for itself get columns ``factor_1``, ``factor_2`` ... in the
+        order of the data.
         """
-        from astropy.table import QTable
-        from astropy.units import Unit
+        from jaxspec.fit.tables import data_table, set_table
 
-        facts = np.array([_facts(item) for item in self.spectra], dtype=float).reshape(-1, 3)
-        table = QTable()
-        table["name"] = self.names
-        table["time"] = facts[:, 0] * Unit("d")
-        table["exposure"] = facts[:, 1] * Unit("s")
-        table["counts"] = facts[:, 2]
-        for column, place in zip(self.columns, self._shown, strict=True):
-            parameter = self.model.parameters[place]
-            unit = astropy_unit(parameter.unit)
-            table[column] = _with_unit(self.params[:, place], unit)
-            table[f"{column}_err"] = _with_unit(self.error(column), unit)
-            table[column].info.description = parameter.full_name
-        table["stat"] = self.stat
-        table["stat_name"] = self.stat_names
-        table["n_bins"] = self.n_bins
-        table["dof"] = self.dof
-        table["expected"] = self.expected
-        table["expected_err"] = np.sqrt(self.expected_variance)
-        table["status"] = [Status(s).name for s in self.status]
-        table["message"] = self.messages
-        table.meta.update(self.provenance())
-        return table
+        labelled = self.together is not None and self.together.names is not None
+        return set_table(self) if labelled else data_table(self)
+
+    @cached_property
+    def members(self):
+        """`astropy.table.QTable`, one row per datum, whatever was fitted together."""
+        from jaxspec.fit.tables import data_table
+
+        return data_table(self)
 
     def provenance(self) -> dict:
         """What was run: model, frozen values, statistics, settings, versions."""
         pars = self.model.parameters
         return {
             "MODEL": self.model.expression,
-            "ABUND": self.model.tree.abund,
-            "XSECT": self.model.tree.xsect,
+            "ABUND": self.model.abund,
+            "XSECT": self.model.xsect,
             "FROZEN": {p.full_name: float(p.value) for p in pars if p.frozen},
             "LINKS": {p.full_name: str(p.link) for p in pars if p.link is not None},
             "NOTES": dict(self.notes),
@@ -232,41 +290,6 @@ class FitResult:
         from html import escape
 
         return f"<pre>{escape(self.summary())}</pre>{self.table._repr_html_()}"
-
-
-def _facts(item):
-    """Start (MJD), exposure (s) and counts of a spectrum, an image or a profile; NaN if unknown."""
-    start = mjd_start(getattr(item, "header", None) or {})
-    if isinstance(item, Spectrum):
-        return start, item.exposure, item.counts.sum()
-    pixels = getattr(item, "pixels", None)
-    counts = np.nan if pixels is None else pixels.counts.sum()
-    return start, getattr(item, "exposure_time", np.nan), counts
-
-
-def astropy_unit(text):
-    """Unit object for XSPEC's unit string; None for dimensionless or unknown."""
-    from astropy.units import Unit
-
-    text = text.strip()
-    if not text:
-        return None
-    text = _XSPEC_UNITS.get(text, text)
-    try:
-        return Unit(text)
-    except ValueError:
-        return None
-
-
-_XSPEC_UNITS = {
-    "10^22 atoms / cm^2": "1e22 cm-2",
-    "10^22": "1e22 cm-2",
-    "cgs": "",
-}
-
-
-def _with_unit(values, unit):
-    return values if unit is None else values * unit
 
 
 def _version(name):

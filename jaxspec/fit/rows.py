@@ -1,14 +1,19 @@
-"""Collects what the lanes give into rows, in the order of the spectra."""
+"""Collects what the lanes give into rows, in the order of the data."""
 
 from __future__ import annotations
 
 from collections import Counter
 
+import jax
 import numpy as np
 
 from jaxspec._status import Status
+from jaxspec.fit.compiled import parameters_of
+from jaxspec.fit.covariance import errors
 from jaxspec.fit.result import FitResult
-from jaxspec.likelihood.goodness import expected_statistic
+from jaxspec.fit.solve import bounds, in_turn
+from jaxspec.likelihood.objective import PriorTerm
+from jaxspec.likelihood.statistics import STATISTICS
 
 CONVERGED = 1e-6  # expected decrease at the end point: a thousandth of a standard deviation
 
@@ -22,15 +27,15 @@ SPARSE = (
 class Rows:
     """Arrays (n_row, ...) filled as the lanes finish; `result` makes the `FitResult`."""
 
-    def __init__(self, model, spectra):
-        n, n_par = len(spectra), len(model.parameters)
-        self.model, self.spectra = model, spectra
+    def __init__(self, model, data):
+        n, n_par = len(data), len(model.parameters)
+        self.model, self.data = model, data
         self.params = np.full((n, n_par), np.nan)
         self.covariance = np.full((n, n_par, n_par), np.nan)
-        self.covariance_expected = np.full((n, n_par, n_par), np.nan)
+        self.fisher = np.full((n, n_par, n_par), np.nan)
         self.stat = np.full(n, np.nan)
-        self.expected = np.full(n, np.nan)
-        self.expected_variance = np.full(n, np.nan)
+        self.stat_expected = np.full(n, np.nan)
+        self.stat_variance = np.full(n, np.nan)
         self.edm = np.full(n, np.nan)
         self.n_bins = np.zeros(n, dtype=int)
         self.iterations = np.zeros(n, dtype=int)
@@ -48,7 +53,7 @@ class Rows:
     def remark(self, sentence):
         """Remember a sentence that concerns all rows; an empty one is none."""
         if sentence:
-            self.notes[sentence] += len(self.spectra)
+            self.notes[sentence] += len(self.data)
 
     def note(self, row, stat, sentence):
         """Remember which statistic a row uses, and why."""
@@ -56,51 +61,75 @@ class Rows:
         if sentence:
             self.notes[sentence] += 1
 
-    def record(self, batch, ending):
-        """Take the lanes of a batch: ``ending`` is an `Ending` with a lane axis."""
-        rows = batch.index
-        self.params[rows] = ending.params
-        self.covariance[rows] = ending.covariance
-        self.covariance_expected[rows] = ending.covariance_expected
-        self.stat[rows] = ending.value
-        self.edm[rows] = ending.edm
-        self.iterations[rows] = ending.iterations
+    def record(self, solved):
+        """Take the lanes of a group that were fitted one by one.
+
+        Parameters
+        ----------
+        solved : jaxspec.fit.solve.Solved
+        """
+        group, end = solved
+        theta = in_turn(group, end.theta)
+        found = errors(end.theta, end.local, bounds(group))
+        self.fill(group, theta, end.local, found, end.iterations)
+
+    def fill(self, group, theta, local, found, iterations, with_priors=True):
+        """Take the lanes of a group.
+
+        Parameters
+        ----------
+        group : Group
+        theta : (n_lane, n_par)
+        local : Quadratic, of which ``value`` (n_lane,) and ``mean`` (n_lane, n_bin) are used.
+        found : Errors of the lanes, by theta.
+        iterations : (n_lane,) int
+        with_priors : bool, whether ``value`` holds the priors.
+        """
+        batch, rows = group.full, group.full.index
+        with jax.enable_x64(True):
+            params, d_params = parameters_of(group.functions, group.numbers.links, theta)
+        back = np.swapaxes(d_params, -1, -2)
+        self.params[rows] = params
+        self.covariance[rows] = d_params @ found.covariance @ back
+        self.fisher[rows] = d_params @ found.fisher @ back
+        priors = group.numbers.priors if with_priors else {}
+        self.stat[rows] = local.value - penalty(priors, params)
+        self.edm[rows] = found.edm
+        self.iterations[rows] = iterations
         self.n_bins[rows] = batch.mask.sum(axis=1)
-        mean, variance = expected_statistic(batch.stat, batch.bins, ending.rate)
-        self.expected[rows] = np.where(batch.mask, mean, 0.0).sum(axis=1)
-        self.expected_variance[rows] = np.where(batch.mask, variance, 0.0).sum(axis=1)
+        mean, variance = STATISTICS[batch.stat].expected(batch.bins, local.mean)
+        self.stat_expected[rows] = np.where(batch.mask, mean, 0.0).sum(axis=1)
+        self.stat_variance[rows] = np.where(batch.mask, variance, 0.0).sum(axis=1)
         if batch.stat == "wstat":
-            empty = ((batch.bins.background <= 0) & batch.mask).sum(axis=1) > 0.5 * self.n_bins[
-                rows
-            ]
-            self.notes[SPARSE] += int(empty.sum())
-        status = judge(ending)
+            empty = ((batch.bins.background <= 0) & batch.mask).sum(axis=1)
+            self.notes[SPARSE] += int((empty > 0.5 * self.n_bins[rows]).sum())
+        status = judge(found, local.value, params)
         self.status[rows] = status
-        free = [p.full_name for p in self.model.parameters]
-        for row, code, held in zip(rows, status, ending.held, strict=True):
+        names = [p.full_name for p in self.model.parameters]
+        for row, code, held in zip(rows, status, found.held, strict=True):
             self.messages[row] = Status(code).sentence
             if code == Status.AT_LIMIT:
-                names = ", ".join(free[i] for i in np.flatnonzero(held))
-                self.messages[row] = f"{names}: {Status.AT_LIMIT.sentence}"
+                which = ", ".join(names[i] for i in np.flatnonzero(held))
+                self.messages[row] = f"{which}: {Status.AT_LIMIT.sentence}"
 
-    def result(self, **settings) -> FitResult:
-        """Freeze the rows."""
+    def result(self, model=None, together=None, **settings) -> FitResult:
+        """Freeze the rows; ``model`` is that of the first datum, with its limits and units."""
         unusable = ~np.isin(self.status, FitResult.USABLE)
         bad = unusable & (self.status != Status.NOT_CONVERGED)
-        for array in (self.params, self.stat, self.expected, self.expected_variance):
+        for array in (self.params, self.stat, self.stat_expected, self.stat_variance):
             array[bad] = np.nan
-        for array in (self.covariance, self.covariance_expected):
+        for array in (self.covariance, self.fisher):
             array[unusable] = np.nan
         return FitResult(
-            model=self.model,
-            spectra=self.spectra,
+            model=self.model if model is None else model,
+            data=self.data,
             params=self.params,
-            covariances={"observed": self.covariance, "expected": self.covariance_expected},
+            covariances={"observed": self.covariance, "expected": self.fisher},
             stat=self.stat,
             stat_names=self.stat_names,
             n_bins=self.n_bins,
-            expected=self.expected,
-            expected_variance=self.expected_variance,
+            stat_expected=self.stat_expected,
+            stat_variance=self.stat_variance,
             status=self.status,
             messages=self.messages,
             iterations=self.iterations,
@@ -108,17 +137,30 @@ class Rows:
             notes={sentence: n for sentence, n in self.notes.items() if n},
             n_free=self.n_free,
             settings=settings,
+            together=together,
         )
 
 
-def judge(ending):
-    """Status (n_lane,) from the end points."""
-    held = np.any(ending.held, axis=1)
-    converged = ending.edm <= CONVERGED
-    finite = np.isfinite(ending.value) & np.all(np.isfinite(ending.params), axis=1)
+def penalty(priors, params) -> np.ndarray:
+    """Minus twice the logarithm of the priors (n_lane,); zero without any."""
+    if not priors:
+        return np.zeros(len(params))
+    with jax.enable_x64(True):
+        return -2.0 * np.asarray(jax.vmap(PriorTerm(priors).log_density)(params))
+
+
+def judge(found, value, params):
+    """Status (n_lane,) from the end points.
+
+    Parameters
+    ----------
+    found : Errors; value : (n_lane,), the statistic; params : (n_lane, n_par)
+    """
+    held = np.any(found.held, axis=1)
+    finite = np.isfinite(value) & np.all(np.isfinite(params), axis=1)
     status = np.full(len(held), Status.OK, dtype=int)
     status[held] = Status.AT_LIMIT
-    status[~ending.definite] = Status.HESSIAN_NOT_PD
-    status[~converged] = Status.NOT_CONVERGED
+    status[~found.definite] = Status.HESSIAN_NOT_PD
+    status[~(found.edm <= CONVERGED)] = Status.NOT_CONVERGED
     status[~finite] = Status.NAN_MODEL
     return status

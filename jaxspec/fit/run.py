@@ -9,56 +9,68 @@ import numpy as np
 
 from jaxspec._types import Spectrum
 from jaxspec.errors import FitError, InputError
-from jaxspec.fit.images import are_images, fit_images
-from jaxspec.fit.independent import fit_batch
 from jaxspec.fit.joint import fit_joint
-from jaxspec.fit.problem import make_problem
+from jaxspec.fit.joint_result import JointResult
+from jaxspec.fit.priors import prior_map, prior_texts
+from jaxspec.fit.problem import Options, make_groups
 from jaxspec.fit.result import FitResult
 from jaxspec.fit.rows import Rows
-from jaxspec.likelihood.choose import choose_statistic
-from jaxspec.likelihood.objective import weigh_lanes
+from jaxspec.fit.sets import labels_of, untied
+from jaxspec.fit.solve import solve
+from jaxspec.likelihood.forward import kind_of
 from jaxspec.model.model import Model
-from jaxspec.reduce.batch import make_batches, plan_lanes
-from jaxspec.reduce.spectra import Failure, SpectrumList
+from jaxspec.reduce.data import DataList
+from jaxspec.reduce.spectra import SpectrumList
 
 
 def fit(
     model,
-    spectra,
+    data=None,
     stat="auto",
     *,
     joint=False,
     untie=(),
+    share=(),
     priors=None,
     integrate=None,
     max_iter=200,
     tol=1e-8,
     on_error="status",
     progress=None,
-) -> FitResult:
-    """Fit a model to every spectrum or image, each by itself or all spectra together.
+) -> FitResult | JointResult:
+    """Fit a model to every spectrum or image, each by itself or together.
 
     Parameters
     ----------
-    model : Model or str
+    model : Model or str, or dict of name to (Model or str, data)
         A string is an XSPEC expression, or a sum of image components. The model is not changed.
-    spectra : Spectrum, SpectrumList or list of Spectrum; Image, RadialProfile or a list of them
+        A dict joins several models, each with its own data, of one kind or of several.
+    data : one datum or a list: Spectrum, SpectrumList, Image, RadialProfile
+        Left out where ``model`` is a dict.
     stat : str or list of str
         "auto", "cstat", "cash", "wstat", "pgstat", "pstat", "chi2", "chi2-gehrels",
-        "chi2-churazov", "chi2-model"; a list gives one per spectrum. "cstat" becomes W-stat where a
-        background is loaded, as in XSPEC. What was used, and why, is in ``result.notes``.
-    joint : bool
-        Fit all spectra together with one set of parameters.
-    untie : list of str
-        With ``joint``: parameters that each spectrum has for itself.
+        "chi2-churazov", "chi2-model"; a list gives one per datum. "cstat" becomes W-stat where a
+        spectrum has a background loaded, as in XSPEC. What was used, and why, is in
+        ``result.notes``.
+    joint : bool, str or array of one label per datum
+        True: all data together with one set of parameters. Labels: those of one label together,
+        all labels in one call. A word is a label of the data themselves: an attribute, or a
+        keyword of their headers such as "OBS_ID".
+    untie : str, list of str, or dict of name to list
+        In joint fits: parameters that each datum has for itself. A dict gives for each datum a
+        number, at which the parameter is frozen there, or None, where it is free:
+        ``untie={"constant.factor": [1.0, None, None]}``.
+    share : list of str or dict
+        Where ``model`` is a dict: parameters that are one in all models that have them; a dict
+        says how each model calls it, ``{"gas": "kT", "core": "apec.kT"}``.
     priors : dict of name to numpyro distribution, optional
-        For images: the maximum of the posterior instead of the likelihood. Priors set on the
-        parameters of the model count too.
+        The maximum of the posterior instead of the likelihood. Priors set on the parameters of
+        the model count too.
     integrate : bool, optional
         For images: take the mean of the model over the pixels around the centres instead of its
-        value at their middle. By default where a core is smaller than a pixel.
+        value at their middle. By default where a source is smaller than a pixel.
     max_iter : int
-        Iterations after which a lane ends with NOT_CONVERGED.
+        Iterations after which a fit ends with NOT_CONVERGED.
     tol : float
         Expected decrease of the statistic at which a minimum counts as reached; 1e-8 is 1e-4
         standard deviations.
@@ -70,7 +82,10 @@ def fit(
     Returns
     -------
     FitResult
-        One row per spectrum, in the order given.
+        One row per datum, in the order given; ``table`` has one row per label where labels were
+        given.
+    JointResult
+        Where ``model`` is a dict: a `FitResult` for each name.
 
     Raises
     ------
@@ -85,66 +100,190 @@ def fit(
     >>> spectra = js.read_pha("obs/*_s2.pha").notice("3-25")       # doctest: +SKIP
     >>> result = js.fit("TBabs*powerlaw", spectra, stat="cstat")   # doctest: +SKIP
     >>> result.table                                               # doctest: +SKIP
+    >>> three = js.fit("constant*powerlaw", spectra[:3], joint=True,
+    ...                untie={"constant.factor": [1.0, None, None]})       # doctest: +SKIP
     """
     began = time.perf_counter()
     if on_error not in ("status", "raise"):
         raise InputError(
             f"{on_error!r} is not a choice", parameter="on_error", remedy="use 'status' or 'raise'"
         )
-    untie = [untie] if isinstance(untie, str) else list(untie)
     _check_limits(max_iter, tol)
-    if are_images(spectra):
-        if joint or untie:
-            raise InputError("images are fitted one by one", parameter="joint")
-        options = {"priors": priors, "integrate": integrate, "max_iter": max_iter, "tol": tol}
-        result = fit_images(model, spectra, stat, progress=progress, **options)
-        if on_error == "raise":
-            _raise_first(result)
-        return result
-    if priors or integrate is not None:
-        raise InputError(
-            "is for images", parameter="priors" if priors else "integrate", remedy="leave it out"
-        )
-    if untie and not joint:
-        raise InputError(
-            "untie has a meaning only in joint fits", parameter="untie", remedy="add joint=True"
-        )
-    model = Model(model) if isinstance(model, str) else model.copy()
-    if model.domain == "image":
-        raise InputError(
-            f"{model.expression} is a model of an image, and these are not images",
-            parameter="model",
-            remedy="read images with jaxspec.read_image",
-        )
-    if model.tree.kind != "add":
-        raise InputError(
-            f"{model.expression} has no additive component, so that it makes no photons",
-            parameter="model",
-            remedy="multiply it with one, for example powerlaw",
-        )
-    spectra = _as_list(spectra)
-    rows = Rows(model, spectra)
-    rows.remark(cflux_and_norm(model))
-    stats = _statistics(spectra, stat, rows)
-    few = 1 if joint else max(1, len(model.free_names))
-    lanes = plan_lanes(spectra, stats, few, rows.reject)
-    with jax.enable_x64(True):
-        batches = make_batches(
-            lanes, model.tree.prepare, weigh_lanes, whole_grid=model.tree.has_convolution
-        )
-        problem = make_problem(model, tol=tol, max_iter=max_iter)
-        functions = model.link_map().functions
-        if joint:
-            fit_joint(model, functions, batches, problem, untie, rows)
-        else:
-            for batch in batches:
-                fit_batch(model.tree, functions, batch, problem, rows, progress)
-    result = rows.result(
-        seconds=time.perf_counter() - began, tol=tol, max_iter=max_iter, joint=joint
-    )
+    options = Options(priors, tol, max_iter, integrate)
+    if isinstance(model, dict):
+        result = _fit_models(model, data, stat, joint, untie, share, options, progress)
+    else:
+        result = _fit_one_model(model, data, stat, joint, untie, share, options, progress)
+    result.settings["seconds"] = time.perf_counter() - began
     if on_error == "raise":
         _raise_first(result)
     return result
+
+
+def _fit_one_model(model, data, stat, joint, untie, share, options, progress):
+    alone = joint is False or joint is None
+    if untie and alone:
+        raise InputError(
+            "untie has a meaning only in joint fits", parameter="untie", remedy="add joint=True"
+        )
+    if share:
+        raise InputError(
+            "share joins several models", parameter="share", remedy="give a dict of models"
+        )
+    items = as_data(data)
+    model = as_model(model, items)
+    rows, stats = prepare_rows(model, items, stat)
+    shown, priors = _as_shown(model, items, options)
+    settings = {"tol": options.tol, "max_iter": options.max_iter, "joint": not alone}
+    if options.integrate is not None:
+        settings["integrate"] = options.integrate
+    if priors:
+        settings["priors"] = priors
+    together = None
+    with jax.enable_x64(True):
+        if alone:
+            few = max(1, len(model.free_names))
+            for group in make_groups(model, items, stats, few, rows, options):
+                for solved in solve(group, items, options, progress):
+                    rows.record(solved)
+        else:
+            own = untied(model, untie, len(items))
+            number, names = labels_of(items, joint)
+            made = fit_joint(
+                {"": model}, {"": items}, {"": stats}, {"": number}, {"": own}, (), {"": rows},
+                options, progress,
+            )  # fmt: skip
+            together = made[""]
+            together.names = None if joint is True else names
+            rows.n_free = int(together.n_free.sum())
+            settings["untied"] = [p.full_name for p, o in zip(model, own.own, strict=True) if o]
+    return rows.result(shown, together, **settings)
+
+
+def _fit_models(models, data, stat, joint, untie, share, options, progress):
+    """Several models, each with its data, in one joint fit."""
+    if data is not None:
+        raise InputError("is part of the dict of models", parameter="data", remedy="leave it out")
+    if joint is not True:
+        raise InputError(
+            "several models are fitted together", parameter="joint", remedy="add joint=True"
+        )
+    if untie and not isinstance(untie, dict):
+        raise InputError(
+            f"{untie!r} does not say of which model", parameter="untie",
+            remedy='give a dict, {"name": ["parameter"]}',
+        )  # fmt: skip
+    own_models, items, stats, rows, labels, own = ({} for _ in range(6))
+    for name, entry in models.items():
+        if not isinstance(entry, tuple | list) or len(entry) != 2:
+            raise InputError(
+                f"{name!r} has {entry!r}", parameter="model", remedy="give (model, data)"
+            )
+        items[name] = as_data(entry[1])
+        own_models[name] = as_model(entry[0], items[name])
+        asked = stat.get(name, "auto") if isinstance(stat, dict) else stat
+        rows[name], stats[name] = prepare_rows(own_models[name], items[name], asked)
+        labels[name] = np.zeros(len(items[name]), dtype=int)
+        own[name] = untied(own_models[name], dict(untie).get(name, ()), len(items[name]))
+    with jax.enable_x64(True):
+        made = fit_joint(own_models, items, stats, labels, own, share, rows, options, progress)
+    results = {}
+    for name, together in made.items():
+        shown, priors = _as_shown(own_models[name], items[name], options)
+        settings = {"joint": True, "tol": options.tol, "max_iter": options.max_iter}
+        rows[name].n_free = int(together.n_free.sum())
+        results[name] = rows[name].result(shown, together, **settings, priors=priors)
+    return JointResult.of(own_models, own, share, results)
+
+
+def as_data(data):
+    """List of data of one kind.
+
+    Raises
+    ------
+    InputError
+        Nothing, what is no data, or data of several kinds.
+    """
+    if isinstance(data, SpectrumList):
+        items = data
+    elif isinstance(data, list | tuple):
+        items = list(data)
+    else:
+        items = [data]
+    if not len(items):
+        raise InputError("there is no spectrum or image to fit", parameter="data")
+    models = {kind_of(item).make_term for item in items}
+    if len(models) > 1:
+        raise InputError(
+            "the data are of several kinds", parameter="data",
+            remedy='fit them together as {"a": (model, images), "b": (model, spectra)}',
+        )  # fmt: skip
+    if isinstance(items, SpectrumList):
+        return items
+    spectra = all(isinstance(item, Spectrum) or hasattr(item, "status") for item in items)
+    return SpectrumList(items) if spectra else DataList(items)
+
+
+def as_model(model, items):
+    """Copy of a model, or model of an expression, for these data; refuses what cannot be fitted."""
+    model = Model(model) if isinstance(model, str) else model.copy()
+    kind_of(items[0]).check_model(model)
+    if not model.free_names:
+        raise InputError(
+            f"{model.expression} has no free parameter", parameter="model", remedy="thaw one"
+        )
+    units = {getattr(item, "exposure_unit", "") for item in items}
+    if len(units) > 1:
+        raise InputError(
+            f"the images have exposures in different units: {', '.join(sorted(units))}",
+            parameter="data",
+            remedy="fit them in separate calls",
+        )
+    return model
+
+
+def _as_shown(model, items, options):
+    """Model with the limits and units of the first datum, and its priors as text."""
+    kind = kind_of(items[0])
+    shown = kind.suited(model, items[0])
+    shown = shown.copy() if shown is model else shown
+    return shown, prior_texts(shown, prior_map(shown, options.priors))
+
+
+def prepare_rows(model, items, stat):
+    """`Rows` of all data, and the statistic of each (None where there is none)."""
+    rows = Rows(model, items)
+    rows.remark(flux_and_norm(model))
+    if not isinstance(stat, str | list | tuple):
+        raise InputError(f"{stat!r} is not a statistic", parameter="stat", remedy="use 'auto'")
+    wanted = [stat] * len(items) if isinstance(stat, str) else list(stat)
+    if len(wanted) != len(items):
+        raise InputError(
+            f"{len(wanted)} statistics for {len(items)} data",
+            parameter="stat",
+            remedy="give one name, or one for each datum",
+        )
+    chosen = []
+    for i, (item, name) in enumerate(zip(items, wanted, strict=True)):
+        if (status := getattr(item, "status", None)) is not None:
+            rows.reject(i, status, item.message)
+            chosen.append(None)
+            continue
+        used, note = kind_of(item).statistic(item, name)
+        rows.note(i, used, note)
+        chosen.append(used)
+    return rows, chosen
+
+
+def flux_and_norm(model):
+    """A sentence for models in which a logarithmic flux and a norm both set the flux, else ""."""
+    free = [p for p in model.parameters if p.free]
+    fluxes = [p for p in free if p.role == "log amplitude"]
+    norms = [model.parameters[i] for i in model.tree.norm_indices]
+    if not fluxes or not all(p.free for p in norms):
+        return ""
+    flux = fluxes[0].label
+    return f"{flux} and {norms[0].full_name} both set the flux: freeze one norm, or no fit ends."
 
 
 def _check_limits(max_iter, tol):
@@ -156,58 +295,8 @@ def _check_limits(max_iter, tol):
         )
 
 
-def _as_list(spectra):
-    if isinstance(spectra, Spectrum):
-        spectra = [spectra]
-    if isinstance(spectra, str):
-        raise InputError(
-            f"{spectra!r} is a path, not a spectrum", remedy="read it first: jaxspec.read_pha(...)"
-        )
-    if not isinstance(spectra, SpectrumList):
-        try:
-            spectra = SpectrumList(spectra)
-        except TypeError:
-            raise InputError(
-                f"{spectra!r} is not a list of spectra", remedy="read files with jaxspec.read_pha"
-            ) from None
-    if not len(spectra):
-        raise InputError("there is no spectrum to fit", parameter="spectra")
-    return spectra
-
-
-def _statistics(spectra, stat, rows):
-    """Statistic of every spectrum (None where there is none), with the reasons."""
-    if not isinstance(stat, str | list | tuple):
-        raise InputError(f"{stat!r} is not a statistic", parameter="stat", remedy="use 'auto'")
-    wanted = [stat] * len(spectra) if isinstance(stat, str) else list(stat)
-    if len(wanted) != len(spectra):
-        raise InputError(
-            f"{len(wanted)} statistics for {len(spectra)} spectra",
-            parameter="stat",
-            remedy="give one name, or one for each spectrum",
-        )
-    chosen = []
-    for i, (spectrum, name) in enumerate(zip(spectra, wanted, strict=True)):
-        if isinstance(spectrum, Failure):
-            rows.reject(i, spectrum.status, spectrum.message)
-            chosen.append(None)
-            continue
-        used, note = choose_statistic(spectrum, name)
-        rows.note(i, used, note)
-        chosen.append(used)
-    return chosen
-
-
-def cflux_and_norm(model):
-    """A sentence for models in which cflux and a norm both set the flux, else an empty one."""
-    free = {p.name for p in model.parameters if p.free}
-    norms = [model.parameters[i] for i in model.tree.norm_indices]
-    if "lg10Flux" not in free or not all(p.free for p in norms):
-        return ""
-    return f"lg10Flux and {norms[0].full_name} both set the flux: freeze one norm, or no fit ends."
-
-
 def _raise_first(result):
-    for name, status, message in zip(result.names, result.status, result.messages, strict=True):
-        if not np.isin(status, result.USABLE):
-            raise FitError(f"{name}: {message}")
+    for part in getattr(result, "values", lambda: [result])():
+        for name, usable, message in zip(part.names, part.usable, part.messages, strict=True):
+            if not usable:
+                raise FitError(f"{name}: {message}")

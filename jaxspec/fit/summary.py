@@ -6,19 +6,21 @@ from collections import Counter
 
 import numpy as np
 
-from jaxspec._status import Status
+from jaxspec.likelihood.forward import kind_of
 
 REASONS = 3  # unusable rows whose message is shown
 
 
 def summary(result) -> str:
     """How the rows ended, the parameters or their spread, and what was noticed."""
-    ends = ", ".join(f"{n} {name}" for name, n in count_status(result).most_common())
+    ends = ", ".join(f"{n} {name}" for name, n in result.status_counts.most_common())
     used = Counter(name for name in result.stat_names if name)
     stats = ", ".join(f"{name} ({n})" for name, n in used.most_common())
-    one, many = ("image", "images") if result.model.domain == "image" else ("spectrum", "spectra")
-    spectra = f"1 {one}" if len(result) == 1 else f"{len(result)} {many}"
+    kind = kind_of(result.data[0])
+    spectra = f"1 {kind.one}" if len(result) == 1 else f"{len(result)} {kind.many}"
     together = " together" if result.joint else ""
+    if result.together is not None and result.together.names is not None:
+        together = f" in {len(result.together.names)} joint sets"
     lines = [
         f"{result.model.expression} fitted to {spectra}{together}: {ends}",
         f"statistic: {stats or 'none'}; {result.settings.get('seconds', np.nan):.2f} s",
@@ -26,24 +28,19 @@ def summary(result) -> str:
     if priors := result.settings.get("priors"):
         of = ", ".join(f"{name} ~ {prior}" for name, prior in priors.items())
         lines.append(f"maximum of the posterior, with {of}")
-    usable = np.flatnonzero(np.isin(result.status, result.USABLE))
-    if usable.size == 1 or (usable.size and result.joint):
+    usable = np.flatnonzero(result.usable)
+    if usable.size == 1 or (usable.size and together == " together"):
         lines += one_row(result, usable[0])
     elif usable.size:
-        lines += spread(result, usable)
+        lines += distribution(result, usable)
     lines += reasons(result)
     lines += [f"note ({n} rows): {sentence}" for sentence, n in result.notes.items()]
     return "\n".join(lines)
 
 
-def count_status(result) -> Counter:
-    """How many rows have which status."""
-    return Counter(Status(s).name for s in result.status)
-
-
 def reasons(result) -> list[str]:
     """Lines that say why rows have no usable result, the first few of them."""
-    failed = np.flatnonzero(~np.isin(result.status, result.USABLE))
+    failed = np.flatnonzero(~result.usable)
     lines = [f"{result.names[i]}: {result.messages[i]}" for i in failed[:REASONS]]
     if len(failed) > REASONS:
         lines.append(f"... {len(failed) - REASONS} more rows without a result; see the messages")
@@ -68,7 +65,7 @@ def one_row(result, row) -> list[str]:
     return [*lines, f"{'stat / dof':<{width}}{stat:.2f} / {dof}"]
 
 
-def spread(result, rows) -> list[str]:
+def distribution(result, rows) -> list[str]:
     """Median, central 68 % and typical error of every parameter over the usable rows."""
     labels = [label_of(result, column) for column in result.columns]
     width = max(map(len, [*labels, "parameter"])) + 2

@@ -1,12 +1,111 @@
-"""Writing result tables: what each format needs."""
+"""Tables of results, and what each format needs to write them."""
 
 from __future__ import annotations
 
 import json
 import warnings
 
-from astropy.table import Table
+import numpy as np
+from astropy.table import QTable, Table
+from astropy.units import Unit
 from astropy.utils.exceptions import AstropyWarning
+
+from jaxspec._status import Status
+from jaxspec.likelihood.forward import kind_of
+
+
+def facts(data) -> np.ndarray:
+    """Start (MJD), exposure (s) and counts of each datum, (n, 3); NaN if unknown."""
+    rows = [kind_of(item).facts(item) for item in data]
+    return np.array(rows, dtype=float).reshape(-1, 3)
+
+
+def data_table(result) -> QTable:
+    """One row per datum."""
+    known = facts(result.data)
+    table = _begin(result.names, known[:, 0], known[:, 1], known[:, 2])
+    for column in result.columns:
+        _parameter(table, result, column, result.value(column), result.error(column))
+    dof, status = result.dof, result.status
+    total = (result.stat, result.stat_names, result.n_bins, dof)
+    return _end(table, result, *total, result.stat_expected, result.stat_variance, status,
+                result.messages)  # fmt: skip
+
+
+def set_table(result) -> QTable:
+    """One row per label of a joint fit."""
+    together = result.together
+    groups = [np.flatnonzero(together.label == s) for s in range(len(together.names))]
+    first = np.array([next((r for r in g if result.usable[r]), g[0]) for g in groups])
+    known = facts(result.data)
+
+    def total(values):
+        return np.array([np.nansum(np.asarray(values)[g]) for g in groups])
+
+    start = np.array([np.nanmin(np.append(known[g, 0], np.inf)) for g in groups])
+    names = [str(name) for name in together.names]
+    table = _begin(
+        names, np.where(np.isfinite(start), start, np.nan), total(known[:, 1]), total(known[:, 2])
+    )
+    own = set(result.settings.get("untied", ()))
+    for column in result.columns:
+        value, error = result.value(column), result.error(column)
+        if result.model[column].full_name not in own:
+            _parameter(table, result, column, value[first], error[first])
+            continue
+        for k in range(max(map(len, groups))):
+            rows = [g[k] if k < len(g) else None for g in groups]
+            pick = [[np.nan if r is None else x[r] for r in rows] for x in (value, error)]
+            _parameter(table, result, column, *map(np.array, pick), suffix=f"_{k + 1}")
+    n_bins = total(result.n_bins).astype(int)
+    stats = [", ".join(sorted({result.stat_names[r] for r in g} - {""})) for g in groups]
+    status = result.status[first]
+    messages = [result.messages[r] for r in first]
+    return _end(
+        table, result, total(result.stat), stats, n_bins, n_bins - together.n_free,
+        total(result.stat_expected), total(result.stat_variance), status, messages,
+    )  # fmt: skip
+
+
+def astropy_unit(text):
+    """Unit object for a parameter's unit string; None for dimensionless or unknown."""
+    if not (text := text.strip()):
+        return None
+    try:
+        return Unit(text)
+    except ValueError:
+        return None
+
+
+def _begin(names, time, exposure, counts) -> QTable:
+    table = QTable()
+    table["name"] = names
+    table["time"] = time * Unit("d")
+    table["exposure"] = exposure * Unit("s")
+    table["counts"] = counts
+    return table
+
+
+def _parameter(table, result, column, value, error, suffix=""):
+    parameter = result.model[column]
+    unit = astropy_unit(parameter.unit)
+    factor = 1 if unit is None else unit
+    table[f"{column}{suffix}"] = value * factor
+    table[f"{column}{suffix}_err"] = error * factor
+    table[f"{column}{suffix}"].info.description = parameter.full_name
+
+
+def _end(table, result, stat, stat_names, n_bins, dof, mean, variance, status, messages) -> QTable:
+    table["stat"] = stat
+    table["stat_name"] = stat_names
+    table["n_bins"] = n_bins
+    table["dof"] = dof
+    table["stat_expected"] = mean
+    table["stat_expected_err"] = np.sqrt(variance)
+    table["status"] = [Status(s).name for s in status]
+    table["message"] = messages
+    table.meta.update(result.provenance())
+    return table
 
 
 def write_table(table, path, form):

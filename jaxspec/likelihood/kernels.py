@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import gammaln
 
 FLOOR = 1e-5  # counts; XSPEC's
 
@@ -190,3 +191,45 @@ def chi2_model_observed(bins, rate, floor=FLOOR):
     """Second derivative of `chi2_model`."""
     weight, growth = _model_weight(bins, rate, floor)
     return 2.0 * weight * (1.0 - (rate - bins.rate) * growth) ** 2
+
+
+def cash_log_likelihood(bins, rate, floor=FLOOR):
+    """Logarithm of the Poisson probability but for ``-ln S!``; one logarithm per bin."""
+    mean = jnp.maximum(bins.t_s * rate, floor)
+    return bins.counts * jnp.log(mean) - mean
+
+
+def log_factorial(bins):
+    """``-ln S!``, what `cash_log_likelihood` leaves out."""
+    return -gammaln(bins.counts + 1.0)
+
+
+def _saturated(n):
+    """Logarithm of the Poisson probability of n where n is expected."""
+    return jnp.where(n > 0, n * jnp.log(jnp.where(n > 0, n, 1.0)) - n, 0.0) - gammaln(n + 1.0)
+
+
+def saturated(bins):
+    """What half a deviance of the source region leaves out of its log-likelihood."""
+    return _saturated(bins.counts)
+
+
+def saturated_both(bins):
+    """The same where the background is Poisson as well."""
+    return _saturated(bins.counts) + _saturated(bins.background)
+
+
+def saturated_gauss(bins):
+    """The same where the background is Gaussian."""
+    return _saturated(bins.counts) + log_gauss(bins.background_variance)
+
+
+def log_gauss(variance):
+    """Logarithm of the norm of a Gaussian; 0 where there is no variance."""
+    some = (variance > 0) & (variance < jnp.inf)
+    return jnp.where(some, -0.5 * jnp.log(2.0 * jnp.pi * jnp.where(some, variance, 1.0)), 0.0)
+
+
+def log_gauss_rate(bins):
+    """What half of chi2 leaves out."""
+    return log_gauss(bins.rate_variance)

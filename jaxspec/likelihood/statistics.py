@@ -14,18 +14,30 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.likelihood.goodness import (
+    expected_cash,
+    expected_chi2,
+    expected_pstat,
+    expected_wstat,
+)
 from jaxspec.likelihood.kernels import (
     FLOOR,
     alpha_of,
+    cash_log_likelihood,
     chi2,
     chi2_model,
     chi2_model_observed,
     chi2_observed,
     cstat,
+    log_factorial,
+    log_gauss_rate,
     pgstat,
     poisson,
     poisson_observed,
     pstat,
+    saturated,
+    saturated_both,
+    saturated_gauss,
     wstat,
 )
 from jaxspec.likelihood.weights import chi2_variance
@@ -33,36 +45,148 @@ from jaxspec.reduce.bins import BinCounts, make_bins
 
 
 class Statistic(NamedTuple):
-    """One entry of ``STATISTICS``: its kernels, what it needs, one line of explanation."""
+    """One entry of ``STATISTICS``: all that is ever asked of a statistic.
+
+    ``bins`` is a `jaxspec.reduce.bins.BinCounts` of (..., n_bin) arrays, ``rate`` (..., n_bin) the
+    model of the source in counts/s. The first four are elementwise, finite, and in JAX.
+
+    Parameters
+    ----------
+    kernel : ``(bins, rate, floor) -> Bin``: value, slope and Fisher curvature by the rate.
+    observed : ``(bins, rate, floor) -> (..., n_bin)``, the true second derivative, >= 0.
+    log_likelihood : ``(bins, rate, floor) -> (..., n_bin)``, without `constant`.
+    constant : ``bins -> (..., n_bin)``, what does not depend on the model.
+    net : ``bins -> (rate, variance)`` of what the model should be near, counts/s.
+    expected : ``(bins, rate) -> (mean, variance)`` of the statistic if the model is true; NumPy.
+    scatter : ``(bins, rate) -> (..., n_bin)``, variance of net rate minus model, (counts/s)^2.
+    poisson, background : bool, whether counts are Poisson; whether a background is needed.
+    summary : str
+    """
 
     kernel: Callable
     observed: Callable
+    log_likelihood: Callable
+    constant: Callable
+    net: Callable
+    expected: Callable
+    scatter: Callable
     poisson: bool
     background: bool
     summary: str
 
 
-def _poisson_entry(profile, background, summary):
+def _per_second(bins):
+    exposed = bins.t_s > 0
+    return jnp.where(exposed, 1.0 / jnp.where(exposed, bins.t_s, 1.0), 0.0)
+
+
+def _net_source(bins):
+    """The background is left out; at least the variance of one count."""
+    scale = _per_second(bins)
+    return bins.counts * scale, jnp.maximum(bins.counts, 1.0) * scale**2
+
+
+def _net_both(bins):
+    """The background is subtracted."""
+    scale, alpha = _per_second(bins), alpha_of(bins)
+    variance = jnp.maximum(bins.counts, 1.0) + alpha**2 * bins.background_variance
+    return (bins.counts - alpha * bins.background) * scale, variance * scale**2
+
+
+def _net_chi2(bins):
+    return bins.rate, bins.rate_variance
+
+
+def _divided(a, b):
+    a, b = np.broadcast_arrays(np.asarray(a, float), np.asarray(b, float))
+    return np.divide(a, b, out=np.full(a.shape, np.nan), where=np.isfinite(b) & (b > 0))
+
+
+def _scatter_source(bins, rate):
+    """Poisson, the model alone."""
+    return _divided(np.maximum(rate, 0.0), bins.t_s)
+
+
+def _scatter_known(bins, rate):
+    """Poisson with the background known."""
+    behind = np.nan_to_num(_divided(bins.background, bins.t_b))
+    return _divided(np.maximum(rate + behind, 0.0), bins.t_s)
+
+
+def _scatter_both(bins, rate):
+    """Poisson with the error of the background."""
+    own = np.nan_to_num(_divided(bins.background_variance, bins.t_b**2))
+    return _scatter_known(bins, rate) + own
+
+
+def _scatter_chi2(bins, rate):
+    return np.asarray(bins.rate_variance)
+
+
+def _scatter_model(bins, rate):
+    return bins.rate_variance + _divided(np.maximum(rate, 0.0), bins.t_s)
+
+
+def _half(value):
+    """Log-likelihood from a statistic that is minus twice it."""
+    return lambda bins, rate, floor=FLOOR: -0.5 * value(bins, rate, floor).value
+
+
+def _poisson_entry(profile, background, net, expected, scatter, summary, constant=saturated):
+    value = partial(poisson, profile)
+    alone = profile is cstat
     return Statistic(
-        partial(poisson, profile), partial(poisson_observed, profile), True, background, summary
+        kernel=value,
+        observed=partial(poisson_observed, profile),
+        log_likelihood=cash_log_likelihood if alone else _half(value),
+        constant=log_factorial if alone else constant,
+        net=net,
+        expected=expected,
+        scatter=scatter,
+        poisson=True,
+        background=background,
+        summary=summary,
     )
 
 
+def _chi2_entry(summary, value=chi2, observed=chi2_observed, scatter=_scatter_chi2):
+    return Statistic(
+        kernel=value,
+        observed=observed,
+        log_likelihood=_half(value),
+        constant=log_gauss_rate,
+        net=_net_chi2,
+        expected=expected_chi2,
+        scatter=scatter,
+        poisson=False,
+        background=False,
+        summary=summary,
+    )
+
+
+_SOURCE = (False, _net_source, expected_cash, _scatter_source)
 STATISTICS = {
-    "cash": _poisson_entry(cstat, False, "Poisson deviance of the source region alone"),
-    "cstat": _poisson_entry(cstat, False, "as cash; wstat where a background is loaded"),
-    "wstat": _poisson_entry(wstat, True, "Poisson source, Poisson background profiled out"),
-    "pstat": _poisson_entry(pstat, True, "Poisson source, background known exactly"),
-    "pgstat": _poisson_entry(pgstat, True, "Poisson source, Gaussian background profiled out"),
-    "chi2": Statistic(chi2, chi2_observed, False, False, "STAT_ERR, or sqrt(counts)"),
-    "chi2-gehrels": Statistic(chi2, chi2_observed, False, False, "error 1 + sqrt(N + 0.75)"),
-    "chi2-churazov": Statistic(
-        chi2, chi2_observed, False, False, "variance from neighbouring bins"
+    "cash": _poisson_entry(cstat, *_SOURCE, "Poisson deviance of the source region alone"),
+    "cstat": _poisson_entry(cstat, *_SOURCE, "as cash; wstat where a background is loaded"),
+    "wstat": _poisson_entry(
+        wstat, True, _net_both, expected_wstat, _scatter_both,
+        "Poisson source, Poisson background profiled out", saturated_both,
     ),
-    "chi2-model": Statistic(
-        chi2_model, chi2_model_observed, False, False, "variance from the model"
+    "pstat": _poisson_entry(
+        pstat, True, _net_both, expected_pstat, _scatter_known,
+        "Poisson source, background known exactly",
     ),
-}
+    "pgstat": _poisson_entry(
+        pgstat, True, _net_both, expected_pstat, _scatter_both,
+        "Poisson source, Gaussian background profiled out", saturated_gauss,
+    ),
+    "chi2": _chi2_entry("STAT_ERR, or sqrt(counts)"),
+    "chi2-gehrels": _chi2_entry("error 1 + sqrt(N + 0.75)"),
+    "chi2-churazov": _chi2_entry("variance from neighbouring bins"),
+    "chi2-model": _chi2_entry(
+        "variance from the model", chi2_model, chi2_model_observed, _scatter_model
+    ),
+}  # fmt: skip
 
 SYNONYMS = {
     "c": "cstat",
@@ -106,49 +230,8 @@ def statistic_name(name):
     return key
 
 
-def kernel(name):
-    """Give the function ``(bins, rate) -> Bin`` of a statistic.
-
-    ``bins`` is a `jaxspec.reduce.bins.BinCounts` of (n_bin,) arrays, ``rate`` (n_bin,) the model
-    in counts/s. Everything is elementwise, finite, and follows the dtype of its arguments. For
-    the chi2 family ``bins.rate_variance`` comes from `weighted`. A third argument, ``floor``,
-    replaces ``FLOOR``; so for `observed_curvature`.
-    """
-    return STATISTICS[statistic_name(name)].kernel
-
-
-def observed_curvature(name):
-    """Give the function ``(bins, rate) -> (n_bin,)`` of the true second derivative, >= 0.
-
-    Below the floor it is that of the formula with the expected counts at the floor.
-    """
-    return STATISTICS[statistic_name(name)].observed
-
-
-def net_rate(name):
-    """Give the function ``bins -> (rate, variance)`` of what the model should be near, counts/s.
-
-    The background is subtracted unless the statistic leaves it out; the variance is that of the
-    chi2 family where that is the statistic, and otherwise Poisson with at least one count.
-    """
-    name = statistic_name(name)
-    if not STATISTICS[name].poisson:
-        return lambda bins: (bins.rate, bins.rate_variance)
-
-    def net(bins):
-        exposed = bins.t_s > 0
-        scale = jnp.where(exposed, 1.0 / jnp.where(exposed, bins.t_s, 1.0), 0.0)
-        alpha = alpha_of(bins) if STATISTICS[name].background else jnp.zeros_like(bins.t_s)
-        counts = bins.counts - alpha * bins.background
-        variance = jnp.maximum(bins.counts, 1.0) + alpha**2 * bins.background_variance
-        return counts * scale, variance * scale**2
-
-    return net
-
-
 def weighted(name, bins):
     """``bins`` with ``rate_variance`` as the statistic wants it (unchanged for Poisson ones)."""
-    name = statistic_name(name)
     if STATISTICS[name].poisson:
         return bins
     return bins._replace(rate_variance=chi2_variance(name, bins))
@@ -235,7 +318,7 @@ def statistic(
 
 @partial(jax.jit, static_argnums=0)
 def _values(name, bins: BinCounts, rate, floor):
-    return kernel(name)(bins, rate, floor).value
+    return STATISTICS[name].kernel(bins, rate, floor).value
 
 
 def _require(name, background, background_exposure, background_error):

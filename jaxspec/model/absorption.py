@@ -38,7 +38,7 @@ def absorption(e_lo, e_hi, nH, sigma):
     --------
     >>> import jax.numpy as jnp
     >>> e_lo, e_hi = np.array([1.0]), np.array([1.1])
-    >>> sigma = jnp.asarray(prepare_tbabs(e_lo, e_hi, "wilm", "vern"))
+    >>> sigma = jnp.asarray(prepare_tbabs(e_lo, e_hi, ("wilm", "vern")))
     >>> [f"{x:.4g}" for x in absorption(e_lo, e_hi, 0.5, sigma)]
     ['0.4625']
     """
@@ -173,21 +173,21 @@ def wabs(e_lo, e_hi, nH):
     return 0.5 * (jnp.exp(-nH * sigma_wabs(e_lo)) + jnp.exp(-nH * sigma_wabs(e_hi)))
 
 
-def _edge_mean(sigma, e_lo, e_hi, abund, xsect):
+def _edge_mean(sigma, e_lo, e_hi, settings):
     """Mean of a cross section over the two edges of each bin; shared edges are computed once."""
     edges, index = np.unique(np.concatenate([e_lo, e_hi]), return_inverse=True)
-    both = sigma(edges, abund, xsect)[index].reshape(2, -1)
+    both = sigma(edges, *settings)[index].reshape(2, -1)
     return 0.5 * (both[0] + both[1])
 
 
-def prepare_phabs(e_lo, e_hi, abund, xsect):
+def prepare_phabs(e_lo, e_hi, settings, source=None):
     """`sigma_phabs` averaged over the edges of each bin: (n_energy,) 1e-22 cm2."""
-    return _edge_mean(sigma_phabs, e_lo, e_hi, abund, xsect)
+    return _edge_mean(sigma_phabs, e_lo, e_hi, settings)
 
 
-def prepare_tbabs(e_lo, e_hi, abund, xsect):
+def prepare_tbabs(e_lo, e_hi, settings, source=None):
     """`sigma_tbabs` averaged over the edges of each bin: (n_energy,) 1e-22 cm2."""
-    return _edge_mean(sigma_tbabs, e_lo, e_hi, abund, xsect)
+    return _edge_mean(sigma_tbabs, e_lo, e_hi, settings)
 
 
 @cache
@@ -206,9 +206,9 @@ def _table_energies():
     return np.unique(np.concatenate([below, *points])) * 1e-3
 
 
-def _lookup(sigma, abund, xsect):
+def _lookup(sigma, settings):
     e = _table_energies()
-    log_e, scaled = np.log(e), sigma(e, abund, xsect) * e**3
+    log_e, scaled = np.log(e), sigma(e, *settings) * e**3
 
     def at(energy):
         x, y = jnp.asarray(log_e, energy.dtype), jnp.asarray(scaled, energy.dtype)
@@ -218,12 +218,12 @@ def _lookup(sigma, abund, xsect):
 
 
 @cache
-def lookup_phabs(abund, xsect):
+def lookup_phabs(settings, source=None):
     """JAX function (e_lo, e_hi) -> `prepare_phabs`, within 1e-5 from 13.6 eV to 1 MeV."""
-    return _lookup(sigma_phabs, abund, xsect)
+    return _lookup(sigma_phabs, settings)
 
 
 @cache
-def lookup_tbabs(abund, xsect):
+def lookup_tbabs(settings, source=None):
     """JAX function (e_lo, e_hi) -> `prepare_tbabs`, within 1e-4 (O K), mostly 1e-6."""
-    return _lookup(sigma_tbabs, abund, xsect)
+    return _lookup(sigma_tbabs, settings)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from jaxspec.model import absorption, additive, convolution, multiplicative, thermal
 from jaxspec.model.component import Component
 from jaxspec.model.component import Parameter as P
-from jaxspec.model.surface_catalogue import SURFACES
 
 INDEX_STARTS = (1.0, 2.0, 3.0)
 TEMPERATURE_STARTS = (0.2, 0.7, 2.0)
@@ -17,8 +16,9 @@ CUTOFF_STARTS = (5.0, 20.0, 100.0)
 AT_1_KEV = "1 / (keV cm2 s)"
 
 
-def _index(name="PhoIndex", default=1.0, starts=INDEX_STARTS):
-    return P(name, default, -2.0, 9.0, -3.0, 10.0, starts=starts)
+def _index(name="PhoIndex", default=1.0, symbol=r"$\Gamma$"):
+    starts = INDEX_STARTS
+    return P(name, default, -2.0, 9.0, -3.0, 10.0, starts=starts, role="slope", symbol=symbol)
 
 
 def _kev(name, default, soft, hard=None, **options):
@@ -26,12 +26,23 @@ def _kev(name, default, soft, hard=None, **options):
 
 
 def _additive(name, kernel, parameters, norm_unit, summary, reference):
-    norm = P("norm", 1.0, 0.0, 1e24, 0.0, 1e24, unit=norm_unit)
-    parameters = (*parameters, norm)
-    return Component(name, "add", parameters, kernel, summary=summary, reference=reference)
+    norm = P("norm", 1.0, 0.0, 1e24, 0.0, 1e24, unit=norm_unit, role="amplitude")
+    texts = {"summary": summary, "reference": reference}
+    return Component(name, "add", (*parameters, norm), kernel, **texts, norm=norm.name)
 
 
-COLUMN = (P("nH", 1.0, 0.0, 1e5, 0.0, 1e6, unit="1e22 / cm2", starts=COLUMN_STARTS),)
+def _cutoff(name, soft, hard, symbol):
+    options = {"starts": CUTOFF_STARTS, "role": "positive", "symbol": symbol}
+    return _kev(name, 15.0, soft, hard, **options)
+
+
+def _temperature(name, default, soft, hard=None, symbol="$kT$"):
+    options = {"starts": TEMPERATURE_STARTS, "role": "positive", "symbol": symbol}
+    return _kev(name, default, soft, hard, **options)
+
+
+_NH = {"unit": "1e22 / cm2", "starts": COLUMN_STARTS, "symbol": r"$N_\mathrm{H}$"}
+COLUMN = (P("nH", 1.0, 0.0, 1e5, 0.0, 1e6, **_NH),)
 EMIN = _kev("Emin", 0.5, (0.0, 1e6), frozen=True)
 EMAX = _kev("Emax", 10.0, (0.0, 1e6), frozen=True)
 
@@ -49,7 +60,7 @@ CATALOGUE: tuple[Component, ...] = (
         additive.cutoffpl,
         (
             _index(),
-            _kev("HighECut", 15.0, (1.0, 500.0), (0.01, 500.0), starts=CUTOFF_STARTS, scale=True),
+            _cutoff("HighECut", (1.0, 500.0), (0.01, 500.0), r"$E_\mathrm{cut}$"),
         ),
         AT_1_KEV,
         "Power law with an exponential cutoff",
@@ -59,9 +70,16 @@ CATALOGUE: tuple[Component, ...] = (
         "bknpower",
         additive.bknpower,
         (
-            _index("PhoIndx1"),
-            _kev("BreakE", 5.0, (0.01, 1e6), (0.0, 1e6), starts=(3.0, 6.0, 15.0)),
-            _index("PhoIndx2", 2.0),
+            _index("PhoIndx1", symbol=r"$\Gamma_1$"),
+            _kev(
+                "BreakE",
+                5.0,
+                (0.01, 1e6),
+                (0.0, 1e6),
+                starts=(3.0, 6.0, 15.0),
+                symbol=r"$E_\mathrm{break}$",
+            ),
+            _index("PhoIndx2", 2.0, r"$\Gamma_2$"),
         ),
         AT_1_KEV,
         "Broken power law",
@@ -71,8 +89,8 @@ CATALOGUE: tuple[Component, ...] = (
         "logpar",
         additive.logpar,
         (
-            P("alpha", 1.5, 0.0, 4.0, 0.0, 4.0, starts=INDEX_STARTS),
-            P("beta", 0.2, -4.0, 4.0, -4.0, 4.0, starts=(0.0, 0.5)),
+            P("alpha", 1.5, 0.0, 4.0, 0.0, 4.0, starts=INDEX_STARTS, symbol=r"$\alpha$"),
+            P("beta", 0.2, -4.0, 4.0, -4.0, 4.0, starts=(0.0, 0.5), symbol=r"$\beta$"),
             _kev("pivotE", 1.0, (1e-6, 1e6), frozen=True, switch=True),
         ),
         AT_1_KEV,
@@ -83,8 +101,8 @@ CATALOGUE: tuple[Component, ...] = (
         "gaussian",
         additive.gaussian,
         (
-            _kev("LineE", 6.5, (0.0, 1e6), starts=(6.4,)),
-            _kev("Sigma", 0.1, (0.0, 10.0), (0.0, 20.0), starts=(0.1, 0.5)),
+            _kev("LineE", 6.5, (0.0, 1e6), starts=(6.4,), symbol=r"$E_\mathrm{line}$"),
+            _kev("Sigma", 0.1, (0.0, 10.0), (0.0, 20.0), starts=(0.1, 0.5), symbol=r"$\sigma$"),
         ),
         "1 / (cm2 s)",
         "Gaussian line; norm is all its photons",
@@ -93,7 +111,7 @@ CATALOGUE: tuple[Component, ...] = (
     _additive(
         "bbody",
         thermal.bbody,
-        (_kev("kT", 3.0, (0.01, 100.0), (1e-4, 200.0), starts=TEMPERATURE_STARTS, scale=True),),
+        (_temperature("kT", 3.0, (0.01, 100.0), (1e-4, 200.0)),),
         "1e39 erg / s / (10 kpc)2",
         "Black body by luminosity",
         "Planck's law; XSPEC manual, bbody",
@@ -101,7 +119,7 @@ CATALOGUE: tuple[Component, ...] = (
     _additive(
         "bbodyrad",
         thermal.bbodyrad,
-        (_kev("kT", 3.0, (1e-3, 100.0), (1e-4, 200.0), starts=TEMPERATURE_STARTS, scale=True),),
+        (_temperature("kT", 3.0, (1e-3, 100.0), (1e-4, 200.0)),),
         "km2 / (10 kpc)2",
         "Black body by area",
         "Planck's law; XSPEC manual, bbodyrad",
@@ -109,7 +127,7 @@ CATALOGUE: tuple[Component, ...] = (
     _additive(
         "diskbb",
         thermal.diskbb,
-        (_kev("Tin", 1.0, (0.0, 1000.0), starts=TEMPERATURE_STARTS, scale=True),),
+        (_temperature("Tin", 1.0, (0.0, 1000.0), symbol=r"$T_\mathrm{in}$"),),
         "km2 / (10 kpc)2",
         "Accretion disc, T ~ r^-3/4; norm (Rin/D10)^2 cos(i)",
         "Mitsuda et al. 1984, PASJ 36, 741; Makishima et al. 1986, ApJ 308, 635",
@@ -117,7 +135,7 @@ CATALOGUE: tuple[Component, ...] = (
     _additive(
         "bremss",
         thermal.bremss,
-        (_kev("kT", 7.0, (1e-4, 100.0), (1e-4, 200.0), starts=(1.0, 5.0, 20.0)),),
+        (_kev("kT", 7.0, (1e-4, 100.0), (1e-4, 200.0), starts=(1.0, 5.0, 20.0), symbol="$kT$"),),
         "3.02e-15 / (4 pi cm5)",
         "Thermal bremsstrahlung, n(He)/n(H) = 0.085",
         "Kellogg, Baldwin & Koch 1975, ApJ 199, 299; Karzas & Latter 1961, ApJS 6, 167",
@@ -146,7 +164,7 @@ CATALOGUE: tuple[Component, ...] = (
         "mul",
         (
             _kev("cutoffE", 10.0, (0.01, 1e6), (1e-4, 1e6), starts=(5.0, 10.0, 20.0)),
-            _kev("foldE", 15.0, (0.01, 1e6), (1e-4, 1e6), starts=CUTOFF_STARTS, scale=True),
+            _cutoff("foldE", (0.01, 1e6), (1e-4, 1e6), r"$E_\mathrm{fold}$"),
         ),
         multiplicative.highecut,
         summary="High-energy cutoff above cutoffE",
@@ -194,15 +212,22 @@ CATALOGUE: tuple[Component, ...] = (
         (
             EMIN,
             EMAX,
-            P("lg10Flux", -12.0, -100.0, 100.0, -100.0, 100.0, unit="log10(erg / (cm2 s))"),
+            P(
+                "lg10Flux",
+                -12.0,
+                -100.0,
+                100.0,
+                -100.0,
+                100.0,
+                unit="log10(erg / (cm2 s))",
+                role="log amplitude",
+            ),
         ),
         convolution.cflux,
         summary="Make the energy flux from Emin to Emax a parameter; needs one norm frozen",
         reference="XSPEC manual, cflux",
     ),
 )
-
-COMPONENTS: dict[str, Component] = {c.name: c for c in CATALOGUE}
 
 # Short names in use that are not, or not only, a prefix of one model; lower case.
 ALIASES: dict[str, str] = {
@@ -232,34 +257,3 @@ ALIASES: dict[str, str] = {
     "wa": "wabs",
     "zash": "zashift",
 }
-
-
-def describe() -> list[dict]:
-    """Return one row per parameter of every model, for tables and docs; images come last.
-
-    Returns
-    -------
-    list of dict with the keys model, domain, kind, summary, reference, parameter, default,
-    soft_min, soft_max, hard_min, hard_max, unit, frozen.
-
-    Examples
-    --------
-    >>> row = describe()[0]
-    >>> row["model"], row["parameter"], row["default"], row["hard_max"]
-    ('powerlaw', 'PhoIndex', 1.0, 10.0)
-    """
-    fields = ("default", "soft_min", "soft_max", "hard_min", "hard_max", "unit")
-    return [
-        {
-            "model": c.name,
-            "domain": c.domain,
-            "kind": c.kind,
-            "summary": c.summary,
-            "reference": c.reference,
-            "parameter": p.name,
-            **{name: getattr(p, name) for name in fields},
-            "frozen": p.frozen or p.switch,
-        }
-        for c in (*CATALOGUE, *SURFACES)
-        for p in c.parameters
-    ]

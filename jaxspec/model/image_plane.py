@@ -18,7 +18,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.model.surface import point
 
 
 class Fine(NamedTuple):
@@ -120,7 +119,7 @@ def expected_counts_psf(tree, grid, index, pixels, params, fine: Fine | None = N
     Parameters
     ----------
     tree : Tree of an image model; static under ``jax.jit``.
-    grid, index : from `jaxspec.model.psf.convolution_grid`.
+    grid, index : from `jaxspec.reduce.psf.convolution_grid`.
     pixels : Pixels, arrays (n_pix,).
     params : (n_par,)
     fine : Fine, optional; from ``fine_pixels(grid, ...)``.
@@ -140,25 +139,32 @@ def unvignetted(tree, pixels, params):
 
 
 def background_scale(tree, params):
-    """Factor of the background map: the parameter ``background.scale``."""
-    return params[[name for name, _ in tree.parameters].index("background.scale")]
+    """Factor of the background map: the last parameter of `background`, the last component."""
+    return params[tree.first[-1] - 1]
 
 
-def components(tree, pixels, params, fine: Fine | None = None, grid=None, index=None) -> dict:
+def components(
+    tree, pixels, params, fine: Fine | None = None, grid=None, index=None, nodes=None
+) -> dict:
     """Expected counts of each component, (n_pix,) by name; they add up to the whole.
 
     With ``grid`` and ``index``, what a PSF makes of them, as `expected_counts_psf`; ``fine``
-    belongs to the grid then. The background map is part of ``background``.
+    belongs to the grid then. ``nodes`` are the radii and weights (n_pix, n_node) of annuli. The
+    background map is part of ``background``.
     """
     made = {}
     for name, *part in _named(tree, params):
         if not part[0].vignetted:
             made[name] = _brightness([part], pixels.x, pixels.y) * pixels.area
+        elif nodes is not None:
+            at_nodes = _brightness([part], nodes[0], jnp.zeros_like(nodes[0]))
+            made[name] = jnp.sum(at_nodes * nodes[1], axis=1) * pixels.exposure
         elif grid is None:
             made[name] = _mean_brightness([part], pixels.x, pixels.y, fine) * pixels.exposure
         else:
             made[name] = _blurred([part], grid, index, fine) * pixels.exposure
-    made["background"] = made["background"] + background_scale(tree, params) * pixels.background
+    last = tree.names[-1]
+    made[last] = made[last] + background_scale(tree, params) * pixels.background
     return made
 
 
@@ -193,10 +199,10 @@ def _mean_brightness(parts, x, y, fine):
 
 def _blurred(parts, grid, index, fine):
     """Brightness (n_pix,) after the PSF."""
-    extended = [part for part in parts if part[0].kernel is not point]
+    extended = [part for part in parts if not part[0].point]
     light = jnp.fft.rfft2(_mean_brightness(extended, grid.x, grid.y, fine)) if extended else 0.0
     for component, own in parts:
-        if component.kernel is point:
+        if component.point:
             light = light + _point_transform(grid, *own)
     seen = jnp.fft.irfft2(light * grid.transfer, s=grid.x.shape)
     return seen.ravel()[index]

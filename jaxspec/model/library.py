@@ -10,12 +10,13 @@ from types import SimpleNamespace
 
 from jaxspec.errors import InputError
 from jaxspec.model.catalogue import CATALOGUE
-from jaxspec.model.component import Component, Parameter
+from jaxspec.model.component import ROLES, Component, Parameter, Source
 from jaxspec.model.expression import Leaf
 from jaxspec.model.model import Model
 from jaxspec.model.surface_catalogue import BACKGROUND, SURFACES
 
-NORM = Parameter("norm", 1.0, 0.0, 1e24, 0.0, 1e24)
+NORM = Parameter("norm", 1.0, 0.0, 1e24, 0.0, 1e24, role="amplitude")
+ON_IMAGES = ("position", "length", "angle", "ellipticity")
 _KINDS = {"add": "additive", "mul": "multiplicative", "con": "convolution", "image": "image"}
 _LEADING = {"con": "inner, e_lo, e_hi", "image": "x, y"}
 
@@ -53,6 +54,10 @@ def component(
     name: str | None = None,
     parameters=(),
     vignetted: bool = True,
+    prepare: Callable | None = None,
+    lookup: Callable | None = None,
+    source=None,
+    **meaning,
 ) -> Maker:
     """Make a model component of your own from one pure function.
 
@@ -66,11 +71,22 @@ def component(
         ``f(x, y, *parameters)``: counts/s/cm2/pixel at arrays of points, in pixels.
     kind : "add", "mul", "con" or "image"
     name : str, name in expressions; the function's own by default.
-    parameters : dict of name to (value, min, max), or list of `Parameter`
-        In the order of the arguments. A norm is added to additive components of spectra and
-        applied for you.
+    parameters : dict of name to (value, min, max[, role]), or list of `Parameter`
+        In the order of the arguments. Names mean nothing to jaxspec; a role says what a parameter
+        is, so that fits start it from the data and keep it in place: "amplitude" (the component is
+        proportional to it), "positive", "slope", and for images "position" (in pairs, x then y),
+        "length", "angle" (which repeats after 360; a `Parameter` may say another ``period``),
+        "ellipticity". A norm is added to additive components of spectra and applied for you.
     vignetted : bool
         False for a part of an image that the exposure map does not act on; it is in counts/pixel.
+    prepare, lookup : callable, optional
+        What depends on the energies alone, computed once per grid and handed to the function as
+        its last argument; see `jaxspec.model.component.Component`.
+    source : str or os.PathLike, optional
+        A file that they read; its content becomes part of the component's identity.
+    **meaning
+        ``grid``, ``natural``, ``exchangeable``, ``flux``: see
+        `jaxspec.model.component.Component`.
 
     Returns
     -------
@@ -80,7 +96,8 @@ def component(
     Raises
     ------
     InputError
-        Parameters that are not those of the function, or limits that exclude the value.
+        Parameters that are not those of the function, limits that exclude the value, an unknown
+        role.
 
     Examples
     --------
@@ -91,7 +108,8 @@ def component(
     ['flat.level', 'flat.norm']
     >>> def ramp(x, y, slope):
     ...     return slope * x
-    >>> component(ramp, kind="image", parameters={"slope": (1e-8, 0.0, 1.0)})().expression
+    >>> ramp = component(ramp, kind="image", parameters={"slope": (1e-8, 0.0, 1.0, "amplitude")})
+    >>> ramp().expression
     'ramp+background'
     """
     if kind not in _KINDS:
@@ -107,28 +125,66 @@ def component(
     if not vignetted and not image:
         raise InputError(f"{name}: vignetted=False is for kind='image'")
     items = parameters.items() if isinstance(parameters, dict) else [(None, p) for p in parameters]
-    made = [_parameter(name, label, item) for label, item in items]
-    _check_signature(function, kind, name, [p.name for p in made])
+    made = [_parameter(name, label, item, image) for label, item in items]
+    if sum(p.role == "position" for p in made) % 2:
+        raise InputError(f"{name}: positions come in pairs, x and then y")
+    tables = ["table"] if prepare else []
+    _check_signature(function, kind, name, [p.name for p in made], tables)
     if kind == "add":
         made.append(NORM)
     low = [p.name.lower() for p in made]
     if len(set(low)) < len(low):
         raise InputError(f"{name}: two parameters share a name: {', '.join(low)}")
-    made = Component(name, "add" if image else kind, tuple(made), function)
-    return Maker(made._replace(domain="image", vignetted=vignetted) if image else made)
+    meaning = {"grid": "whole" if kind == "con" else "noticed"} | meaning
+    if unknown := meaning.keys() - {"grid", "natural", "exchangeable", "flux"}:
+        raise InputError(f"{name}: component() has no argument {', '.join(sorted(unknown))}")
+    made = Component(
+        name,
+        "add" if image else kind,
+        tuple(made),
+        function,
+        prepare,
+        lookup,
+        domain="image" if image else "spectrum",
+        vignetted=vignetted,
+        norm=NORM.name if kind == "add" else "",
+        source=None if source is None else read_source(source),
+        **meaning,
+    )
+    if (prepare is None) != (lookup is None):
+        raise InputError(f"{name}: prepare and lookup belong together")
+    return Maker(made)
 
 
-def _parameter(owner, name, item):
+def read_source(path) -> Source:
+    """Name a file by its content."""
+    import hashlib
+
+    from jaxspec.read.paths import read_bytes
+
+    return Source(hashlib.sha256(read_bytes(path)).hexdigest(), str(path))
+
+
+def _parameter(owner, name, item, image):
     if isinstance(item, Parameter):
-        made = item
+        made = item if name is None else item._replace(name=name)
     else:
         try:
-            value, low, high = (float(x) for x in item)
+            *numbers, role = item if len(item) == 4 else (*item, "")
+            value, low, high = (float(x) for x in numbers)
         except (TypeError, ValueError):
             message = f"{item!r} does not describe a parameter"
-            remedy = "give a dict of name to (value, min, max) or a list of Parameter"
+            remedy = "give a dict of name to (value, min, max[, role]) or a list of Parameter"
             raise InputError(message, parameter=f"{owner}.{name}", remedy=remedy) from None
-        made = Parameter(name, value, low, high, low, high)
+        period = 360.0 if role == "angle" else 0.0
+        made = Parameter(name, value, low, high, low, high, role=role, period=period)
+    allowed = ROLES if image else [r for r in ROLES if r not in ON_IMAGES]
+    if made.role not in allowed:
+        raise InputError(
+            f"{made.role!r} is not a role of a parameter of {'images' if image else 'spectra'}",
+            parameter=f"{owner}.{made.name}",
+            remedy=f"use one of {', '.join(r for r in allowed if r)}, or none",
+        )
     if not made.hard_min <= made.default <= made.hard_max or made.hard_min == made.hard_max:
         limits = f"{made.hard_min:g} to {made.hard_max:g}"
         raise InputError(
@@ -137,7 +193,7 @@ def _parameter(owner, name, item):
     return made
 
 
-def _check_signature(function, kind, name, expected):
+def _check_signature(function, kind, name, expected, tables):
     if not callable(function):
         raise InputError(f"component {name} is {function!r}", remedy="give a function")
     given = list(inspect.signature(function).parameters.values())
@@ -145,7 +201,9 @@ def _check_signature(function, kind, name, expected):
     places = [a.name for a in given if a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD)]
     if len(places) >= leading and any(a.kind == a.VAR_POSITIONAL for a in given):
         return
-    if len(places) < leading or places[leading:] != expected:
+    ends = places[leading + len(expected) :]
+    if places[leading : leading + len(expected)] != expected or len(ends) != len(tables):
+        expected = [*expected, *tables]
         first = _LEADING.get(kind, "e_lo, e_hi")
         raise InputError(
             f"the function of {name} takes ({', '.join(places)})",

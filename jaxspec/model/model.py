@@ -113,7 +113,7 @@ class Model:
     @property
     def abund(self) -> str:
         """Abundance table; may be assigned."""
-        return self._tree.abund
+        return self._tree.settings.abund
 
     @abund.setter
     def abund(self, abund):
@@ -122,7 +122,7 @@ class Model:
     @property
     def xsect(self) -> str:
         """Photoelectric cross sections; may be assigned."""
-        return self._tree.xsect
+        return self._tree.settings.xsect
 
     @xsect.setter
     def xsect(self, xsect):
@@ -141,6 +141,11 @@ class Model:
             return raw
         with jax.enable_x64(True):
             return np.array(apply_links(raw, *self.link_map()))
+
+    def linked(self, values) -> np.ndarray:
+        """Values (n_par,) with the links of the model applied to them."""
+        with jax.enable_x64(True):
+            return np.array(apply_links(np.asarray(values, float), *self.link_map()))
 
     @property
     def free_names(self) -> tuple[str, ...]:

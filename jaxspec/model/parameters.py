@@ -27,8 +27,11 @@ class ModelParameter:
     min, max, soft_min, soft_max : float
     frozen : bool
     switch : bool, the parameter chooses between algorithms and is never fitted.
+    role, period, symbol : what it means, see `jaxspec.model.component.Parameter`.
+    positive : bool, fits step in its logarithm.
     is_set : bool, the user gave the value; a fit then starts from it.
-    prior : object or None, kept for Bayesian fits.
+    prior : numpyro distribution or None; fits then give the maximum of the posterior.
+    hard : (float, float), the limits before anybody set others.
 
     Examples
     --------
@@ -51,6 +54,11 @@ class ModelParameter:
         "unit",
         "full_name",
         "switch",
+        "role",
+        "period",
+        "symbol",
+        "positive",
+        "hard",
         "min",
         "max",
         "soft_min",
@@ -65,7 +73,10 @@ class ModelParameter:
         self.number, self.component = index + 1, component
         self.name, self.unit = definition.name, definition.unit
         self.full_name = f"{component}.{definition.name}"
-        self.switch = definition.switch
+        self.switch, self.role = definition.switch, definition.role
+        self.period, self.symbol = definition.period, definition.symbol
+        self.positive = definition.positive
+        self.hard = (float(definition.hard_min), float(definition.hard_max))
         self.min, self.max = float(definition.hard_min), float(definition.hard_max)
         self.soft_min, self.soft_max = float(definition.soft_min), float(definition.soft_max)
         self._value = float(definition.default)
@@ -142,6 +153,18 @@ class ModelParameter:
         self.soft_max = _clip(self.soft_max, low, high)
         self.is_set = self.is_set or value is not None
         return self
+
+    def narrow(self, low: float, high: float):
+        """Draw the limits in, and the value with them, without its counting as the user's.
+
+        Nothing changes where no room would be left between the limits.
+        """
+        low, high = max(self.min, low), min(self.max, high)
+        if low < high:
+            self.min, self.max = low, high
+            self._value = _clip(self._value, low, high)
+            self.soft_min = _clip(self.soft_min, low, high)
+            self.soft_max = _clip(self.soft_max, low, high)
 
     def freeze(self, value=None):
         """Keep the parameter fixed in fits, at ``value`` if one is given."""

@@ -9,11 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.model.surface import sersic_b
-from jaxspec.model.surface_catalogue import SURFACES
-
-_LENGTHS = ("rc", "rc2", "sigma", "re", "r", "width")
-_BETAS = (("S0", "rc", "beta"), ("S02", "rc2", "beta2"))
 
 
 def derived(model, params, pixel_size=None, radius=None) -> dict:
@@ -70,76 +65,16 @@ def derived(model, params, pixel_size=None, radius=None) -> dict:
         if value is not None and not (np.isfinite(value) and value > 0):
             raise InputError(f"{what}={value!r} is not a positive number")
     made = {}
+    size = np.inf if radius is None else float(radius)
     tree = model.tree
     for name, component, first in zip(tree.names, tree.components, tree.first, strict=False):
-        names = [p.name for p in component.parameters]
-        own = {n: params[..., first + i] for i, n in enumerate(names)}
-        for n, p in zip(names, component.parameters, strict=True):
-            if p.unit.startswith("ct") and component.vignetted:
+        own = {n: params[..., first + i] for i, n in enumerate(component.names)}
+        for p in component.parameters:
+            if p.role == "amplitude" and component.vignetted:
                 with np.errstate(divide="ignore"):
-                    made[f"{name}.log10_{n}"] = (np.log10(own[n]), f"dex({p.unit})")
-            if n in _LENGTHS and p.unit == "pixel" and pixel_size is not None:
-                made[f"{name}.{n}_arcsec"] = (own[n] * pixel_size, "arcsec")
-        kind = component.name if component in SURFACES else ""
-        for part, flux in _fluxes(kind, own, radius).items():
+                    made[f"{name}.log10_{p.name}"] = (np.log10(own[p.name]), f"dex({p.unit})")
+            if p.role == "length" and pixel_size is not None:
+                made[f"{name}.{p.name}_arcsec"] = (own[p.name] * pixel_size, "arcsec")
+        for part, flux in component.flux(own, size).items() if component.flux else ():
             made[f"{name}.{part}"] = (flux, "ct / (s cm2)")
     return made
-
-
-def _fluxes(kind, own, radius):
-    """Flux by name ("flux", "flux_1", ...) of one component of the catalogue."""
-    size = np.inf if radius is None else float(radius)
-    axis_ratio = 1.0 - own.get("ellip", 0.0)
-    if kind in ("beta", "elliptical_beta"):
-        return {"flux": axis_ratio * beta_flux(own["S0"], own["rc"], own["beta"], size)}
-    if kind == "double_beta":
-        parts = [beta_flux(own[s], own[r], own[b], size) for s, r, b in _BETAS]
-        return {"flux": parts[0] + parts[1], "flux_1": parts[0], "flux_2": parts[1]}
-    if kind == "gauss2d":
-        inside = -np.expm1(-0.5 * (size / own["sigma"]) ** 2)
-        return {"flux": axis_ratio * 2.0 * np.pi * own["S0"] * own["sigma"] ** 2 * inside}
-    if kind == "sersic":
-        return {"flux": _sersic_flux(own["Se"], own["re"], own["n"], size)}
-    if kind == "disk2d":
-        return {"flux": np.pi * own["S0"] * np.minimum(own["r"], size) ** 2}
-    if kind == "shell2d":
-        return {"flux": _shell_flux(own["S0"], own["r"], own["width"], size)}
-    return {}
-
-
-def beta_flux(S0, rc, beta, radius=np.inf):
-    """Integral of a beta model over the plane or within a radius (pixels), counts/(s cm2).
-
-    ``pi S0 rc2 ((1 + R2/rc2)^p - 1) / p`` with ``p = 3/2 - 3 beta``; for p = 0 the logarithm, and
-    for the whole plane ``-pi S0 rc2 / p`` where p < 0, NaN where not.
-
-    Examples
-    --------
-    >>> float(beta_flux(1.0, 1.0, 0.5, 3.0) / np.pi), float(beta_flux(1.0, 1.0, 0.5))
-    (2.302585092994046, nan)
-    """
-    S0, rc, beta = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (S0, rc, beta)))
-    power = 1.5 - 3.0 * beta
-    safe = np.where(power == 0, 1.0, power)
-    if np.isinf(radius):
-        growth = np.where(power < 0, -1.0 / safe, np.nan)
-    else:
-        log_u = np.log1p((radius / rc) ** 2)
-        growth = np.where(power == 0, log_u, np.expm1(safe * log_u) / safe)
-    return np.pi * S0 * rc**2 * growth
-
-
-def _sersic_flux(Se, re, n, size):
-    from scipy.special import gamma, gammainc
-
-    b = sersic_b(n)
-    inside = gammainc(2.0 * n, b * (size / re) ** (1.0 / n))
-    return 2.0 * np.pi * n * Se * re**2 * np.exp(b) * b ** (-2.0 * n) * gamma(2.0 * n) * inside
-
-
-def _shell_flux(S0, r, width, size):
-    def sphere(radius):  # integral of sqrt(radius2 - d2) over the circle
-        cut = np.minimum(size, radius)
-        return 2.0 * np.pi / 3.0 * (radius**3 - (radius**2 - cut**2) ** 1.5)
-
-    return S0 / width * (sphere(r + width) - sphere(r))

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.model.component import Component, Parameter
+from jaxspec.model.component import Component, Parameter, Settings
 from jaxspec.model.cross_sections import ABUNDANCES, CROSS_SECTIONS
 from jaxspec.model.expression import Convolved, Leaf, Node, Product, Sum, kind, leaves
 
@@ -33,12 +33,12 @@ class Tree:
     layout : tuple of Component
         All components in XSPEC's order; it fixes the order of the parameters. It may hold more
         than ``root`` does (see `additive_parts`).
-    abund : str, abundance table, XSPEC's names ("angr", "wilm", ...).
-    xsect : str, photoelectric cross sections: "vern", "bcmc" or "obcm".
+    settings : Settings, abundance table and cross sections.
 
     Examples
     --------
-    >>> flat = Component("flat", "add", (Parameter("norm", 1, 0, 1, 0, 1),), lambda lo, hi: hi - lo)
+    >>> norm = Parameter("norm", 1, 0, 1, 0, 1)
+    >>> flat = Component("flat", "add", (norm,), lambda lo, hi: hi - lo, norm="norm")
     >>> tree = build(Sum((Leaf(flat, 1), Leaf(flat, 2))))
     >>> [name for name, _ in tree.parameters]
     ['flat.norm', 'flat_2.norm']
@@ -48,8 +48,7 @@ class Tree:
 
     root: Node
     layout: tuple[Component, ...]
-    abund: str = "angr"
-    xsect: str = "vern"
+    settings: Settings = Settings()
 
     def __str__(self):
         return str(self.root)
@@ -70,9 +69,9 @@ class Tree:
         return self.layout[0].domain
 
     @property
-    def has_convolution(self) -> bool:
-        """True if the flux of one bin may depend on the model in other bins."""
-        return any(c.kind == "con" for c in self.layout)
+    def whole_grid(self) -> bool:
+        """True if a component wants all energies of the response."""
+        return any(c.grid == "whole" for c in self.layout)
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
@@ -97,11 +96,9 @@ class Tree:
 
     @property
     def norm_indices(self) -> tuple[int, ...]:
-        """Where the norms of the additive components stand; image components have none."""
-        if self.domain == "image":
-            return ()
-        ends = zip(self.layout, self.first[1:], strict=True)
-        return tuple(end - 1 for component, end in ends if component.kind == "add")
+        """Where the norms stand that the tree applies; image components have none."""
+        pairs = zip(self.layout, self.first[1:], strict=True)
+        return tuple(end - 1 for c, end in pairs if c.norm)
 
     @functools.cached_property
     def additive_parts(self) -> tuple[tuple[str, Tree], ...]:
@@ -113,7 +110,7 @@ class Tree:
         """
         numbers = [leaf.number for leaf in leaves(self.root) if leaf.component.kind == "add"]
         return tuple(
-            (self.names[n - 1], Tree(_prune(self.root, n), self.layout, self.abund, self.xsect))
+            (self.names[n - 1], Tree(_prune(self.root, n), self.layout, self.settings))
             for n in numbers
         )
 
@@ -126,12 +123,12 @@ class Tree:
 
         Returns
         -------
-        tuple of (n_energy,) arrays, one for each component that has ``prepare``, in order.
+        tuple of (..., n_energy) arrays, one for each component that has ``prepare``, in order.
         """
         made = {}
         for component in self.layout:
             if component.prepare is not None and component not in made:
-                made[component] = component.prepare(e_lo, e_hi, self.abund, self.xsect)
+                made[component] = component.prepare(e_lo, e_hi, self.settings, component.source)
         return tuple(made[c] for c in self.layout if c.prepare is not None)
 
     def flux(self, e_lo, e_hi, tables, params):
@@ -182,13 +179,13 @@ class Tree:
         return leaf.component.kernel(inner, e_lo, e_hi, *arguments)
 
     def arguments(self, leaf, e_lo, e_hi, tables, params):
-        """Arguments of a kernel after the energies, and the norm (None unless additive)."""
+        """Arguments of a kernel after the energies, and the norm (None without one)."""
         component, place = leaf.component, leaf.number - 1
         own = [params[i] for i in range(self.first[place], self.first[place + 1])]
-        norm = own.pop() if component.kind == "add" else None
+        norm = own.pop() if component.norm else None
         if component.prepare is not None:
             if tables is None:
-                own.append(_lookup(component, self.abund, self.xsect)(e_lo, e_hi))
+                own.append(_lookup(component, self.settings)(e_lo, e_hi))
             else:
                 own.append(tables[sum(c.prepare is not None for c in self.layout[:place])])
         return own, norm
@@ -205,12 +202,12 @@ def build(root: Node, abund: str = "angr", xsect: str = "vern") -> Tree:
     for word, known, what in ((abund, ABUNDANCES, "abund"), (xsect, CROSS_SECTIONS, "xsect")):
         if word not in known:
             raise InputError(f"{what}={word!r} is not known", remedy=f"use {', '.join(known)}")
-    return Tree(root, tuple(leaf.component for leaf in leaves(root)), abund, xsect)
+    return Tree(root, tuple(leaf.component for leaf in leaves(root)), Settings(abund, xsect))
 
 
 @functools.cache
-def _lookup(component, abund, xsect):
-    return component.lookup(abund, xsect)
+def _lookup(component, settings):
+    return component.lookup(settings, component.source)
 
 
 def _prune(node, number):

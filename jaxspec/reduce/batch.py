@@ -1,14 +1,14 @@
 """The one place where ragged becomes rectangular: spectra -> lanes -> padded batches.
 
 Spectra of like shape share a batch. Every batch is padded with masked bins and with real, positive
-energies, so that a model evaluated on the padding stays finite. Responses are stored once for each
-distinct content, already grouped, multiplied by the area and cut to the energies that act on the
-noticed bins.
+energies, so that a model evaluated on the padding stays finite. Responses are not held here: they
+are folded chunk by chunk, see `jaxspec.reduce.fold`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +22,7 @@ from jaxspec.reduce.stack import stack_counts
 MAX_BUCKETS = 4  # shapes per statistic; every one is a compilation
 COMPILATION = 2**27  # padded matrix elements of all lanes that cost as much as compiling once more:
 # a lane of 320 x 56 elements takes about 0.15 ms, a compilation 1.2 s
-DENSE = 2**25  # elements up to which a whole matrix is made dense: for PCA 33 microseconds, not 84
-SHARED_FROM = 8  # lanes per response from which a chunk of lanes is given one common response
+SHARED_FROM = 8  # lanes with the same inputs from which a chunk of lanes is given them once
 
 
 class Plan(NamedTuple):
@@ -50,38 +49,33 @@ class PlannedLane(NamedTuple):
     plan: Plan
 
 
-class Folding(NamedTuple):
-    """Grouped response: ``matrix`` (n_energy, n_bin) cm2 on ``e_lo, e_hi`` (n_energy,) keV."""
-
-    e_lo: np.ndarray
-    e_hi: np.ndarray
-    matrix: np.ndarray
-
-
 class Batch(NamedTuple):
-    """Lanes of one statistic and one padded shape.
+    """Data of one statistic and one padded shape, as arrays with a lane axis.
 
     Parameters
     ----------
     stat : str
     index : (n_lane,) int, row of each lane.
     bins : BinCounts of (n_lane, n_bin) arrays; mask : (n_lane, n_bin) bool, False for padding.
-    response : (n_lane,) int, which of the n_response foldings.
-    e_lo, e_hi : (n_response, n_energy) keV; tables : tuple of (n_response, n_energy).
-    matrix : (n_response, n_energy, n_bin) cm2
-    shared : bool, True if lanes are to be chunked by response.
+    which : (n_lane,) int, which of the ``n_inputs`` inputs of the forward model.
+    gather : callable
+        Inputs of several numbers, an int array, stacked; of one number, an int, as they are.
+    n_inputs, nbytes : int, how many inputs there are, and the size of one.
     """
 
     stat: str
     index: np.ndarray
     bins: BinCounts
     mask: np.ndarray
-    response: np.ndarray
-    e_lo: np.ndarray
-    e_hi: np.ndarray
-    tables: tuple
-    matrix: np.ndarray
-    shared: bool
+    which: np.ndarray
+    gather: Callable
+    n_inputs: int
+    nbytes: int
+
+    @property
+    def shared(self) -> bool:
+        """True if so many lanes have the same inputs that they are chunked by them."""
+        return len(self.index) >= SHARED_FROM * self.n_inputs
 
 
 def plan_lanes(spectra, stats, few, reject) -> list[PlannedLane]:
@@ -155,67 +149,6 @@ def _unusable(spectrum, stat, plan, few, sane):
     return None
 
 
-def fold_plan(plan, whole_grid=False) -> Folding:
-    """Group a response as a plan says and cut it to the energies that matter.
-
-    Parameters
-    ----------
-    plan : Plan
-    whole_grid : bool, keep all energies (models in which one bin depends on others).
-    """
-    response = plan.response
-    kept = np.flatnonzero(plan.index >= 0)
-    columns, starts = plan.columns[kept], np.flatnonzero(np.diff(plan.index[kept], prepend=-1))
-    if np.prod(response.matrix.shape) <= DENSE:
-        matrix = response.matrix.toarray()[:, columns].astype(float)
-    else:
-        matrix = response.matrix[:, columns].toarray().astype(float)
-    if len(starts) < len(kept):
-        matrix = np.add.reduceat(matrix, starts, axis=1)
-    matrix *= response.area[:, None]
-    n_energy = len(matrix)
-    acting = np.flatnonzero(matrix.any(axis=1))
-    first, last = (0, n_energy) if whole_grid or not acting.size else (acting[0], acting[-1] + 1)
-    return Folding(
-        np.asarray(response.e_lo[first:last], float),
-        np.asarray(response.e_hi[first:last], float),
-        matrix[first:last],
-    )
-
-
-def make_batches(lanes, prepare, weigh, whole_grid=False) -> list[Batch]:
-    """Put lanes into padded batches.
-
-    Parameters
-    ----------
-    lanes : list of PlannedLane
-    prepare : callable ``(e_lo, e_hi) -> tuple of (n_energy,) arrays``, the model's tables.
-    weigh : callable ``(stat, BinCounts) -> BinCounts``, the variances that the statistic wants.
-    whole_grid : bool, see `fold_plan`.
-
-    Returns
-    -------
-    list of Batch, at most ``MAX_BUCKETS`` for each statistic.
-    """
-    foldings, of_plan = {}, {}
-    for lane in lanes:
-        if id(lane.plan) not in of_plan:
-            key = (lane.plan.response.key, lane.plan.binning)
-            if key not in foldings:
-                foldings[key] = fold_plan(lane.plan, whole_grid)
-            of_plan[id(lane.plan)] = key
-    by_stat = defaultdict(lambda: defaultdict(list))
-    for lane in lanes:
-        shape = foldings[of_plan[id(lane.plan)]].matrix.shape
-        by_stat[lane.stat][padded(shape[0]), padded(shape[1])].append(lane)
-    prepared = {}
-    return [
-        fill_batch(stat, shape, members, foldings, of_plan, prepare, prepared, weigh)
-        for stat, shapes in by_stat.items()
-        for shape, members in merge_shapes(shapes).items()
-    ]
-
-
 def padded(n):
     """Length to which n is padded: steps of 8 at least and of n/4 at most."""
     step = max(8, 1 << max(0, int(n).bit_length() - 3))
@@ -250,43 +183,32 @@ def area(shape):
     return shape[0] * shape[1]
 
 
-def fill_batch(stat, shape, lanes, foldings, of_plan, prepare, prepared, weigh) -> Batch:
-    """Padded arrays for lanes that share a shape."""
-    used = list(dict.fromkeys(of_plan[id(lane.plan)] for lane in lanes))
-    place = {key: i for i, key in enumerate(used)}
-    n_energy, n_bin = shape
-    matrix = np.zeros((len(used), n_energy, n_bin))
-    e_lo, e_hi = np.empty((2, len(used), n_energy))
-    for i, key in enumerate(used):
-        folding = foldings[key]
-        rows, columns = folding.matrix.shape
-        matrix[i, :rows, :columns] = folding.matrix
-        e_lo[i], e_hi[i] = pad_energies(folding.e_lo, folding.e_hi, n_energy)
-    tables = prepare_grids(e_lo, e_hi, prepare, prepared)
+def stack_lanes(lanes, n_bin, weigh):
+    """Bins of planned lanes that share a statistic, padded to ``n_bin``.
+
+    Parameters
+    ----------
+    lanes : list of PlannedLane
+    n_bin : int
+    weigh : callable ``BinCounts -> BinCounts``, the variances that the statistic wants.
+
+    Returns
+    -------
+    lanes : list of PlannedLane, in the order of the arrays.
+    bins : BinCounts of (n_lane, n_bin) arrays
+    mask : (n_lane, n_bin) bool
+    """
     alike = defaultdict(list)
     for lane in lanes:
-        alike[lane.plan.binning].append(lane)
+        alike[lane.plan.binning, lane.spectrum.background is None].append(lane)
     lanes = [lane for members in alike.values() for lane in members]
     parts = [
-        pad_bins(
-            weigh(stat, stack_counts([lane.spectrum for lane in members], members[0].plan)), n_bin
-        )
+        pad_bins(weigh(stack_counts([m.spectrum for m in members], members[0].plan)), n_bin)
         for members in alike.values()
     ]
+    bins = BinCounts(*(np.concatenate(field) for field in zip(*parts, strict=True)))
     n_bins = np.array([lane.plan.n_bins for lane in lanes])
-    response = np.array([place[of_plan[id(lane.plan)]] for lane in lanes])
-    return Batch(
-        stat=stat,
-        index=np.array([lane.row for lane in lanes]),
-        bins=BinCounts(*(np.concatenate(field) for field in zip(*parts, strict=True))),
-        mask=np.arange(n_bin) < n_bins[:, None],
-        response=response,
-        e_lo=e_lo,
-        e_hi=e_hi,
-        tables=tables,
-        matrix=matrix,
-        shared=len(lanes) >= SHARED_FROM * len(used),
-    )
+    return lanes, bins, np.arange(n_bin) < n_bins[:, None]
 
 
 PADDING = BinCounts(0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0)  # a bin that no kernel minds
@@ -309,14 +231,3 @@ def pad_energies(e_lo, e_hi, n):
     width = e_hi[-1] - e_lo[-1]
     more = e_hi[-1] + width * np.arange(missing + 1)
     return np.concatenate([e_lo, more[:-1]]), np.concatenate([e_hi, more[1:]])
-
-
-def prepare_grids(e_lo, e_hi, prepare, prepared):
-    """Tables (n_response, n_energy), computed once for each distinct grid."""
-    rows = []
-    for lo, hi in zip(e_lo, e_hi, strict=True):
-        key = (lo.tobytes(), hi.tobytes())
-        if key not in prepared:
-            prepared[key] = prepare(lo, hi)
-        rows.append(prepared[key])
-    return tuple(np.stack(column) for column in zip(*rows, strict=True))

@@ -32,7 +32,7 @@ class Image:
     mask : (ny, nx) bool, True where the pixel is left out.
     background : (ny, nx) float64 expected counts per pixel, not vignetted, or None.
     rms : (ny, nx) float64 one-sigma errors, or None; with them a fit uses chi2.
-    psf : jaxspec.model.psf.Psf or None.
+    psf : jaxspec.reduce.psf.Psf or None.
     wcs : astropy.wcs.WCS or None, celestial.
     exposure_unit : "cm2 s", "s" or "" (unknown).
     exposure_time : float, seconds; NaN where the files do not say it.
@@ -211,7 +211,7 @@ def read_image(
     background, rms : str, os.PathLike or (ny, nx) array, optional
         Expected background counts per pixel; one-sigma errors (a fit then uses chi2, and the
         counts may be negative).
-    psf : jaxspec.model.psf.Psf, optional
+    psf : jaxspec.reduce.psf.Psf, optional
     regions : str, path, region object, or list of them, optional
         What lies in them is left out: DS9 or JS9 text or files, source lists, FITS tables.
     keep : as regions, optional

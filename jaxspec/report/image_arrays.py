@@ -8,17 +8,15 @@ an annulus are then the same on both sides. The model of a posterior is that at 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from jaxspec.errors import InputError
 from jaxspec.fit.result import FitResult
-from jaxspec.likelihood.pixels import TINY, ImageObjective, expected_of
-from jaxspec.likelihood.scene import centers_of, make_scene
-from jaxspec.model.image_plane import components
+from jaxspec.likelihood.forward import predict, predict_parts
+from jaxspec.likelihood.image import TINY
+from jaxspec.likelihood.image_prepare import centers_of
 from jaxspec.reduce.image import Image
 from jaxspec.reduce.profile import RadialProfile
 from jaxspec.reduce.profile import profile as sum_in_annuli
@@ -243,47 +241,32 @@ def _units(data, annuli, kind, unit):
 
 def prediction(fitted):
     """Function from parameters (n_par,) to expected counts (n_pix,)."""
-    objective = ImageObjective(fitted.model.tree, "cstat", ())  # of which only the model is used
-    n = len(fitted.data.pixels.x)
-    with jax.enable_x64(True):
-        scene = make_scene(fitted.model, fitted.data, fitted.params, fitted.integrate)
-
-    def expected(params):
-        with jax.enable_x64(True):
-            return np.asarray(expected_of(objective, scene, np.asarray(params, float)))[:n]
-
-    return expected
-
-
-_components_of = partial(jax.jit, static_argnames=("tree",))(components)
+    return lambda params: predict(fitted.model, fitted.data, params, fitted.integrate)
 
 
 def _parts(fitted) -> dict:
-    """Expected counts (n_pix,) of each component, the cores of a double beta apart."""
-    model, n = fitted.model, len(fitted.data.pixels.x)
-    tree = model.tree
-    twins = [name for name, c in zip(tree.names, tree.components, strict=True) if _is_double(c)]
-    with jax.enable_x64(True):
-        scene = make_scene(model, fitted.data, fitted.params, fitted.integrate)
+    """Expected counts (n_pix,) of each component, exchangeable parts of one component apart."""
+    model, tree = fitted.model, fitted.model.tree
 
-        def evaluate(params):
-            found = _components_of(tree, scene.pixels, params, scene.fine, scene.grid, scene.index)
-            return {name: np.asarray(values)[:n] for name, values in found.items()}
+    def evaluate(params):
+        return predict_parts(model, fitted.data, params, fitted.integrate)
 
-        whole, halves = evaluate(fitted.params), {}
-        for label, off in CORES.items() if twins else ():
-            params = np.array(fitted.params, float)
-            params[[model[f"{name}.{off}"].number - 1 for name in twins]] = 0.0
-            halves[label] = evaluate(params)
-    parts = {}
+    twins = {n: c for n, c in zip(tree.names, tree.components, strict=True) if c.exchangeable}
+    whole, parts = evaluate(fitted.params), {}
     for name in tree.names:
         if name not in twins:
             parts[name] = whole[name]
             continue
         prefix = f"{name} " if len(twins) > 1 else ""
-        parts |= {f"{prefix}{label}": half[name] for label, half in halves.items()}
+        for k, label in enumerate(CORES):
+            params = np.array(fitted.params, float)
+            params[_amplitudes_but(model, name, twins[name], k)] = 0.0
+            parts[f"{prefix}{label}"] = evaluate(params)[name]
     return parts
 
 
-def _is_double(component):
-    return component.name == "double_beta"
+def _amplitudes_but(model, name, component, part):
+    """Indices of the amplitudes of all exchangeable parts but one."""
+    others = [p for k, p in enumerate(component.exchangeable.parts) if k != part]
+    found = [model[f"{name}.{n}"] for names in others for n in names]
+    return [p.number - 1 for p in found if p.role == "amplitude"]

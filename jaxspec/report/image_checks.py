@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.likelihood.pixels import TINY
+from jaxspec.likelihood.image import TINY
 from jaxspec.reduce.image import Image
 from jaxspec.reduce.regrid import in_pixels
 from jaxspec.report.image_arrays import ProfileArrays, arrays_of, best_of, prediction, rings_of

@@ -7,7 +7,6 @@ import numpy as np
 from jaxspec._status import Status
 from jaxspec._text import align, with_error
 from jaxspec._types import start_times
-from jaxspec.fit.summary import count_status
 
 WIDTH = 110
 MAX_ROWS = 25
@@ -56,7 +55,7 @@ def screen_table(result, width=WIDTH, max_rows=MAX_ROWS) -> str:
 
 def status_counts(result) -> str:
     """How many rows ended how: "296 OK, 3 AT_LIMIT, 1 IO_ERROR"."""
-    return ", ".join(f"{n} {name}" for name, n in count_status(result).most_common())
+    return ", ".join(f"{n} {name}" for name, n in result.status_counts.most_common())
 
 
 def shorten(text, width) -> str:

@@ -151,7 +151,7 @@ def read_data(
     )
     if psf is None:
         return image
-    from jaxspec.model.psf import read_psf
+    from jaxspec.reduce.psf import read_psf
 
     return image.replace(psf=read_psf(psf, image_pixel_size=image.pixel_size, pixel_size=psf_pixel))
 
@@ -164,7 +164,7 @@ def prepared(expressions, values=(), frozen=(), thawed=()) -> dict:
     InputError
         An expression that is no image model, or a parameter that none of them has.
     """
-    from jaxspec.fit.images import image_model
+    from jaxspec.estimate.simulate_image import image_model
 
     models = {name: image_model(name) for name in expressions}
     steps = [(name, lambda p, v=v: p.set(v)) for name, v in values]

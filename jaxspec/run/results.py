@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxspec._status import Status
 from jaxspec.errors import MissingExtraError
+from jaxspec.likelihood.image_prepare import source_places
 from jaxspec.report.save import file_name
 
 LEFT_OUT = "posterior.nc was left out: "
@@ -65,9 +66,9 @@ def prefix_of(key, several) -> str:
 def _center(image, fits):
     """Centre of the first model that has one and could be fitted, else of the good pixels."""
     for result in fits.values():
-        owners = [p.component for p in result.model.parameters if p.name == "x0"]
+        owners = source_places(result.model)
         if owners and result.status[0] in result.USABLE:
-            return tuple(float(result.value(f"{owners[0]}.{axis}")[0]) for axis in ("x0", "y0"))
+            return tuple(float(result.params[0, i]) for i in owners[0])
     return float(image.pixels.x.mean()), float(image.pixels.y.mean())
 
 

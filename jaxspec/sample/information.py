@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.likelihood.image_prepare import source_places
 from jaxspec.reduce.image import Image
 from jaxspec.sample.diagnostics import ess_bulk
 from jaxspec.sample.psis import smooth_sorted
@@ -229,7 +230,7 @@ def pointwise(posterior, by, max_draws, center):
     if max_draws < 2:
         raise InputError(f"is {max_draws}", parameter="max_draws", remedy="use hundreds")
     posterior._need_data("a pointwise likelihood")
-    from jaxspec.likelihood.scene import pointwise_log_likelihood
+    from jaxspec.likelihood.forward import pointwise_log_likelihood
 
     n_pix, total = len(posterior.data.pixels.counts), len(posterior)
     params = posterior.full.reshape(total, -1)
@@ -239,10 +240,10 @@ def pointwise(posterior, by, max_draws, center):
     params = params[np.linspace(0, total - 1, n_draw).round().astype(int)]
     merge = _merger(posterior, by, center)
     terms = None
-    integrate = posterior.settings.get("integrate")
+    how = posterior.settings.get("integrate"), posterior.settings.get("stat")
     for start in range(0, n_draw, chunk):
         some = params[start : start + chunk]
-        found = merge(pointwise_log_likelihood(posterior.model, posterior.data, some, integrate))
+        found = merge(pointwise_log_likelihood(posterior.model, posterior.data, some, *how))
         if terms is None:
             terms = np.empty((found.shape[1], n_draw))
         terms[:, start : start + chunk] = found.T
@@ -269,10 +270,9 @@ def center_of(posterior, center=None) -> tuple[float, float]:
     """Centre (x, y) of the annuli: the one given, or the median of the first x0 and y0."""
     if center is not None:
         return tuple(map(float, center))
-    for p in posterior.model.parameters:
-        if p.name == "x0":
-            names = (p.full_name, f"{p.component}.y0")
-            return tuple(float(np.median(posterior[name])) for name in names)
+    for pair in source_places(posterior.model):
+        names = (posterior.model.parameters[i].full_name for i in pair)
+        return tuple(float(np.median(posterior[name])) for name in names)
     raise InputError(
         f"{posterior.model.expression} has no centre x0, y0", remedy="give center=(x, y)"
     )

@@ -27,7 +27,7 @@ def expand(space, quadratic, u) -> Expansion:
     """Carry a `Quadratic` of the statistic (at ``to_theta(space, u)``) over to ``u``."""
     by_u = slopes(space, u)
     pull = 0.5 * quadratic.gradient[space.index]
-    bent = 0.5 * quadratic.observed[np.ix_(space.index, space.index)]
+    bent = 0.5 * quadratic.hessian[np.ix_(space.index, space.index)]
     hessian = bent * np.outer(by_u.first, by_u.first)
     hessian = hessian + np.diag(pull * by_u.second - by_u.log_second)
     value = 0.5 * float(quadratic.value) - by_u.log_volume.sum()
@@ -88,6 +88,6 @@ def factor(hessian):
 
 def start_of(space, theta, quadratic):
     """Unlimited parameters of a best fit; a tenth of an error away from the limits."""
-    curvature = np.diagonal(quadratic.expected)[space.index]
+    curvature = np.diagonal(quadratic.fisher)[space.index]
     error = np.sqrt(2.0 / np.maximum(curvature, 1e-300))
     return from_theta(space, theta, np.where(curvature > 0, 0.1 * error, 1e-3))

@@ -73,7 +73,7 @@ def advance(objective, target, warp, chains, step_size, key, n, check, *, max_de
 
     Parameters
     ----------
-    objective : ImageObjective, static
+    objective : jaxspec.sample.target.Objective, static
     target : Target
     warp : Warp
     chains : Chains

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.likelihood.forward import content
 from jaxspec.sample import diagnostics, information
 
 
@@ -152,11 +153,11 @@ class Posterior:
         if self.data is None and "deviance_at_mean" in self.settings:
             return float(self.settings["deviance_at_mean"])
         self._need_data("the likelihood at the posterior mean")
-        from jaxspec.likelihood.scene import log_likelihoods, model_values
+        from jaxspec.likelihood.forward import log_likelihoods
 
-        mean = model_values(self.model, self.full.mean(axis=(0, 1)))[None]
-        integrate = self.settings.get("integrate")
-        return -2.0 * float(log_likelihoods(self.model, self.data, mean, integrate)[0])
+        mean = self.model.linked(self.full.mean(axis=(0, 1)))[None]
+        integrate, stat = self.settings.get("integrate"), self.settings.get("stat")
+        return -2.0 * float(log_likelihoods(self.model, self.data, mean, integrate, stat)[0])
 
     def dic(self, form: str = "mean", *, constant: bool = True):
         """Deviance information criterion; see `jaxspec.sample.information.dic`."""
@@ -252,14 +253,14 @@ def columns(model) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
 
 
 def fingerprint(data) -> dict:
-    """Name, number of pixels, counts, and a hash of the counts and positions of all pixels."""
-    pixels = data.pixels
+    """Name, number of bins or pixels, counts, and a hash of counts and positions of all of them."""
+    counts, *others = content(data)
     digest = hashlib.sha256()
-    for values in (pixels.counts, pixels.x, pixels.y):
+    for values in (counts, *others):
         digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
     return {
         "name": data.name,
-        "n_pix": len(pixels.counts),
-        "counts": float(pixels.counts.sum()),
+        "n_pix": len(counts),
+        "counts": float(counts.sum()),
         "sha256": digest.hexdigest(),
     }

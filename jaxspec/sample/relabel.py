@@ -1,20 +1,16 @@
-"""Label switching: the two cores of a double beta model are the same model when exchanged."""
+"""Label switching: parts of a component that are the same model when exchanged."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from jaxspec.fit.image_problem import prior_text
-
-PAIRS = (("S0", "S02"), ("rc", "rc2"), ("beta", "beta2"))
+from jaxspec.fit.priors import prior_text
 
 
 def relabel(model, priors, params):
-    """Call the half with the narrower centre the first one in every draw.
+    """Sort the exchangeable parts of every component, in every draw.
 
-    Near its centre a beta model is ``S0 (1 - r2/w2)`` with ``w = rc / sqrt(3 beta - 1/2)``; the
-    halves are sorted by w, since rc alone says little where beta is large. Done for each
-    ``double_beta`` whose two halves are free and have the same limits and priors, so that
+    Done where the parameters of the parts are free and have the same limits and priors, so that
     exchanging them changes nothing in the posterior: that is exact.
 
     Parameters
@@ -29,18 +25,20 @@ def relabel(model, priors, params):
     """
     params = np.array(params)
     for component, begin in zip(model.tree.components, model.tree.first, strict=False):
-        if component.name != "double_beta":
+        if component.exchangeable is None:
             continue
-        place = {p.name: begin + i for i, p in enumerate(component.parameters)}
-        pairs = [(place[a], place[b]) for a, b in PAIRS]
-        halves = list(zip(*pairs[1:], strict=True))
-        if not all(_alike(model.parameters, priors, a, b) for a, b in pairs):
+        parts = np.array(
+            [[begin + component.names.index(n) for n in p] for p in component.exchangeable.parts]
+        )
+        if not all(
+            _alike(model.parameters, priors, parts[0, k], other)
+            for row in parts[1:]
+            for k, other in enumerate(row)
+        ):
             continue
-        width = [params[..., core] ** 2 / (3 * params[..., slope] - 0.5) for core, slope in halves]
-        swap = width[0] > width[1]
-        for a, b in pairs:
-            x, y = params[..., a].copy(), params[..., b].copy()
-            params[..., a], params[..., b] = np.where(swap, y, x), np.where(swap, x, y)
+        halves = params[..., parts]  # (..., n_part, n_own)
+        order = np.argsort(component.exchangeable.order(*np.moveaxis(halves, -1, 0)), axis=-1)
+        params[..., parts] = np.take_along_axis(halves, order[..., None], axis=-2)
     return params
 
 

@@ -1,4 +1,4 @@
-"""``sample``: the posterior of an image model, from the optimum by NUTS."""
+"""``sample``: the posterior of a model of one spectrum or image, from the optimum by NUTS."""
 
 from __future__ import annotations
 
@@ -6,30 +6,28 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.fit.chunks import chunk_lanes
 from jaxspec.fit.covariance import errors
-from jaxspec.fit.image_problem import (
-    blocked,
-    evaluate_at,
-    half_turn,
-    make_problem,
-    prior_text,
-    solve,
-)
-from jaxspec.fit.images import ImageList, finish, gather, image_model, image_statistic
-from jaxspec.likelihood.pixels import constant_of, log_prior
-from jaxspec.reduce.image import Image
-from jaxspec.reduce.profile import RadialProfile
+from jaxspec.fit.priors import prior_texts
+from jaxspec.fit.problem import Group, Options, make_groups
+from jaxspec.fit.run import as_data, as_model, prepare_rows
+from jaxspec.fit.solve import bounds as bounds_of
+from jaxspec.fit.solve import in_turn, solve
+from jaxspec.fit.start import is_turning
+from jaxspec.likelihood.linear import Lane
+from jaxspec.likelihood.objective import PriorTerm, lane_quadratic
 from jaxspec.sample import space as spaces
 from jaxspec.sample.laplace import expand, factor, find_mode, start_of
 from jaxspec.sample.nuts import CHUNK, start_chains
 from jaxspec.sample.posterior import Posterior, columns
 from jaxspec.sample.relabel import relabel
-from jaxspec.sample.target import Correction, Target, no_correction
+from jaxspec.sample.target import Correction, Objective, Target, no_correction
 from jaxspec.sample.tune import ROUNDS, mover, points, warm_up
 from jaxspec.sample.warp import straight
 
@@ -50,7 +48,7 @@ def sample(
     integrate=None,
     progress=None,
 ) -> Posterior:
-    """Draw from the posterior of an image model.
+    """Draw from the posterior of a model of one spectrum, image or profile.
 
     The chains start around the optimum, with the curvature there as metric, and move in
     coordinates that the warm-up bends into the shape of the posterior. On large images they are
@@ -61,18 +59,19 @@ def sample(
     Parameters
     ----------
     model : Model or str
-        Image components, such as "double_beta". The model is not changed.
-    data : Image or RadialProfile
+        XSPEC expression, or image components such as "double_beta". The model is not changed.
+    data : Spectrum, Image or RadialProfile
     priors : dict of name to numpyro distribution, optional
         Every parameter has a flat prior between its limits, multiplied by what is given here or
-        set as ``model["rc"].prior``. Positions are limited to the image, lengths to twice its size.
+        set as ``model["rc"].prior``. On images, positions are limited to the image, lengths to
+        twice its size.
     chains, draws : int
         Number of chains, and of draws that each of them keeps.
     warmup : int
         Draws per chain before those, for the step size and the coordinates.
     seed : int
         The same seed gives the same draws on the same machine.
-    stat : "auto", "cstat" or "chi2"
+    stat : str, as for `jaxspec.fit`.
     target_accept : float
         Acceptance probability at which the step size aims; raise it if draws diverge.
     max_depth : int
@@ -108,35 +107,38 @@ def sample(
     >>> posterior["rc"].mean(), posterior.rhat, posterior.dic()             # doctest: +SKIP
     """
     began = time.perf_counter()
-    if not isinstance(data, Image | RadialProfile):
-        raise InputError(
-            f"data is a {type(data).__name__}",
-            parameter="data",
-            remedy="give one image (jaxspec.read_image) or radial profile (jaxspec.profile)",
-        )
     options = {"chains": chains, "draws": draws, "warmup": warmup, "max_depth": max_depth}
     _check(options | {"seed": seed}, target_accept)
-    model = image_model(model)
-    stat = image_statistic(data, stat)
-    problem = make_problem(
-        model, data, stat=stat, priors=priors, tol=1e-8, max_iter=200,
-        integrate=integrate, coarse=merge,
-    )  # fmt: skip
+    items = as_data(data)
+    if len(items) != 1:
+        raise InputError(
+            f"{len(items)} data are given", parameter="data", remedy="sample them one by one"
+        )
+    how = Options(priors, 1e-8, 200, integrate, merge)
+    model = as_model(model, items)
+    rows, stats = prepare_rows(model, items, stat)
+    with jax.enable_x64(True):
+        groups = make_groups(model, items, stats, len(model.free_names), rows, how)
+    if not groups:
+        raise InputError(f"{items[0].name}: {rows.messages[0]}")
+    problem = _problem(groups[0])
     _check_limits(problem)
     seconds = {"prepare": time.perf_counter() - began}
     with ThreadPoolExecutor(1) as pool:
         # XLA compiles the sampler on another core while the optimum is being looked for
         ready = pool.submit(_compile, problem, chains, max_depth)
-        problem, fit = solve(problem, integrate)
+        with jax.enable_x64(True):
+            solved = solve(groups[0], items, how)[0]
         seconds["fit"] = time.perf_counter() - began - sum(seconds.values())
-        if not np.isfinite(fit.at.value):
+        if not np.isfinite(solved.end.local.value[0]):
             raise InputError(
-                f"{problem.model.expression} is not finite where the fit starts",
+                f"{model.expression} is not finite where the fit starts",
                 parameter="model",
                 remedy="check the component, its limits and the start values",
             )
-        problem = half_turn(problem, fit.theta)
-        target, mode, unit = _target(problem, fit)
+        rows.record(solved)
+        problem = _at_optimum(solved)
+        target, mode, unit = _target(problem)
         seconds["mode"] = time.perf_counter() - began - sum(seconds.values())
         ready.result()
         seconds["compile"] = time.perf_counter() - began - sum(seconds.values())
@@ -152,21 +154,87 @@ def sample(
         "seed": seed,
         **options,
         "target_accept": target_accept,
-        "stat": stat,
+        "stat": stats[0],
         "step_size": float(tuned.step_size),
-        "pixels": len(data.pixels.x),
-        "merged_pixels": int((problem.coarse.pixels.area > 0).sum()),
-        "integrate": problem.full.fine is not None,
-        "priors": _priors_text(problem),
+        "pixels": int(problem.full.mask.sum()),
+        "merged_pixels": int(problem.coarse.mask.sum()),
+        "integrate": getattr(problem.full.inputs, "fine", None) is not None,
+        "priors": prior_texts(problem.model, problem.numbers.priors),
         "seconds": seconds,
     }
-    return _posterior(problem, target, fit, mode, tuned, made, settings)
+    return _posterior(problem, target, rows, items[0], mode, tuned, made, settings)
+
+
+class Problem(NamedTuple):
+    """One datum ready to be sampled.
+
+    ``model`` with the limits of the sampler; ``objective`` (static); ``full`` and ``coarse`` Lane
+    (one and the same without merged pixels); ``numbers`` of the fit; ``bounds`` (n_par,);
+    ``theta`` (n_par,) and ``local``, the optimum and the Quadratic there, None before the fit.
+    """
+
+    model: Any
+    objective: Objective
+    full: Lane
+    coarse: Lane
+    numbers: Any
+    bounds: Any
+    theta: np.ndarray
+    local: Any = None
+
+
+def _problem(group: Group) -> Problem:
+    """What can be said before the fit."""
+    full = _lane(group.full)
+    coarse = full if group.coarse is None else _lane(group.coarse)
+    box = jax.tree.map(lambda x: x[0], bounds_of(group)._replace(amplitude=None, positive=None))
+    box = box._replace(amplitude=group.numbers.amplitude, positive=group.numbers.positive)
+    model = group.model(0)
+    theta = np.array([p.value for p in model.parameters])
+    turning = np.array([is_turning(p) for p in model.parameters])
+    period = np.array([p.period for p in model.parameters])
+    lower = np.where(turning, theta - 0.5 * period, box.lower)
+    upper = np.where(turning, theta + 0.5 * period, box.upper)
+    objective = Objective(group.term, group.functions)
+    box = box._replace(lower=lower, upper=upper)
+    return Problem(model, objective, full, coarse, group.numbers, box, theta)
+
+
+def _lane(batch) -> Lane:
+    """The only lane of a batch, without its axis."""
+    lanes = chunk_lanes(batch, np.array([0]))
+    inputs = batch.gather(0)
+    return Lane(inputs, type(lanes.bins)(*(f[0] for f in lanes.bins)), lanes.mask[0])
+
+
+def _at_optimum(solved) -> Problem:
+    """The problem at its optimum, with angles limited to half a turn around it."""
+    group, end = solved
+    theta = in_turn(group, end.theta)[0]
+    model = group.model(0).copy()
+    for p, value in zip(model.parameters, theta, strict=True):
+        if is_turning(p):
+            p.min, p.max = value - 0.5 * p.period, value + 0.5 * p.period
+            p._value = value
+    turned = _problem(group._replace(models=[model]))
+    box = turned.bounds._replace(
+        lower=np.where(np.isfinite(turned.bounds.lower), turned.bounds.lower,
+                       [p.min for p in model.parameters]),
+        upper=np.where(np.isfinite(turned.bounds.upper), turned.bounds.upper,
+                       [p.max for p in model.parameters]),
+    )  # fmt: skip
+    local = jax.tree.map(lambda x: x[0], end.local)
+    return turned._replace(bounds=box, theta=theta, local=local)
+
+
+@partial(jax.jit, static_argnames=("objective",))
+def _quadratic(objective, lane, links, priors, theta):
+    return lane_quadratic(objective.term, objective.functions, lane, links, priors, theta)
 
 
 def _compile(problem, chains, max_depth):
     """Have the sampler compiled: a call that asks for no draw."""
-    bounds = problem.numbers.bounds
-    space = spaces.make_space(problem.start[0], bounds, spaces.beta_pairs(problem.model))
+    space = spaces.make_space(problem.theta, problem.bounds, spaces.beta_pairs(problem.model))
     d = len(space.index)
     nowhere = np.zeros(d)
     target = _make_target(problem, space, no_correction(nowhere, np.eye(d)))
@@ -174,15 +242,11 @@ def _compile(problem, chains, max_depth):
     idle(straight(nowhere, np.eye(d)), start_chains(np.zeros((chains, d))), 0.1, 0)
 
 
-def _priors_text(problem):
-    names = [p.full_name for p in problem.model.parameters]
-    return {names[i]: prior_text(prior) for i, prior in problem.numbers.priors.items()}
-
-
 def _check_limits(problem):
     """Flat priors need an end on both sides."""
-    bounds = problem.numbers.bounds
-    for p, low, high in zip(problem.model.parameters, bounds.lower, bounds.upper, strict=True):
+    for p, low, high in zip(
+        problem.model.parameters, problem.bounds.lower, problem.bounds.upper, strict=True
+    ):
         if p.free and not np.isfinite([low, high]).all():
             raise InputError(
                 f"has the limits {low:g} to {high:g}",
@@ -196,23 +260,25 @@ def _make_target(problem, space, correction):
     return Target(problem.full, problem.coarse, numbers.links, numbers.priors, space, correction)
 
 
-def _target(problem, fit):
+def _target(problem):
     """Target, mode of the posterior, and Cholesky factor of the covariance there."""
     pairs = spaces.beta_pairs(problem.model)
-    bounds = problem.numbers.bounds
-    error = np.sqrt(np.diagonal(errors(fit.theta, fit.at, bounds)[1]))
-    space = spaces.make_space(fit.theta, bounds, pairs, error)
+    numbers = problem.numbers
+    error = np.sqrt(np.diagonal(errors(problem.theta, problem.local, problem.bounds).fisher))
+    space = spaces.make_space(problem.theta, problem.bounds, pairs, error)
 
-    def around(scene):
+    def around(lane):
         def evaluate(u):
             theta = np.array(space.theta)
             theta[space.index] = spaces.slopes(space, u).value
-            return expand(space, evaluate_at(problem, scene, theta), u)
+            with jax.enable_x64(True):
+                local = _quadratic(problem.objective, lane, numbers.links, numbers.priors, theta)
+                return expand(space, jax.device_get(local), u)
 
         return evaluate
 
-    start = start_of(space, fit.theta, fit.at)
-    coarse, full = map(around, blocked(problem))
+    start = start_of(space, problem.theta, problem.local)
+    coarse, full = around(problem.coarse), around(problem.full)
     mode = find_mode(coarse, coarse(start))
     if problem.full is problem.coarse:
         unit = factor(mode.hessian)
@@ -255,7 +321,7 @@ def counter(total, progress):
         yield bar.update
 
 
-def _posterior(problem, target, fit, mode, tuned, made, settings):
+def _posterior(problem, target, rows, datum, mode, tuned, made, settings):
     """Draws as parameters of the model, in the form that is handed back."""
     model, objective = problem.model, problem.objective
     shape = made.z.shape[:2]
@@ -264,17 +330,17 @@ def _posterior(problem, target, fit, mode, tuned, made, settings):
     params = relabel(model, problem.numbers.priors, params)
     places, names, units = columns(model)
     with jax.enable_x64(True):
-        constant = float(constant_of(objective.stat, problem.full.pixels))
+        constant = float(objective.term.constant(problem.full))
 
     def by_chain(values):
         return np.swapaxes(np.reshape(values, (*shape, *np.shape(values)[1:])), 0, 1)
 
     full = by_chain(params[:-1])
     seconds = sum(settings["seconds"][name] for name in ("prepare", "fit"))
-    result = gather(model, ImageList([problem.data]), [finish(problem, fit)], seconds=seconds)
+    result = rows.result(model, seconds=seconds)
     return Posterior(
         model=model,
-        data=problem.data,
+        data=datum,
         names=names,
         units=units,
         chains=full[..., places],
@@ -295,7 +361,7 @@ def _posterior(problem, target, fit, mode, tuned, made, settings):
 def _parameters_of(objective, target, u):
     def one(u):
         params = objective.parameters(target.links, spaces.to_theta(target.space, u))
-        return params, log_prior(target.priors, params)
+        return params, PriorTerm(target.priors).log_density(params)
 
     return jax.vmap(one)(u)
 

@@ -44,7 +44,7 @@ def make_space(theta, bounds, pairs=(), error=None) -> Space:
     ----------
     theta : (n_par,), best fit.
     bounds : jaxspec.fit.levmar.Bounds
-        Finite limits. Amplitudes and scales are moved in their logarithm.
+        Finite limits. Amplitudes and positive quantities are moved in their logarithm.
     pairs : list of (core radius, slope) of beta models, places among all parameters.
     error : (n_par,), standard deviations; the others are linear beyond this distance from a limit.
     """
@@ -60,20 +60,23 @@ def make_space(theta, bounds, pairs=(), error=None) -> Space:
         low, high = np.where(is_slope, kappa(high), low), np.where(is_slope, kappa(low), high)
         soft = np.where(is_slope, 3.0 * kappa(p) ** 2 * soft, soft)
     whole = high - low
-    logarithmic = (np.asarray(bounds.amplitude) | np.asarray(bounds.scale))[index]
+    logarithmic = (np.asarray(bounds.amplitude) | np.asarray(bounds.positive))[index]
     usable = np.isfinite(soft) & (soft > 1e-12 * np.abs(p)) & ~logarithmic
     soft = np.where(usable, np.minimum(soft, whole), whole)
     return Space(np.array(theta, float), index, low, soft, whole / soft, is_slope, core, slope)
 
 
 def beta_pairs(model) -> list[tuple[int, int]]:
-    """Places of core radius and slope of every beta model."""
+    """Places of core radius and slope of every component that has these coordinates.
+
+    The limits of a slope have to lie where kappa is finite; elsewhere it is moved as it is.
+    """
     found = []
     for component, begin in zip(model.tree.components, model.tree.first, strict=False):
-        names = [p.name for p in component.parameters]
-        for core, slope in (("rc", "beta"), ("rc2", "beta2")):
-            if core in names and slope in names:
-                found.append((begin + names.index(core), begin + names.index(slope)))
+        for natural in component.natural:
+            core, slope = (begin + component.names.index(n) for n in (natural.carried, natural.of))
+            if model.parameters[slope].min > 1.0 / 6.0:
+                found.append((core, slope))
     return found
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from jaxspec.errors import InputError, MissingExtraError
-from jaxspec.fit.image_problem import prior_text
+from jaxspec.fit.priors import prior_text
 from jaxspec.model.model import Model
 from jaxspec.read.paths import decompress, read_bytes
 from jaxspec.sample.posterior import Posterior, columns, fingerprint

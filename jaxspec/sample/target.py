@@ -13,10 +13,25 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxspec.likelihood.pixels import log_prior
+from jaxspec.likelihood.objective import PriorTerm, Term, linked
 from jaxspec.sample.space import free_and_volume
 
 REACH = 12.0  # standard deviations at which the expansion is held, lest it rule far away
+
+
+class Objective(NamedTuple):
+    """The static half of the density: the term of the data, and links that are not affine."""
+
+    term: Term
+    functions: tuple
+
+    def parameters(self, links, theta):
+        """All parameters (n_par,) with links applied."""
+        return linked(self.functions, links, theta)
+
+    def log_likelihood(self, lane, params):
+        """Log-likelihood of a `Lane`, without the constant."""
+        return self.term.log_likelihood(lane, params)
 
 
 class Correction(NamedTuple):
@@ -29,7 +44,7 @@ class Correction(NamedTuple):
 
 
 class Target(NamedTuple):
-    """Everything that the density needs, traced: scenes, links, priors, space, correction."""
+    """Everything that the density needs, traced: lanes, links, priors, space, correction."""
 
     full: NamedTuple
     coarse: NamedTuple
@@ -49,7 +64,7 @@ def prior_terms(objective, target, u):
     free, volume = free_and_volume(target.space, u)
     theta = jnp.asarray(target.space.theta).at[target.space.index].set(free)
     params = objective.parameters(target.links, theta)
-    return params, log_prior(target.priors, params) + volume
+    return params, PriorTerm(target.priors).log_density(params) + volume
 
 
 def log_stand_in(objective, target, u):

@@ -27,7 +27,7 @@ def test_cluster_of_full_size():
 
 @pytest.mark.parametrize("kind", ["single", "double"])
 def test_the_background_of_the_cluster_is_that_of_its_model(kind):
-    from jaxspec.likelihood.scene import predict
+    from jaxspec.likelihood.forward import predict
 
     image, truth = simulate_cluster(kind, 400, seed=2), cluster_truth(kind, 400)
     model = js.Model("beta" if kind == "single" else "double_beta")

@@ -11,9 +11,9 @@ from toy import toy_response, toy_spectrum
 import jaxspec as js
 from jaxspec._status import Status
 from jaxspec.errors import FitError, InputError
-from jaxspec.fit.chunks import Minimum, fit_chunk
-from jaxspec.fit.independent import lost
+from jaxspec.fit.compiled import Minimum, fit_chunk
 from jaxspec.fit.levmar import Bounds
+from jaxspec.fit.solve import lost
 from jaxspec.likelihood.objective import Quadratic
 from jaxspec.reduce.bins import bin_counts
 from jaxspec.reduce.spectra import Failure
@@ -47,7 +47,7 @@ def result(model, spectra):
 
 
 def same_rows(a, b):
-    for field in ("params", "stat", "status", "edm", "iterations", "expected"):
+    for field in ("params", "stat", "status", "edm", "iterations", "stat_expected"):
         np.testing.assert_array_equal(getattr(a, field), getattr(b, field), err_msg=field)
     for kind in ("observed", "expected"):
         np.testing.assert_array_equal(a.covariances[kind], b.covariances[kind])
@@ -117,7 +117,7 @@ def test_shuffled_lanes_agree(model, spectra, result, rng):
 
 
 def taken(result, order):
-    names = ("params", "stat", "status", "edm", "iterations", "expected")
+    names = ("params", "stat", "status", "edm", "iterations", "stat_expected")
     covariances = {k: v[order] for k, v in result.covariances.items()}
     fields = {name: getattr(result, name)[order] for name in names}
     return dataclasses.replace(result, covariances=covariances, **fields)
@@ -245,16 +245,16 @@ def test_iteration_limit_is_reported(spectra):
 
 
 def test_expected_statistic(result):
-    assert np.abs((result.stat - result.expected) / np.sqrt(result.expected_variance)).mean() < 1.2
+    assert np.abs((result.stat - result.stat_expected) / np.sqrt(result.stat_variance)).mean() < 1.2
     assert (result.dof == 38).all()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"spectra": []}, "no spectrum"),
-        ({"spectra": "a.pha"}, "read it first"),
-        ({"spectra": [1]}, "Spectrum objects"),
+        ({"data": []}, "no spectrum"),
+        ({"data": "a.pha"}, "read it first"),
+        ({"data": [1]}, "neither a spectrum nor an image"),
         ({"stat": "foo"}, "foo"),
         ({"stat": ["cstat"]}, "1 statistics"),
         ({"on_error": "skip"}, "on_error"),
@@ -267,7 +267,7 @@ def test_expected_statistic(result):
 def test_arguments_that_cannot_be_used(model, spectra, arguments, message):
     if arguments.pop("parsed", False):
         arguments["model"] = js.models.TBabs()
-    call = {"model": model, "spectra": spectra[:2], **arguments}
+    call = {"model": model, "data": spectra[:2], **arguments}
     with pytest.raises(InputError, match=message):
         js.fit(**call)
 
@@ -285,7 +285,7 @@ def test_calibration_of_values_and_errors():
         assert abs(pull.mean()) < 0.1
         assert pull.std() == pytest.approx(1.0, abs=0.05)
         assert np.mean(np.abs(pull) < 1) == pytest.approx(0.683, abs=0.03)
-    assert np.mean(result.stat - result.expected) == pytest.approx(-2.0, abs=1.5)
+    assert np.mean(result.stat - result.stat_expected) == pytest.approx(-2.0, abs=1.5)
     assert scipy.sparse.issparse(RESPONSE.matrix)
 
 
@@ -338,7 +338,7 @@ def test_two_components_end_in_the_lower_minimum():
     fakes = js.fake(model, RESPONSE, exposure=5000.0, params=truth, seed=2).notice("1-15")
     result = js.fit(model, fakes, stat="cstat")
     assert result.ok.all()
-    assert (result.stat < result.expected + 4 * np.sqrt(result.expected_variance)).all()
+    assert (result.stat < result.stat_expected + 4 * np.sqrt(result.stat_variance)).all()
     for name, value in truth.items():
         assert np.median(np.abs(result.value(name) - value) / result.error(name)) < 1.2
 

@@ -6,8 +6,10 @@ from toy_images import TRUTHS, simulated, template
 
 import jaxspec as js
 from jaxspec._status import Status
-from jaxspec.fit.image_problem import limited
-from jaxspec.fit.image_start import amplitude_mask, half_width, length_mask, starts
+from jaxspec.fit.problem import Options, make_groups
+from jaxspec.fit.rows import Rows
+from jaxspec.likelihood.hints import half_width
+from jaxspec.likelihood.image_prepare import suited
 
 WIDE = {"x0": (5.0, 42.0), "y0": (10.0, 42.0), "rc": (2.5, 7.0), "beta": (0.5, 1.2)}
 
@@ -16,8 +18,13 @@ def start_of(name, image, **values):
     model = js.Model(name)
     for key, value in values.items():
         model[key].set(value)
-    model = limited(model, image)
-    return model, starts(model, image, 4)
+    return starts_of(model, image)
+
+
+def starts_of(model, image):
+    options = Options(None, 1e-8, 200)
+    (group,) = make_groups(model, [image], ["cstat"], 1, Rows(model, [image]), options)
+    return group.model(0), group.starts[0]
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -38,7 +45,7 @@ def test_any_cluster_is_found(seed):
 
 def test_the_first_start_is_near():
     model, table = start_of("beta", simulated("beta"))
-    assert table.shape == (4, len(model))
+    assert table.shape == (5, len(model))
     first = dict(zip([p.name for p in model.parameters], table[0], strict=True))
     assert abs(first["x0"] - 22.3) < 1 and abs(first["y0"] - 25.1) < 1
     for name in ("S0", "rc", "beta"):
@@ -57,7 +64,7 @@ def test_what_the_user_set_is_kept():
     frozen = js.Model("beta")
     frozen["B"].freeze(0.25)
     frozen["rc"].freeze(3.0)
-    table = starts(limited(frozen, image), image, 4)
+    _, table = starts_of(frozen, image)
     assert (table[:, frozen["B"].number - 1] == 0.25).all()
     assert (table[:, frozen["rc"].number - 1] == 3.0).all()
 
@@ -111,23 +118,15 @@ def test_half_width_of_known_profiles():
     assert half_width(flat, flat.x) > 0
 
 
-def test_masks_of_parameters():
-    model = js.Model("double_beta+gauss2d+sersic+point+const2d")
-    names = np.array([p.name for p in model.parameters])
-    amplitudes = {"S0", "S02", "Se", "flux", "C0", "B"}
-    assert set(names[amplitude_mask(model)]) == amplitudes
-    assert set(names[length_mask(model)]) == {"rc", "rc2", "sigma", "re"}
-
-
 def test_lengths_cannot_leave_the_image_and_the_model_stays():
     model = js.Model("beta")
     image = simulated("beta")
-    inside = limited(model, image)
+    inside = suited(model, image)
     assert (inside["x0"].min, inside["x0"].max) == (-0.5, 47.5)
     assert inside["rc"].max == 96.0 and model["rc"].max == 1e6
     assert not inside["rc"].is_set
     model["rc"].set(3.0, min=2.0, max=5.0)
-    assert (limited(model, image)["rc"].min, limited(model, image)["rc"].max) == (2.0, 5.0)
+    assert (suited(model, image)["rc"].min, suited(model, image)["rc"].max) == (2.0, 5.0)
     profile = js.profile(image, center=(22.3, 25.1), bins="linear", n_bins=20)
-    line = limited(js.Model("elliptical_beta"), profile)
+    line = suited(js.Model("elliptical_beta"), profile)
     assert all(line[n].frozen and line[n].value == 0 for n in ("x0", "y0", "ellip", "theta"))

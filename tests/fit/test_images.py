@@ -10,7 +10,7 @@ from toy_images import CENTRE, TRUTHS, log_likelihood, simulated, template
 import jaxspec as js
 from jaxspec import Status
 from jaxspec.errors import InputError
-from jaxspec.fit.image_problem import minimise_from
+from jaxspec.fit.compiled import fit_chunk
 
 FINISHED = (Status.OK, Status.AT_LIMIT, Status.HESSIAN_NOT_PD)
 
@@ -28,7 +28,7 @@ def assert_true(result, truth, most=4.0):
     assert result.status[0] == Status.OK, result.messages
     found = pulls(result, truth)
     assert found and all(np.isfinite(p) and abs(p) < most for p in found.values()), found
-    away = (result.stat[0] - result.expected[0]) / np.sqrt(result.expected_variance[0])
+    away = (result.stat[0] - result.stat_expected[0]) / np.sqrt(result.stat_variance[0])
     assert abs(away) < 4.5
     used = result.spectra[0].pixels.x.size
     assert result.n_bins[0] == used and result.dof[0] == used - len(result.model.free_names)
@@ -107,7 +107,7 @@ def test_errors_are_calibrated():
         pull = ((result.value(name) - value) / result.error(name))[result.ok]
         assert abs(pull.mean()) < 4.0 / np.sqrt(pull.size), name
         assert abs(pull.std() - 1) < 4.0 / np.sqrt(2 * pull.size), name
-    low = np.mean((result.stat - result.expected) / np.sqrt(result.expected_variance))
+    low = np.mean((result.stat - result.stat_expected) / np.sqrt(result.stat_variance))
     assert abs(low + 0.12) < 0.45  # six free parameters of 570 pixels
 
 
@@ -134,14 +134,14 @@ def test_a_bad_image_has_a_row_of_its_own(image, fitted):
 
 
 def test_images_of_one_shape_share_compiled_code(image, fitted):
-    before = minimise_from._cache_size()
+    before = fit_chunk._cache_size()
     model = js.Model("beta")
     model["rc"].freeze(4.0)
     model["S0"].set(1e-5, min=1e-7, max=1e-2)
     js.fit(model, simulated("beta", seed=9), max_iter=50)
     masked = image.masked(where=np.indices(image.shape)[0] < 1)
     js.fit("beta", masked)
-    assert minimise_from._cache_size() == before
+    assert fit_chunk._cache_size() == before
 
 
 def test_frozen_and_set(image, fitted):
@@ -324,10 +324,10 @@ def test_both_halves_of_one_call(image):
     "call, text",
     [
         (lambda i: js.fit("powerlaw", i), "model of a spectrum"),
-        (lambda i: js.fit("beta", i, stat="wstat"), "not a statistic for images"),
-        (lambda i: js.fit("beta", i, stat="chi2"), "no errors"),
+        (lambda i: js.fit("beta", i, stat="wstat"), "needs a background map"),
+        (lambda i: js.fit("beta", i, stat="chi3"), "not a statistic"),
         (lambda i: js.fit("beta", [i, 3]), "Image|image"),
-        (lambda i: js.fit("beta", []), "not images"),
+        (lambda i: js.fit("beta", []), "no spectrum or image"),
     ],
 )
 def test_bad_calls(image, call, text):

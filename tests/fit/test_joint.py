@@ -1,8 +1,10 @@
 """Joint fits: shared parameters once, untied ones for each spectrum."""
 
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 from toy import toy_response
+from toy_images import TRUTHS, simulated
 
 import jaxspec as js
 from jaxspec.errors import InputError
@@ -84,3 +86,42 @@ def test_a_bad_spectrum_does_not_stop_the_others(spectra):
     )
     assert mixed.status[0] == js.Status.NO_DATA
     np.testing.assert_array_equal(mixed.params[1:], good.params)
+
+
+def test_a_prior_counts_once_for_a_shared_parameter(spectra):
+    """A narrow prior on the shared index adds its information to that of all data, once."""
+    free = js.fit("powerlaw", spectra, stat="cstat", joint=True, untie=["norm"])
+    best, sigma = free.value("PhoIndex")[0], free.error("PhoIndex")[0]
+    prior = dist.Normal(best + sigma, sigma)
+    joint = js.fit(
+        "powerlaw", spectra, stat="cstat", joint=True, untie=["norm"], priors={"PhoIndex": prior}
+    )
+    assert joint.ok.all()
+    assert (joint.value("PhoIndex")[0] - best) / sigma == pytest.approx(0.5, abs=0.03)
+    assert joint.error("PhoIndex")[0] == pytest.approx(sigma / np.sqrt(2), rel=0.03)
+
+
+def test_a_prior_on_one_spectrum(spectra):
+    free = js.fit("powerlaw", spectra[0], stat="cstat")
+    best, sigma = free.value("PhoIndex")[0], free.error("PhoIndex")[0]
+    prior = dist.Normal(best + 0.1 * sigma, 0.1 * sigma)
+    pulled = js.fit("powerlaw", spectra[0], stat="cstat", priors={"PhoIndex": prior})
+    # the weights are 1 and 100
+    away = (pulled.value("PhoIndex")[0] - best) / sigma
+    assert away == pytest.approx(0.1 * 100 / 101, abs=0.005)
+    assert pulled.error("PhoIndex")[0] == pytest.approx(sigma / np.sqrt(101), rel=0.03)
+    assert pulled.stat[0] > free.stat[0]
+
+
+def test_images_together():
+    """Two exposures of one cluster: shared parameters agree, the errors are smaller."""
+    images = [simulated("beta", seed=seed) for seed in (1, 2)]
+    joint = js.fit("beta", images, joint=True)
+    apart = js.fit("beta", images)
+    assert joint.ok.all() and apart.ok.all()
+    for name in ("rc", "beta", "S0"):
+        value, error = joint.value(name), joint.error(name)[0]
+        assert value[0] == value[1]
+        assert abs(value[0] - TRUTHS["beta"][name]) < 4 * error
+        assert error < apart.error(name).min()
+    assert joint.stat.sum() > apart.stat.sum()

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import scipy.optimize
 
+from jaxspec.fit.arrow import cholesky_solve, solve
 from jaxspec.fit.covariance import errors, invert
-from jaxspec.fit.levmar import Bounds, cholesky_solve, minimise, solve
+from jaxspec.fit.levmar import Bounds, minimise, nowhere
 from jaxspec.likelihood.objective import Quadratic
 
 X = np.linspace(0.0, 3.0, 30)
@@ -32,8 +33,10 @@ def bounds(lower=-np.inf, upper=np.inf, free=(True, True, True), amplitude=(Fals
 
 
 def run(theta, box, function=evaluate, **options):
-    options = {"n_bin": 0, "tol": 1e-12, "max_iter": 100, **options}
-    return jax.jit(lambda t: minimise(function, t, box, **options))(jnp.asarray(theta))
+    options = {"tol": 1e-12, "max_iter": 100, **options}
+    theta = jnp.asarray(theta)
+    options["nothing"] = nowhere(theta, 0)
+    return jax.jit(lambda t: minimise(function, t, box, **options))(theta)
 
 
 @pytest.mark.parametrize("amplitude", [(False,) * 3, (True, False, False)])
@@ -92,7 +95,7 @@ def test_a_start_that_is_not_finite_ends_at_once():
     state = run([1.0, 1.0, 1.0], bounds(), lambda t: evaluate(t)._replace(value=jnp.nan * t[0]))
     assert state.done
     assert state.iterations == 0
-    assert not np.isfinite(state.at.value)
+    assert not np.isfinite(state.local.value)
 
 
 def test_iterations_run_out():

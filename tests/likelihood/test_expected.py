@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import poisson
 
-from jaxspec.likelihood.expected import LARGE, expected_cstat
+from jaxspec.likelihood.goodness import LARGE, expected_cstat
 
 
 def brute(mu):

@@ -16,9 +16,6 @@ from jaxspec.likelihood import statistics
 from jaxspec.likelihood.kernels import FLOOR
 from jaxspec.likelihood.statistics import (
     STATISTICS,
-    kernel,
-    net_rate,
-    observed_curvature,
     statistic,
     statistic_name,
     weighted,
@@ -35,15 +32,15 @@ def everything(name, bins, rate):
     """Bin, autodiff slope, observed curvature and its check by autodiff of the slope."""
 
     def value(r):
-        return jnp.sum(kernel(name)(bins, r).value)
+        return jnp.sum(STATISTICS[name].kernel(bins, r).value)
 
     def slope(r):
-        return jnp.sum(kernel(name)(bins, r).slope)
+        return jnp.sum(STATISTICS[name].kernel(bins, r).slope)
 
     return (
-        kernel(name)(bins, rate),
+        STATISTICS[name].kernel(bins, rate),
         jax.grad(value)(rate),
-        observed_curvature(name)(bins, rate),
+        STATISTICS[name].observed(bins, rate),
         jax.grad(slope)(rate),
     )
 
@@ -168,8 +165,8 @@ def test_derivatives(name):
 @pytest.mark.parametrize("name", ["cstat", "pstat", "wstat"])
 def test_below_the_floor_the_slope_pulls_back(name):
     bins = make_bins([3.0, 0.0], t_s=10.0, background=0.0, t_b=10.0)
-    low = kernel(name)(bins, jnp.array([-2.0, -2.0]))
-    floor = kernel(name)(bins, jnp.array([FLOOR / 10, FLOOR / 10]))
+    low = STATISTICS[name].kernel(bins, jnp.array([-2.0, -2.0]))
+    floor = STATISTICS[name].kernel(bins, jnp.array([FLOOR / 10, FLOOR / 10]))
     assert np.allclose(low.value, floor.value, rtol=1e-12)
     assert np.allclose(low.slope, floor.slope, rtol=1e-12)
     assert np.isfinite(low.curvature).all()
@@ -185,9 +182,13 @@ def test_expected_curvature_is_the_fisher_information(rng):
     )
     at = jnp.full(n, m)
     expected = 2 / ((m + f) / t_s + f / t_b)
-    assert np.mean(kernel("wstat")(bins, at).curvature) == pytest.approx(expected, rel=0.01)
-    assert np.mean(observed_curvature("wstat")(bins, at)) == pytest.approx(expected, rel=0.02)
-    assert np.std(kernel("wstat")(bins, at).slope) == pytest.approx(np.sqrt(2 * expected), rel=0.05)
+    assert np.mean(STATISTICS["wstat"].kernel(bins, at).curvature) == pytest.approx(
+        expected, rel=0.01
+    )
+    assert np.mean(STATISTICS["wstat"].observed(bins, at)) == pytest.approx(expected, rel=0.02)
+    assert np.std(STATISTICS["wstat"].kernel(bins, at).slope) == pytest.approx(
+        np.sqrt(2 * expected), rel=0.05
+    )
 
 
 @pytest.mark.parametrize("offset", [0.0, 1.0, 1e4, -3e4, 6e7])
@@ -232,7 +233,7 @@ def test_any_numbers_give_finite_results_above_saturation(s, b, sigma, t_s, t_b,
         for x in (*result, gradient, observed):
             assert np.isfinite(x).all(), name
         assert float(result.curvature[0]) >= 0 and float(observed[0]) >= 0
-        best = net_rate(name)(ready)[0]
+        best = STATISTICS[name].net(ready)[0]
         best = np.maximum(best, 0.0) if name in ("cstat", "wstat") else best
         least = float(everything(name, ready, np.asarray(best))[0].value[0])
         if s > 0 or name != "pgstat":  # S = 0 follows XSPEC below an unphysical background
@@ -242,12 +243,14 @@ def test_any_numbers_give_finite_results_above_saturation(s, b, sigma, t_s, t_b,
 def test_no_exposure_and_no_background_exposure_are_harmless():
     bins = make_bins([4.0, 0.0], t_s=[10.0, 0.0], background=[3.0, 1.0], t_b=[0.0, 5.0])
     for name in POISSON:
-        result = kernel(name)(bins, jnp.array([0.3, 0.3]))
+        result = STATISTICS[name].kernel(bins, jnp.array([0.3, 0.3]))
         assert np.isfinite(np.stack(result)).all(), name
         assert float(result.slope[1]) == 0.0
     lone = make_bins([4.0], t_s=10.0)
-    with_b = float(kernel("wstat")(bins, jnp.array([0.3, 0.3])).value[0])
-    assert with_b == pytest.approx(float(kernel("cstat")(lone, jnp.array([0.3])).value[0]))
+    with_b = float(STATISTICS["wstat"].kernel(bins, jnp.array([0.3, 0.3])).value[0])
+    assert with_b == pytest.approx(
+        float(STATISTICS["cstat"].kernel(lone, jnp.array([0.3])).value[0])
+    )
     variance = chi2_variance("chi2", bins)
     assert variance[0] == pytest.approx(4 / 100) and np.isinf(variance[1])
 
@@ -256,7 +259,7 @@ def test_kernels_follow_float32():
     bins = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), grid()[0])
     rate = jnp.asarray(grid()[1], jnp.float32)
     for name in ("wstat", "pgstat", "chi2-model"):
-        for x in (*kernel(name)(bins, rate), observed_curvature(name)(bins, rate)):
+        for x in (*STATISTICS[name].kernel(bins, rate), STATISTICS[name].observed(bins, rate)):
             assert x.dtype == jnp.float32 and bool(jnp.isfinite(x).all())
 
 
@@ -282,7 +285,7 @@ def test_chi2_weights():
     no_background = make_bins([0.0], t_s=10.0)
     assert chi2_variance("chi2", no_background)[0] == pytest.approx(1 / 100)
     model = weighted("chi2-model", bins)
-    value = kernel("chi2-model")(model, jnp.full(3, 0.5)).value
+    value = STATISTICS["chi2-model"].kernel(model, jnp.full(3, 0.5)).value
     noise = 0.5 / 10 + np.array([0, 0.2 / 10 + 4 / 400, 0])
     np.testing.assert_allclose(value, (0.5 - bins.rate) ** 2 / noise)
     own = statistic("chi2", counts=[4.0], exposure=2.0, error=[3.0], rate=0.5)

@@ -126,7 +126,7 @@ def test_unknown_tables_are_named(sigma, abund, xsect):
 
 def test_prepare_takes_the_mean_of_the_edges_and_bins_may_be_apart():
     lo, hi = np.array([1.0, 3.0, 3.5]), np.array([1.2, 3.5, 4.0])
-    table = absorption.prepare_tbabs(lo, hi, "wilm", "vern")
+    table = absorption.prepare_tbabs(lo, hi, ("wilm", "vern"))
     sigma = absorption.sigma_tbabs
     np.testing.assert_allclose(table, 0.5 * (sigma(lo) + sigma(hi)), rtol=1e-14)
 
@@ -138,17 +138,17 @@ def test_lookup_gives_what_prepare_gives(name, xsect, rng):
     e = np.sort(
         np.concatenate([ENERGY, rng.uniform(0.02, 150.0, 2000), rng.uniform(0.5, 0.75, 500)])
     )
-    prepared = getattr(absorption, f"prepare_{name}")(e[:-1], e[1:], "aspl", xsect)
-    lookup = getattr(absorption, f"lookup_{name}")("aspl", xsect)
+    prepared = getattr(absorption, f"prepare_{name}")(e[:-1], e[1:], ("aspl", xsect))
+    lookup = getattr(absorption, f"lookup_{name}")(("aspl", xsect))
     found = np.asarray(jax.jit(lookup)(jnp.array(e[:-1]), jnp.array(e[1:])))
     np.testing.assert_allclose(found, prepared, rtol=1e-4, atol=1e-12)  # the worst is at O K
     known = prepared > 0
     assert np.median(np.abs(found[known] / prepared[known] - 1)) < 1e-6
-    assert lookup is getattr(absorption, f"lookup_{name}")("aspl", xsect)
+    assert lookup is getattr(absorption, f"lookup_{name}")(("aspl", xsect))
 
 
 def test_lookup_is_differentiable_in_the_redshift_and_keeps_the_precision():
-    lookup = absorption.lookup_tbabs("wilm", "vern")
+    lookup = absorption.lookup_tbabs(("wilm", "vern"))
 
     @jax.jit
     def mean(z):
@@ -166,11 +166,11 @@ def test_lookup_is_differentiable_in_the_redshift_and_keeps_the_precision():
 def test_prepare_is_fast():
     lo, hi = ENERGY[:-1], ENERGY[1:]
     for prepare in (absorption.prepare_tbabs, absorption.prepare_phabs):
-        prepare(lo, hi, "wilm", "vern")
+        prepare(lo, hi, ("wilm", "vern"))
         seconds = []
         for _ in range(5):
             start = time.perf_counter()
-            prepare(lo, hi, "wilm", "vern")
+            prepare(lo, hi, ("wilm", "vern"))
             seconds.append(time.perf_counter() - start)
         assert min(seconds) < 0.02
 

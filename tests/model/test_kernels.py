@@ -13,11 +13,14 @@ from scipy.integrate import quad
 
 from jaxspec.model import absorption
 from jaxspec.model.additive import gaussian, powerlaw
-from jaxspec.model.catalogue import CATALOGUE, COMPONENTS
+from jaxspec.model.catalogue import CATALOGUE
 
 EDGES = np.geomspace(0.6, 18.0, 15)  # coarse: each bin is 27 % wide
 N_BIN = 14
 WIDE = np.array([1e-3, 0.02, 0.5, 1.0, 2.0, 3.5, 5.0, 6.4, 7.0, 10.0, 12.0, 20.0, 50.0, 200.0, 1e3])
+
+
+COMPONENTS = {c.name: c for c in CATALOGUE}
 
 
 def inner(lo, hi):
@@ -28,7 +31,7 @@ def inner(lo, hi):
 def table(name, e_lo, e_hi, abund="angr", xsect="vern"):
     """What the kernel gets after its parameters: nothing, or the prepared cross sections."""
     prepare = COMPONENTS[name].prepare
-    return () if prepare is None else (prepare(e_lo, e_hi, abund, xsect),)
+    return () if prepare is None else (prepare(e_lo, e_hi, (abund, xsect)),)
 
 
 def call(name, e_lo, e_hi, params, tables):

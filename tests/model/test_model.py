@@ -126,7 +126,7 @@ def test_abundances_of_operands():
     other.abund = "wilm"
     assert (absorbed + other).abund == "wilm"
     other.xsect = "bcmc"
-    assert other.tree.xsect == "bcmc"
+    assert other.xsect == "bcmc"
     with pytest.raises(InputError, match="different abund"):
         absorbed + other
 

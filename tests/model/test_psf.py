@@ -18,8 +18,8 @@ from jaxspec.model.image_plane import (
     surface,
 )
 from jaxspec.model.model import Model
-from jaxspec.model.psf import Psf, convolution_grid, gaussian_psf, king_psf, read_psf
 from jaxspec.reduce.pixels import Pixels
+from jaxspec.reduce.psf import Psf, convolution_grid, gaussian_psf, king_psf, read_psf
 
 SIZE = 40
 

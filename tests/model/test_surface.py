@@ -11,7 +11,8 @@ from jaxspec.model.image_plane import components
 from jaxspec.model.library import component, models
 from jaxspec.model.model import Model
 from jaxspec.model.surface_catalogue import BACKGROUND, SURFACE_ALIASES, SURFACES
-from jaxspec.model.surface_derived import beta_flux, derived
+from jaxspec.model.surface_derived import derived
+from jaxspec.model.surface_flux import beta_flux
 from jaxspec.reduce.pixels import Pixels
 
 X0, Y0 = 3.0, 4.0

@@ -33,12 +33,12 @@ def screen(e_lo, e_hi, depth, table):
     return jnp.exp(-depth * table)
 
 
-def screen_table(e_lo, e_hi, abund, xsect):
-    return 1.0 / (e_lo * e_hi) + (abund == "wilm")
+def screen_table(e_lo, e_hi, settings, source):
+    return 1.0 / (e_lo * e_hi) + (settings.abund == "wilm")
 
 
-def screen_lookup(abund, xsect):
-    return lambda e_lo, e_hi: screen_table(e_lo, e_hi, abund, xsect)
+def screen_lookup(settings, source):
+    return lambda e_lo, e_hi: screen_table(e_lo, e_hi, settings, source)
 
 
 def stretch(inner, e_lo, e_hi, z):
@@ -52,12 +52,12 @@ def double(inner, e_lo, e_hi):
 COMPONENTS = {
     c.name: c
     for c in [
-        Component("line", "add", (number("slope"), NORM), line),
-        Component("flat", "add", (NORM,), flat),
+        Component("line", "add", (number("slope"), NORM), line, norm="norm"),
+        Component("flat", "add", (NORM,), flat, norm="norm"),
         Component("power", "mul", (number("index"),), power),
         Component("screen", "mul", (number("depth"),), screen, screen_table, screen_lookup),
         Component("stretch", "con", (number("z"),), stretch),
-        Component("double", "con", (), double),
+        Component("double", "con", (), double, grid="whole"),
     ]
 }
 
@@ -84,8 +84,8 @@ def test_layout_of_the_parameters():
     ]
     assert tree.norm_indices == (2, 4, 6)
     assert [c.name for c in tree.components] == ["screen", "line", "power", "flat", "line"]
-    assert not tree.has_convolution
-    assert tree_of("double*flat").has_convolution
+    assert not tree.whole_grid
+    assert tree_of("double*flat").whole_grid
     assert tree_of("power").kind == "mul"
 
 

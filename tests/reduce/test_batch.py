@@ -4,27 +4,20 @@ import numpy as np
 import pytest
 from toy import toy_response, toy_spectrum
 
+import jaxspec as js
 from jaxspec._status import Status
+from jaxspec.likelihood.spectrum_prepare import make_batches
 from jaxspec.reduce.batch import (
     MAX_BUCKETS,
-    fold_plan,
-    make_batches,
     merge_shapes,
     pad_energies,
     padded,
     plan_lanes,
 )
 from jaxspec.reduce.bins import bin_counts
+from jaxspec.reduce.fold import Patterns, find_pattern, fold
 from jaxspec.reduce.select import notice
 from jaxspec.reduce.stack import stack_counts
-
-
-def no_tables(e_lo, e_hi):
-    return ()
-
-
-def as_is(stat, bins):
-    return bins
 
 
 def plan(spectra, stats=None, few=1):
@@ -37,8 +30,13 @@ def plan(spectra, stats=None, few=1):
     return lanes, rejected
 
 
-def batches(spectra, **options):
-    return make_batches(plan(spectra)[0], no_tables, as_is, **options)
+def batches(spectra, model=None):
+    model, rejected = model or js.Model("powerlaw"), []
+    made = make_batches(
+        model, spectra, ["cstat"] * len(spectra), 1, lambda *why: rejected.append(why)
+    )
+    assert not rejected
+    return made
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 27, 33, 100, 300, 1024, 4096])
@@ -65,25 +63,61 @@ def test_folding_equals_the_plain_sum():
     spectrum = toy_spectrum(np.arange(24), response=response, grouping=grouping)
     spectrum = notice(spectrum, (4.0, 9.0))
     (lane,), _ = plan([spectrum])
-    folding = fold_plan(lane.plan, whole_grid=True)
+    folding = fold(lane.plan, find_pattern(lane.plan, whole_grid=True))
+    matrix = folding.dense()
+    assert matrix.shape == folding.shape == (50, lane.plan.n_bins)
     dense = response.matrix.toarray() * response.area[:, None]
     index = lane.plan.index
     for k in range(lane.plan.n_bins):
-        np.testing.assert_allclose(folding.matrix[:, k], dense[:, index == k].sum(axis=1))
-    cut = fold_plan(lane.plan)
+        np.testing.assert_allclose(matrix[:, k], dense[:, index == k].sum(axis=1))
+    cut = fold(lane.plan, find_pattern(lane.plan))
     assert len(cut.e_lo) <= 50
     first = np.searchsorted(response.e_lo, cut.e_lo[0])
-    np.testing.assert_allclose(cut.matrix, folding.matrix[first : first + len(cut.e_lo)])
-    assert folding.matrix.sum() == pytest.approx(cut.matrix.sum())
+    np.testing.assert_allclose(cut.dense(), matrix[first : first + len(cut.e_lo)])
+    assert matrix.sum() == pytest.approx(cut.dense().sum())
+    wide = cut.dense((64, lane.plan.n_bins + 3))
+    np.testing.assert_array_equal(wide[: len(cut.e_lo), : lane.plan.n_bins], cut.dense())
+    assert wide.sum() == pytest.approx(cut.dense().sum())
+
+
+def test_responses_with_elements_at_the_same_places_share_a_pattern():
+    one = toy_response(n_channel=24, n_energy=50, fwhm=4.0)
+    other = type(one)(**{**vars(one), "matrix": 2.0 * one.matrix, "key": b"other"})
+    narrow = toy_response(n_channel=24, n_energy=50, fwhm=None)
+    spectra = [toy_spectrum(np.arange(24), response=r) for r in (one, other, narrow)]
+    lanes, _ = plan(spectra)
+    patterns = Patterns()
+    first, second, third = (patterns.of(lane.plan) for lane in lanes)
+    assert first is second and first is not third
+    twice = fold(lanes[1].plan, second).dense()
+    np.testing.assert_allclose(twice, 2 * fold(lanes[0].plan, first).dense())
+
+
+def test_foldings_of_several_numbers_are_stacked():
+    responses = [toy_response(fwhm=w) for w in (2.0, 3.0, 4.0)]
+    (batch,) = batches([toy_spectrum(np.ones(32), response=r) for r in responses])
+    assert batch.n_inputs == 3 and not batch.shared
+    several = batch.gather(np.array([2, 0]))
+    for k, number in enumerate((2, 0)):
+        one = batch.gather(number)
+        np.testing.assert_array_equal(several.matrix[k], one.matrix)
+        np.testing.assert_array_equal(several.e_lo[k], one.e_lo)
+        dense = responses[number].matrix.toarray() * responses[number].area[:, None]
+        assert one.matrix.sum() == pytest.approx(dense.sum())
 
 
 def test_energies_that_do_not_act_are_cut():
     spectrum = notice(toy_spectrum(np.ones(32)), (4.0, 6.0))  # diagonal response
     (batch,) = batches([spectrum])
-    real = batch.matrix[0].any(axis=1).sum()
+    real = batch.gather(0).matrix.any(axis=1).sum()
     assert real < 10
-    (whole,) = batches([spectrum], whole_grid=True)
-    assert whole.e_lo.shape[1] == padded(40)
+
+    def scaled(inner, e_lo, e_hi, factor):
+        return factor * inner(e_lo, e_hi)
+
+    scaled = js.component(scaled, kind="con", parameters={"factor": (1.0, 0.0, 2.0)})
+    (whole,) = batches([spectrum], js.Model("scaled*powerlaw", components=[scaled]))
+    assert whole.gather(0).e_lo.shape[0] == padded(40)
 
 
 def test_padded_energies_are_real():
@@ -96,9 +130,9 @@ def test_equal_responses_are_stored_once():
     spectra = [toy_spectrum(np.full(32, k)) for k in range(20)]
     assert len({id(s.response) for s in spectra}) == 20
     (batch,) = batches(spectra)
-    assert batch.matrix.shape[0] == 1
+    assert batch.n_inputs == 1
     assert batch.shared
-    np.testing.assert_array_equal(batch.response, 0)
+    np.testing.assert_array_equal(batch.which, 0)
 
 
 def test_lanes_keep_their_rows_and_counts():

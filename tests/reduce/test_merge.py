@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_images import TRUTHS, expected, template
 
-from jaxspec.likelihood.pixels import constant_of, pixel_terms
+from jaxspec.likelihood.image import TINY
+from jaxspec.likelihood.image_prepare import pixel_bins
+from jaxspec.likelihood.statistics import STATISTICS
 from jaxspec.reduce.merge import SIZES, merge, pad
 from jaxspec.reduce.pixels import Pixels
 
@@ -94,16 +96,20 @@ def test_padding_adds_nothing(n, stat, rng):
     assert len(padded.x) > n
     assert np.isnan(padded.error).all() == (stat == "cstat")
 
-    @jax.jit
-    def sums(pixels):
-        # as in the objective: slopes meet the derivative of mu, here by a common factor
-        mu = 1.3 * pixels.exposure + 0.2 * pixels.area + pixels.background
-        terms = pixel_terms(stat, pixels, mu)
-        curved = [(t * mu**2).sum() for t in (terms.expected, terms.observed)]
-        slope = (terms.slope * mu).sum()
-        return [terms.value.sum(), slope, *curved, constant_of(stat, pixels)]
+    entry = STATISTICS[stat]
 
-    np.testing.assert_allclose(sums(padded), sums(flat), rtol=1e-12)
+    @jax.jit
+    def sums(pixels, bins):
+        # as in a term: slopes meet the derivative of mu, here by a common factor; empty
+        # pixels add nothing even without the mask
+        mu = 1.3 * pixels.exposure + 0.2 * pixels.area + pixels.background
+        terms = entry.kernel(bins, mu, TINY)
+        curved = [terms.curvature * mu**2, entry.observed(bins, mu, TINY) * mu**2]
+        parts = [terms.value, terms.slope * mu, *curved, entry.constant(bins)]
+        return [part.sum() for part in parts]
+
+    found = sums(padded, pixel_bins(padded, stat))
+    np.testing.assert_allclose(found, sums(flat, pixel_bins(flat, stat)), rtol=1e-12)
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 64, 65, 100, 129, 1000, 2000, 5001])

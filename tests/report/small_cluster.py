@@ -4,8 +4,9 @@ import numpy as np
 from astropy.wcs import WCS
 
 import jaxspec as js
-from jaxspec.fit.images import ImageList, failed, gather
-from jaxspec.likelihood.scene import log_likelihoods, predict
+from jaxspec.fit.rows import Rows
+from jaxspec.likelihood.forward import log_likelihoods, predict
+from jaxspec.reduce.data import DataList
 from jaxspec.reduce.image import Image
 from jaxspec.sample.posterior import Posterior, columns
 
@@ -51,9 +52,10 @@ def fit_of(values, data, stat=123.4):
     """Result of a fit that ended at these values."""
     model = model_of(values)
     kind = "cstat" if np.isnan(data.pixels.error).all() else "chi2"
-    row = failed(model, "") | {"params": model.values, "stat": stat, "stat_name": kind, "status": 0}
-    row["n_bins"] = len(data.pixels.x)
-    return gather(model, ImageList([data]), [row])
+    rows = Rows(model, DataList([data]))
+    rows.params[0], rows.stat[0], rows.stat_names[0] = model.values, stat, kind
+    rows.status[0], rows.n_bins[0] = 0, len(data.pixels.x)
+    return rows.result()
 
 
 def posterior_of(values, data, spread=0.01, n_chain=4, n_draw=60, seed=2, **changes):

@@ -16,7 +16,8 @@ from toy import toy_spectrum
 
 from jaxspec._status import Status
 from jaxspec.errors import InputError
-from jaxspec.model.catalogue import describe
+from jaxspec.model.catalogue import CATALOGUE
+from jaxspec.model.surface_catalogue import SURFACES
 from jaxspec.reduce.spectra import SpectrumList
 from jaxspec.report import draw, labels, plot
 from jaxspec.report.result_figures import axis_range
@@ -189,7 +190,7 @@ def test_timeline_without_times_counts_rows(result):
     timeless = SpectrumList(
         s.replace(header={}) if hasattr(s, "header") else s for s in result.spectra
     )
-    figure = drawn(plot.timeline(replace(result, spectra=timeless), Figure()))
+    figure = drawn(plot.timeline(replace(result, data=timeless), Figure()))
     assert figure.axes[-1].get_xlabel() == "Row"
     assert "no usable fit" in texts(figure)
 
@@ -202,15 +203,15 @@ def test_a_single_row_and_a_result_without_usable_rows(result, tmp_path):
             "stat",
             "stat_names",
             "n_bins",
-            "expected",
-            "expected_variance",
+            "stat_expected",
+            "stat_variance",
             "status",
             "messages",
             "iterations",
             "edm",
         )
     }
-    cut["spectra"] = result.spectra[:1]
+    cut["data"] = result.spectra[:1]
     cut["covariances"] = {k: v[:1] for k, v in result.covariances.items()}
     single = replace(result, **cut)
     for make in (plot.histograms, plot.timeline):
@@ -266,7 +267,7 @@ def test_names_of_files_stay_in_their_folder():
 
 
 def test_every_unit_of_the_catalogue_has_a_label():
-    units = {row["unit"] for row in describe()} - {""}
+    units = {p.unit for c in (*CATALOGUE, *SURFACES) for p in c.parameters} - {""}
     for text in map(labels.unit_text, units):
         assert text == text.strip() and "  " not in text
         plain = re.sub(r"\^\{-?\d+\}", "", text.replace(r"\mathrm", ""))

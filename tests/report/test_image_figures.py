@@ -14,7 +14,7 @@ from small_cluster import DOUBLE, PIXEL, SINGLE, cluster, fit_of, model_of, post
 
 import jaxspec as js
 from jaxspec.errors import InputError
-from jaxspec.likelihood.scene import predict
+from jaxspec.likelihood.forward import predict
 from jaxspec.report import plot
 from jaxspec.report.image_checks import gaussian_weights
 from jaxspec.report.labels import unit_text

@@ -53,10 +53,10 @@ def test_screen_table_has_a_line_per_row_and_the_counts(result):
 def test_screen_table_is_narrow_and_short(result):
     some = np.arange(40) % 5
     some[-1] = 5
-    fields = ("params", "stat", "n_bins", "expected", "expected_variance", "status", "edm")
+    fields = ("params", "stat", "n_bins", "stat_expected", "stat_variance", "status", "edm")
     many = replace(
         result,
-        spectra=SpectrumList(result.spectra[int(i)] for i in some),
+        data=SpectrumList(result.spectra[int(i)] for i in some),
         covariances={k: v[some] for k, v in result.covariances.items()},
         **{k: getattr(result, k)[some] for k in fields},
     )

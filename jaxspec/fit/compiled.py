@@ -1,0 +1,156 @@
+"""The one place where lanes are mapped: compiled functions over a chunk of lanes.
+
+A chunk has a fixed number of lanes, so that 300 spectra and 100 000 run through the same compiled
+code. Every argument but terms, links that are not affine, and shapes is traced: freezing, limits,
+values and exposures never recompile.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxspec.fit.arrow import WRITTEN_OUT
+from jaxspec.fit.chunks import lane_axes
+from jaxspec.fit.levmar import Bounds, minimise, nowhere
+from jaxspec.fit.start import Candidates, best_starts, rank_candidates
+from jaxspec.likelihood.objective import Links, Quadratic, lane_quadratic, linked
+
+LARGE = 2**20  # bytes of a lane that is alone in its chunk, from which compiling quickly pays more
+
+
+class Numbers(NamedTuple):
+    """The numbers that all lanes of a fit share, traced.
+
+    ``links``; ``priors``, a dict from parameter index to distribution; ``candidates``; ``amplitude,
+    positive`` (n_par,), see `Bounds`; ``tol`` and ``max_iter`` of the minimiser.
+    """
+
+    links: Links
+    priors: dict
+    candidates: Candidates
+    amplitude: jax.Array
+    positive: jax.Array
+    tol: jax.Array
+    max_iter: jax.Array
+
+
+class LaneNumbers(NamedTuple):
+    """What each lane has for itself, (n_lane, n_par) arrays and one (n_lane,).
+
+    ``lower, upper`` limits and ``free``; ``given, width``: see `jaxspec.likelihood.hints.Hints`.
+    """
+
+    lower: Any
+    upper: Any
+    free: Any
+    given: Any
+    width: Any
+
+    def take(self, lanes) -> LaneNumbers:
+        """Numbers of some lanes."""
+        return LaneNumbers(*(field[lanes] for field in self))
+
+
+class Minimum(NamedTuple):
+    """Where the minimiser left a lane: theta (n_par,), the statistic around it, how it ended."""
+
+    theta: jax.Array
+    local: Quadratic
+    iterations: jax.Array
+    done: jax.Array
+
+
+def bounds_of(numbers, own) -> Bounds:
+    """Bounds (n_par,) of one lane."""
+    return Bounds(own.lower, own.upper, own.free, numbers.amplitude, numbers.positive)
+
+
+def _ranked(term, functions, shared, lanes, numbers, own):
+    def one(lane, own):
+        hint = own.given, own.width
+        box = bounds_of(numbers, own)
+        return rank_candidates(term, functions, lane, numbers.links, numbers.candidates, box, hint)
+
+    return jax.vmap(one, in_axes=(lane_axes(lanes, shared), 0))(lanes, own)
+
+
+def _starts(term, functions, shared, lanes, numbers, own):
+    """Start vectors (n_lane, n_start, n_par)."""
+    thetas, chi2 = _ranked(term, functions, shared, lanes, numbers, own)
+    return jax.vmap(lambda t, c: best_starts(t, c, numbers.candidates))(thetas, chi2)
+
+
+@partial(jax.jit, static_argnames=("term", "functions", "shared"))
+def start_chunk(term, functions, shared, lanes, numbers, own):
+    """Start vectors (n_lane, n_start, n_par) of a chunk, the most promising first."""
+    return _starts(term, functions, shared, lanes, numbers, own)
+
+
+@partial(jax.jit, static_argnames=("term", "functions", "shared"))
+def rank_chunk(term, functions, shared, lanes, numbers, own):
+    """All candidates (n_lane, n_candidate, n_par) of a chunk and their chi2, for joint fits."""
+    return _ranked(term, functions, shared, lanes, numbers, own)
+
+
+@partial(jax.jit, static_argnames=("term", "functions", "shared"))
+def fit_chunk(term, functions, shared, lanes, numbers, own, starts, rank, fresh):
+    """Fit every lane of the chunk by itself.
+
+    Parameters
+    ----------
+    term, functions, shared : static
+    lanes : Lane with a lane axis, see `jaxspec.fit.chunks.chunk_lanes`.
+    numbers : Numbers
+    own : LaneNumbers
+    starts : (n_lane, n_start, n_par), where to start; not looked at if ``fresh``.
+    rank : int (traced), which of the starts.
+    fresh : bool (traced), whether to find the starts in the data first.
+
+    Returns
+    -------
+    Minimum with a lane axis; starts : (n_lane, n_start, n_par)
+    """
+    starts = jax.lax.cond(
+        fresh, lambda: _starts(term, functions, shared, lanes, numbers, own), lambda: starts
+    )
+    n_lane, n_bin = lanes.mask.shape
+    alone = n_lane == 1 and sum(x.size for x in jax.tree.leaves(lanes)) * 8 > LARGE
+
+    def one(lane, own, theta):
+        state = minimise(
+            lambda t: lane_quadratic(term, functions, lane, numbers.links, numbers.priors, t),
+            theta,
+            bounds_of(numbers, own),
+            nothing=nowhere(theta, n_bin),
+            tol=numbers.tol,
+            max_iter=numbers.max_iter,
+            written_out=0 if alone else WRITTEN_OUT,
+        )
+        return Minimum(state.theta, state.local, state.iterations, state.done)
+
+    axes = lane_axes(lanes, shared)
+    return jax.vmap(one, in_axes=(axes, 0, 0))(lanes, own, starts[:, rank]), starts
+
+
+def parameters_of(functions, links, theta):
+    """All parameters (n_lane, n_par) with links applied, and their derivatives by theta.
+
+    Affine links are a matrix product; only others need to be differentiated.
+    """
+    if functions:
+        params, d_params = _parameters(functions, links, theta)
+        return np.asarray(params), np.asarray(d_params)
+    square = np.broadcast_to(links.matrix, (len(theta), *links.matrix.shape))
+    return theta @ links.matrix.T + links.offset, square
+
+
+@partial(jax.jit, static_argnames=("functions",))
+def _parameters(functions, links, theta):
+    def to_params(t):
+        return linked(functions, links, t)
+
+    return jax.vmap(lambda t: (to_params(t), jax.jacfwd(to_params)(t)))(theta)

@@ -1,0 +1,209 @@
+"""Joint fits as sets of lanes: which parameters are one, which every lane has for itself.
+
+A set is what is fitted with one vector of parameters: ``[shared, own parameters of its lanes]``,
+see `jaxspec.fit.arrow`. All sets of a call have the same number of places for lanes; a place that
+a set does not fill holds a lane without data.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxspec.errors import InputError
+
+
+class Layout(NamedTuple):
+    """Where the parameters of one model stand. Static: hashable.
+
+    ``slots`` (n_par,), place in the shared vector, -1 for own parameters; ``n_shared``, length of
+    that vector; ``own``, indices of the own parameters.
+    """
+
+    slots: tuple[int, ...]
+    n_shared: int
+
+    @property
+    def own(self) -> tuple[int, ...]:
+        """Indices of the parameters that every lane has for itself."""
+        return tuple(i for i, slot in enumerate(self.slots) if slot < 0)
+
+    @property
+    def shared(self) -> tuple[int, ...]:
+        """Indices of the parameters that lanes share."""
+        return tuple(i for i, slot in enumerate(self.slots) if slot >= 0)
+
+    @property
+    def places(self) -> np.ndarray:
+        """Places in the shared vector of the parameters in `shared`."""
+        return np.array([slot for slot in self.slots if slot >= 0], dtype=int)
+
+
+class Untied(NamedTuple):
+    """Parameters that every datum has for itself.
+
+    ``own`` (n_par,) bool; ``fixed`` (n_row, n_par), values at which they are frozen in single rows,
+    NaN where they are free.
+    """
+
+    own: np.ndarray
+    fixed: np.ndarray
+
+
+def untied(model, untie, n_row) -> Untied:
+    """Read ``untie``: a name, a list of names, or a dict of name to one value or None per datum.
+
+    Raises
+    ------
+    InputError
+        A parameter that is frozen or linked, a list of another length, a value out of the limits.
+    """
+    if isinstance(untie, str):
+        untie = [untie]
+    given = untie if isinstance(untie, dict) else dict.fromkeys(untie)
+    own = np.zeros(len(model.parameters), dtype=bool)
+    fixed = np.full((n_row, len(model.parameters)), np.nan)
+    for name, values in given.items():
+        parameter = model[name]
+        if parameter.frozen or parameter.link is not None:
+            raise InputError(
+                "cannot be untied: it is frozen or linked", parameter=name, remedy="thaw it first"
+            )
+        own[parameter.number - 1] = True
+        if values is not None:
+            fixed[:, parameter.number - 1] = _fixed(parameter, values, n_row)
+    return Untied(own, fixed)
+
+
+def _fixed(parameter, values, n_row):
+    try:
+        numbers = np.array([np.nan if v is None else float(v) for v in values])
+    except (TypeError, ValueError):
+        numbers = np.zeros(0)
+    if len(numbers) != n_row:
+        raise InputError(
+            f"is untied with {values!r}",
+            parameter=parameter.full_name,
+            remedy=f"give a number (frozen there) or None (free there) for each of {n_row} data",
+        )
+    outside = numbers[(numbers < parameter.min) | (numbers > parameter.max)]
+    if outside.size:
+        raise InputError(
+            f"is untied with {outside[0]:g}, outside the limits {parameter.min:g} to "
+            f"{parameter.max:g}",
+            parameter=parameter.full_name,
+            remedy="change the limits or the value",
+        )
+    return numbers
+
+
+def labels_of(items, joint) -> tuple[np.ndarray, list]:
+    """Which joint set each datum belongs to.
+
+    Parameters
+    ----------
+    items : sequence of data
+    joint : True, str or array of one label per datum
+        A word names an attribute of the data, or else a keyword of their headers.
+
+    Returns
+    -------
+    number : (n_row,) int; names : list of the labels, in order of appearance.
+    """
+    if joint is True:
+        return np.zeros(len(items), dtype=int), ["all"]
+    if isinstance(joint, str):
+        found = [_word(item, joint) for item in items]
+    else:
+        found = list(joint)
+    if len(found) != len(items):
+        raise InputError(
+            f"{len(found)} labels for {len(items)} data", parameter="joint", remedy="give one each"
+        )
+    names = list(dict.fromkeys(found))
+    place = {name: i for i, name in enumerate(names)}
+    return np.array([place[label] for label in found]), names
+
+
+def _word(item, word):
+    value = getattr(item, word, None)
+    if value is None:
+        value = (getattr(item, "header", None) or {}).get(word.upper())
+    if value is None:
+        raise InputError(
+            f"{item.name} has neither an attribute {word!r} nor a header keyword {word.upper()}",
+            parameter="joint",
+            remedy="give an array of labels, one for each datum",
+        )
+    return value
+
+
+def layouts_of(models: dict, own: dict, share) -> tuple[dict[str, Layout], list]:
+    """Layout of each model, and the names of the shared vector.
+
+    Parameters
+    ----------
+    models : dict of name to Model
+    own : dict of name to (n_par,) bool, parameters that are untied.
+    share : sequence of str or dict
+        Parameters that are one in all models that have them; a dict says how each model calls it.
+
+    Returns
+    -------
+    layouts : dict of name to Layout
+    slots : list of list of (model name, parameter index), the members of each shared place.
+    """
+    slots, of = [], {}
+    for entry in share:
+        members = _members(models, entry)
+        for name, index in members:
+            if own[name][index] or (name, index) in of:
+                raise InputError(f"{entry!r} is shared twice, or untied", parameter="share")
+            of[name, index] = len(slots)
+        slots.append(members)
+    for name, model in models.items():
+        for index in range(len(model.parameters)):
+            if not own[name][index] and (name, index) not in of:
+                of[name, index] = len(slots)
+                slots.append([(name, index)])
+    slots = slots or [[]]  # a place that nobody fills, where everything is untied
+    layouts = {
+        name: Layout(tuple(of.get((name, i), -1) for i in range(len(model.parameters))), len(slots))
+        for name, model in models.items()
+    }
+    return layouts, slots
+
+
+def _members(models, entry):
+    """(model name, index) of the parameters that one entry of ``share`` makes one."""
+    if isinstance(entry, dict):
+        return [(name, models[name][key].number - 1) for name, key in entry.items()]
+    members = []
+    for name, model in models.items():
+        try:
+            members.append((name, model[entry].number - 1))
+        except InputError:
+            continue
+    if len(members) < 2:
+        raise InputError(
+            f"{entry!r} is a parameter of {len(members)} of the models",
+            parameter="share",
+            remedy='name one that several have, or say {"a": "kT", "b": "apec.kT"}',
+        )
+    return members
+
+
+def members(label, n_set, rows) -> np.ndarray:
+    """Lanes of each set in one group: (n_set, n_place) positions in the group, -1 for none.
+
+    Parameters
+    ----------
+    label : (n_row,) int, set of each row; n_set : int
+    rows : (n_lane,) int, row of each lane of the group.
+    """
+    lists = [[] for _ in range(n_set)]
+    for lane, row in enumerate(rows):
+        lists[label[row]].append(lane)
+    n_place = max(map(len, lists))
+    return np.array([lanes + [-1] * (n_place - len(lanes)) for lanes in lists], dtype=int)

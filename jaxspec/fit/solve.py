@@ -1,0 +1,229 @@
+"""Every lane by itself; the slow ones are gathered into chunks of their own and go on."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxspec.fit.chunks import chunk_lanes, chunk_positions
+from jaxspec.fit.compiled import Minimum, fit_chunk, parameters_of
+from jaxspec.fit.levmar import Bounds
+from jaxspec.fit.problem import Group, remade
+from jaxspec.fit.start import STARTS, is_turning
+from jaxspec.likelihood.forward import kind_of
+from jaxspec.reduce.spectra import bar
+
+SEVERAL = (
+    3  # starts for every lane of a model of several additive components, which has local minima:
+)
+# of 277 observations of GRS 1915+105 with TBabs*(diskbb+powerlaw), one start leaves 53 more than 1
+# above the lowest minimum that any of 16 starts finds, two leave 19 and three none
+FIRST_ROUND = 8  # iterations before the slow lanes are gathered into chunks of their own
+
+
+class Solved(NamedTuple):
+    """A group and the minima of its lanes: ``end`` is a `Minimum` with a lane axis."""
+
+    group: Group
+    end: Minimum
+
+
+def solve(group, items, options, progress=None) -> list[Solved]:
+    """Fit all lanes of one group.
+
+    Parameters
+    ----------
+    group : Group
+    items : sequence of all data, by row.
+    options : Options
+    progress : bool, optional
+
+    Returns
+    -------
+    list of Solved
+        The group itself, or several where the arrays of a lane had to be made anew.
+    """
+    end = minimise_group(group, progress)
+    settles = kind_of(items[int(group.full.index[0])]).settles
+    if settles is None:
+        return [Solved(group, end)]
+    return _settled(group, end, items, options, settles)
+
+
+def minimise_group(group, progress=None) -> Minimum:
+    """Lowest minimum of every lane that its starts lead to."""
+    batch = group.full if group.coarse is None else group.coarse
+    everyone = np.arange(len(batch.index))
+    end, starts = descend(group, batch, everyone, 0, group.starts, "fitting", progress)
+    n_start = int(group.numbers.candidates.n)
+    if (group.numbers.candidates.turn > 0).any():
+        n_start = STARTS
+    for rank in range(1, min(starts.shape[1], n_start)):
+        again = everyone if group.several and rank < SEVERAL else lost(end, bounds(group))
+        if not again.size:
+            break
+        new, _ = descend(group, batch, again, rank, starts[again], "other starts", progress)
+        lower = np.flatnonzero(new.local.value < end.local.value[again] - group.numbers.tol)
+        end = jax.tree.map(lambda kept, x, k=lower, a=again: put(kept, a[k], x[k]), end, new)
+    if group.coarse is not None:
+        near = end.theta[:, None]
+        near = np.repeat(near, starts.shape[1], axis=1)
+        end, _ = descend(group, group.full, everyone, 0, near, "all pixels", progress)
+    return end
+
+
+def descend(group, batch, positions, rank, starts, label, progress):
+    """Minimise the lanes at ``positions``; those that need long are gathered and go on.
+
+    Parameters
+    ----------
+    group : Group; batch : Batch, its full or its coarse data.
+    positions : (n,) int
+    rank : int, which of the starts.
+    starts : (n, n_start, n_par), or None to find them in the data.
+    label, progress : see `jaxspec.reduce.spectra.bar`.
+
+    Returns
+    -------
+    Minimum of arrays (n, ...), starts (n, n_start, n_par), in the order of ``positions``
+    """
+    numbers, n_par = group.numbers, len(group.numbers.amplitude)
+    fresh = starts is None
+    n_start = min(STARTS, len(numbers.candidates.table)) if fresh else starts.shape[1]
+    table = np.zeros((len(batch.index), n_start, n_par))
+    if not fresh:
+        table[positions] = starts
+
+    def work(numbers, table, rank, fresh):
+        def one(chunk):
+            lanes, own = chunk_lanes(batch, chunk.lanes), group.own.take(chunk.lanes)
+            return fit_chunk(
+                group.term, group.functions, batch.shared, lanes, numbers, own,
+                table[chunk.lanes], np.asarray(rank), np.asarray(fresh),
+            )  # fmt: skip
+
+        return one
+
+    few = np.minimum(numbers.max_iter, FIRST_ROUND)
+    first = work(numbers._replace(max_iter=few), table, rank, fresh)
+    end, starts = over_chunks(first, batch, positions, label, progress)
+    slow = np.flatnonzero(~end.done)
+    if slow.size and numbers.max_iter > few:
+        rest = numbers._replace(max_iter=numbers.max_iter - few)
+        table[positions] = end.theta[:, None]
+        go_on = work(rest, table, 0, False)
+        more, _ = over_chunks(go_on, batch, positions[slow], label, progress)
+        more = more._replace(iterations=more.iterations + few)
+        end = jax.tree.map(lambda kept, new: put(kept, slow, new), end, more)
+    return end, starts
+
+
+def lost(end, bounds):
+    """Positions of lanes that did not converge, or in which a component vanished on the way."""
+    idle = np.diagonal(end.local.fisher, axis1=-2, axis2=-1) <= 0
+    gone = bounds.amplitude & (end.theta <= bounds.lower)
+    bad = ~end.done | ~np.isfinite(end.local.value) | np.any(bounds.free & (idle | gone), axis=1)
+    return np.flatnonzero(bad)
+
+
+def put(array, index, values):
+    """Copy of ``array`` with ``values`` at ``index``."""
+    array = array.copy()
+    array[index] = values
+    return array
+
+
+def over_chunks(work, batch, positions, label, progress, size=None):
+    """Run ``work(chunk)`` for all chunks; its arrays with the lanes in the order of positions.
+
+    XLA leaves the interpreter free while it computes, so that threads fill the cores.
+    """
+    chunks = chunk_positions(batch, positions, size)
+
+    def in_double(chunk):
+        with jax.enable_x64(True):
+            return jax.tree.map(lambda x: np.asarray(x)[: chunk.size], work(chunk))
+
+    if len(chunks) == 1:
+        parts = [in_double(chunks[0])]
+    else:
+        # the first alone, so that one thread compiles
+        first = in_double(chunks[0])
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            rest = pool.map(in_double, chunks[1:])
+            parts = [first, *bar(rest, label, progress, total=len(chunks) - 1)]
+    lanes = np.concatenate([chunk.lanes[: chunk.size] for chunk in chunks])
+    order = np.argsort(lanes, kind="stable")  # chunks of a shared batch are sorted by inputs
+    return jax.tree.map(lambda *x: np.concatenate(x)[order], *parts)
+
+
+def in_turn(group, theta):
+    """``theta`` (n_lane, n_par) with angles that repeat brought into their first turn."""
+    theta = np.array(theta)
+    for i, p in enumerate(group.models[0].parameters):
+        if is_turning(p):
+            low = 0.0 if p.min <= 0.0 and p.max >= p.period else p.min
+            theta[:, i] = low + (theta[:, i] - low) % p.period
+    return theta
+
+
+def _settled(group, end, items, options, settles) -> list[Solved]:
+    """Fit lanes again whose arrays do not serve at their solution, at most twice.
+
+    Whether pixels are integrated is decided from the start. Where the fitted source says otherwise,
+    the fit is done again; one that is small with only one of the choices is integrated.
+    """
+    keep, made = [], []
+    fine = getattr(group.full.gather(0), "fine", None) is not None
+    values, _ = parameters_of(group.functions, group.numbers.links, end.theta)
+    for lane, row in enumerate(group.full.index):
+        wanted = settles(group.model(lane), items[row], values[lane], fine, options.integrate)
+        if wanted is None:
+            keep.append(lane)
+        else:
+            made += _again(group, lane, end, items, options, settles, wanted)
+    if len(keep) == len(group.full.index):
+        return [Solved(group, end)]
+    if keep:
+        kept = np.array(keep)
+        made.insert(0, Solved(_some(group, kept), jax.tree.map(lambda x: x[kept], end)))
+    return made
+
+
+def _again(group, lane, end, items, options, settles, wanted):
+    for attempt in range(2):
+        theta = end.theta[lane if attempt == 0 else 0]
+        group = remade(items, group, lane if attempt == 0 else 0, theta, wanted, options)
+        end = minimise_group(group)
+        values, _ = parameters_of(group.functions, group.numbers.links, end.theta)
+        row = int(group.full.index[0])
+        other = settles(group.models[0], items[row], values[0], wanted, options.integrate)
+        if other is None or wanted:
+            break
+        wanted = other
+    return [Solved(group, end)]
+
+
+def _some(group, kept):
+    """Group of some of the lanes."""
+    full = group.full
+    batch = full._replace(
+        index=full.index[kept],
+        bins=jax.tree.map(lambda x: x[kept], full.bins),
+        mask=full.mask[kept],
+        which=full.which[kept],
+    )
+    models = group.models if len(group.models) == 1 else [group.models[i] for i in kept]
+    return group._replace(
+        models=models, full=batch, coarse=None, own=group.own.take(kept), starts=group.starts[kept]
+    )
+
+
+def bounds(group) -> Bounds:
+    """Bounds (n_lane, n_par) of all lanes."""
+    own, numbers = group.own, group.numbers
+    return Bounds(own.lower, own.upper, own.free, numbers.amplitude, numbers.positive)

@@ -1,0 +1,274 @@
+"""Which forward model belongs to which data, and what models expect of data.
+
+This is the only place outside of reading and preparing that asks what kind of data it has. A kind
+is a `Kind`: everything else treats all kinds alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxspec._types import Response, Spectrum, mjd_start
+from jaxspec.errors import InputError
+from jaxspec.likelihood import image_prepare, spectrum_prepare
+from jaxspec.likelihood.hints import image_hints
+from jaxspec.likelihood.linear import Lane
+from jaxspec.reduce.batch import Plan
+from jaxspec.reduce.bins import bin_counts, spectrum_bins
+from jaxspec.reduce.fold import Patterns
+from jaxspec.reduce.image import Image
+from jaxspec.reduce.profile import RadialProfile
+from jaxspec.reduce.spectra import Failure
+
+
+class Kind(NamedTuple):
+    """What fits and samplers need to know of one kind of data.
+
+    Parameters
+    ----------
+    one, many : str, what one datum and several are called.
+    check_model : ``model -> None``; raises `InputError` for a model of another kind.
+    statistic : ``(datum, asked) -> (name, note)``
+    suited : ``(model, datum) -> Model`` with limits and units for the datum.
+    check_data : ``(datum, stat) -> None``; raises `InputError` for what cannot be data.
+    make_term : ``(model, stat) -> Term``
+    hints : ``(models, items, stat, rows) -> Hints``, or None where fits start from the data itself.
+    make_lanes : ``(models, items, stat, rows, starts, integrate=, coarse=) -> [(full, coarse)]``
+    settles : ``(model, datum, values, batch) -> bool``
+        Whether the arrays that were made near the start serve at the solution too; else the value
+        of ``integrate`` that would.
+    facts : ``datum -> (start (MJD), exposure (s), counts)``, NaN where unknown.
+    """
+
+    one: str
+    many: str
+    check_model: Callable
+    statistic: Callable
+    suited: Callable
+    check_data: Callable
+    make_term: Callable
+    hints: Callable | None
+    make_lanes: Callable | None
+    settles: Callable | None
+    facts: Callable
+
+
+def _spectrum_facts(item):
+    return mjd_start(item.header or {}), item.exposure, item.counts.sum()
+
+
+def _failure_facts(item):
+    return np.nan, np.nan, np.nan
+
+
+def _image_facts(item):
+    start = mjd_start(getattr(item, "header", None) or {})
+    return start, getattr(item, "exposure_time", np.nan), item.pixels.counts.sum()
+
+
+SPECTRA = Kind(
+    one="spectrum",
+    many="spectra",
+    check_model=spectrum_prepare.check_model,
+    statistic=spectrum_prepare.statistic,
+    suited=lambda model, datum: model,
+    check_data=lambda datum, stat: None,
+    make_term=spectrum_prepare.make_term,
+    hints=None,
+    make_lanes=None,
+    settles=None,
+    facts=_spectrum_facts,
+)
+IMAGES = Kind(
+    one="image",
+    many="images",
+    check_model=image_prepare.check_model,
+    statistic=image_prepare.statistic,
+    suited=image_prepare.suited,
+    check_data=image_prepare.check_data,
+    make_term=image_prepare.make_term,
+    hints=image_hints,
+    make_lanes=image_prepare.make_lanes,
+    settles=image_prepare.settles,
+    facts=_image_facts,
+)
+KINDS = {
+    Spectrum: SPECTRA,
+    Failure: SPECTRA._replace(facts=_failure_facts),
+    Image: IMAGES,
+    RadialProfile: IMAGES._replace(one="profile", many="profiles"),
+}
+
+
+def kind_of(datum) -> Kind:
+    """Kind of one datum.
+
+    Raises
+    ------
+    InputError
+        For what is no data.
+    """
+    for known, kind in KINDS.items():
+        if isinstance(datum, known):
+            return kind
+    remedy = "read spectra with jaxspec.read_pha, images with jaxspec.read_image"
+    if isinstance(datum, str):
+        raise InputError(f"{datum!r} is a path, not data", remedy=f"read it first: {remedy}")
+    raise InputError(f"{datum!r} is neither a spectrum nor an image", remedy=remedy)
+
+
+def content(datum) -> tuple:
+    """Arrays that tell data apart: counts of all good bins, then where they are."""
+    if isinstance(datum, Spectrum):
+        index, n = spectrum_bins(datum)
+        bins = bin_counts(datum, index, n)
+        return bins.counts, bins.background, bins.t_s, bins.t_b, index
+    return datum.pixels.counts, datum.pixels.x, datum.pixels.y
+
+
+# ------------------------------------------------------------------- one datum
+
+
+def lane_of(model, datum, values=None, integrate=None, stat=None):
+    """Term and `Lane` of one datum, all its bins, for evaluation on the host.
+
+    Parameters
+    ----------
+    model : Model
+    datum : Spectrum, Image or RadialProfile
+    values : (n_par,), near which it is used (images: where the sources are).
+    integrate : bool or None; see `jaxspec.likelihood.image_prepare.full_scene`.
+    stat : str, by default the automatic one.
+
+    Returns
+    -------
+    term : Term
+    lane : Lane of NumPy arrays
+    n_bin : int, bins that are not padding.
+    """
+    kind = kind_of(datum)
+    kind.check_model(model)
+    stat = kind.statistic(datum, "auto")[0] if stat is None else stat
+    term = kind.make_term(model, stat)
+    if kind.make_lanes is None:
+
+        def reject(row, status, message):
+            raise InputError(f"{datum.name}: {message or status.sentence}")
+
+        batches = spectrum_prepare.make_batches(model, [datum], [stat], 1, reject)
+        batch = batches[0]
+    else:
+        values = model.values if values is None else np.asarray(values, float)
+        made = kind.make_lanes(
+            [model], [datum], stat, [0], [values], integrate=integrate, coarse=False
+        )
+        batch = made[0][0]
+    bins = type(batch.bins)(*(field[0] for field in batch.bins))
+    lane = Lane(batch.gather(0), bins, batch.mask[0])
+    return term, lane, int(batch.mask[0].sum())
+
+
+@partial(jax.jit, static_argnames=("term",))
+def _means(term, inputs, params):
+    return jax.lax.map(lambda p: term.forward.mean(inputs, p), params)
+
+
+@partial(jax.jit, static_argnames=("term",))
+def _parts(term, inputs, params):
+    return jax.lax.map(lambda p: term.forward.parts(inputs, p), params)
+
+
+@partial(jax.jit, static_argnames=("term",))
+def _pointwise(term, lane, params):
+    return jax.lax.map(lambda p: term.pointwise(lane, p), params)
+
+
+@partial(jax.jit, static_argnames=("term",))
+def _totals(term, lane, params):
+    return jax.lax.map(lambda p: term.log_likelihood(lane, p), params) + term.constant(lane)
+
+
+def _evaluated(work, model, datum, params, integrate, stat, inputs_only):
+    params = np.asarray(params, float)
+    rows = np.atleast_2d(params)
+    with jax.enable_x64(True):
+        term, lane, n_bin = lane_of(model, datum, rows[0], integrate, stat)
+        made = work(term, lane.inputs if inputs_only else lane, rows)
+        made = jax.tree.map(np.asarray, made)
+    return made, n_bin, params.ndim == 1
+
+
+def _cut(array, n_bin, single):
+    array = array[:, :n_bin]
+    return array[0] if single else array
+
+
+def predict(model, datum, params, integrate=None) -> np.ndarray:
+    """What a model expects of each bin of a datum.
+
+    Parameters
+    ----------
+    model : Model
+    datum : Spectrum, Image or RadialProfile
+    params : (n_par,) or (n, n_par), all parameters with links applied.
+    integrate : bool or None; see `jaxspec.likelihood.image_prepare.full_scene`.
+
+    Returns
+    -------
+    (n_bin,) or (n, n_bin) float64
+        Counts/s of the source in the noticed bins of a spectrum; counts in the good pixels of an
+        image (in the order of its ``pixels``) or in annuli, backgrounds included.
+    """
+    made, n_bin, single = _evaluated(_means, model, datum, params, integrate, None, True)
+    return _cut(made, n_bin, single)
+
+
+def predict_parts(model, datum, params, integrate=None) -> dict[str, np.ndarray]:
+    """`predict` for each additive component by itself, by name."""
+    made, n_bin, single = _evaluated(_parts, model, datum, params, integrate, None, True)
+    return {name: _cut(part, n_bin, single) for name, part in made.items()}
+
+
+def log_likelihoods(model, datum, params, integrate=None, stat=None) -> np.ndarray:
+    """Log-likelihood (n,) of a datum for (n, n_par) parameters, constants included."""
+    made, _, single = _evaluated(_totals, model, datum, params, integrate, stat, False)
+    return made[0] if single else made
+
+
+def pointwise_log_likelihood(model, datum, params, integrate=None, stat=None) -> np.ndarray:
+    """Log-likelihood (n, n_bin) of every bin, constants included, for (n, n_par) parameters."""
+    made, n_bin, _ = _evaluated(_pointwise, model, datum, params, integrate, stat, False)
+    return made[:, :n_bin]
+
+
+@partial(jax.jit, static_argnames=("term",))
+def _rates(term, inputs, params):
+    return jax.vmap(lambda p: term.forward.mean(inputs, p))(params)
+
+
+def channel_rates(model, response: Response, params) -> np.ndarray:
+    """Expected counts/s in every channel of a response.
+
+    Parameters
+    ----------
+    model : Model of a spectrum
+    response : Response
+    params : (n, n_par), links applied.
+
+    Returns
+    -------
+    (n, n_channel) float64, for AREASCAL 1
+    """
+    n = len(response.channel)
+    every = np.arange(n)
+    plan = Plan(every, n, every, response, every.tobytes())
+    shape = (len(response.e_lo), n)
+    term = SPECTRA.make_term(model, "cstat")
+    with jax.enable_x64(True):
+        foldings = spectrum_prepare.Foldings([plan], shape, Patterns(True), model.tree.prepare)
+        return np.asarray(_rates(term, foldings(0), np.asarray(params, float)))

@@ -1,0 +1,130 @@
+"""What data say of where a fit should start, before any model is evaluated."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxspec.likelihood.image import ImageInputs
+from jaxspec.likelihood.image_prepare import pixel_bins, source_places
+from jaxspec.reduce.batch import Batch, pad_bins
+from jaxspec.reduce.bins import BinCounts
+from jaxspec.reduce.center import centroid, peak
+from jaxspec.reduce.merge import pad
+from jaxspec.reduce.profile import RadialProfile, profile
+
+N_ANNULI = 40
+
+
+class Hints(NamedTuple):
+    """Where lanes start.
+
+    Parameters
+    ----------
+    batch : Batch or None
+        Few numbers that stand for the data while candidates are compared; None for the data.
+    given : (n_lane, n_par), values that the data say; NaN where they say nothing.
+    width : (n_lane,), the unit of lengths.
+    """
+
+    batch: Any
+    given: np.ndarray
+    width: np.ndarray
+
+
+def image_hints(models, items, stat, rows) -> Hints:
+    """Positions of the sources, the width of the first one, and its radial profile.
+
+    The first source of the model goes to the centroid, each further one to the brightest point
+    that is left. The profile around the first says how wide it is.
+
+    Parameters
+    ----------
+    models : list of Model, one for each item; values that their users set are kept.
+    items : list of Image or RadialProfile
+    stat : str
+    rows : list of int
+    """
+    given = np.full((len(items), len(models[0].parameters)), np.nan)
+    width, found = np.ones(len(items)), []
+    for i, (model, data) in enumerate(zip(models, items, strict=True)):
+        centers = place(model, data, given[i])
+        annuli, width[i] = annuli_around(data, centers[0] if centers else None)
+        found.append(annuli)
+    length = max(len(pad(annuli).x) for annuli in found)
+    scenes = [pad(annuli, length) for annuli in found]
+    bins = [pixel_bins(annuli, stat) for annuli in found]
+    bins = [pad_bins(BinCounts(*(f[None] for f in b)), length) for b in bins]
+
+    def gather(which):
+        parts = [scenes[int(w)] for w in np.atleast_1d(which)]
+        pixels = type(parts[0])(*(np.stack(f) for f in zip(*parts, strict=True)))
+        return ImageInputs(pixels if np.ndim(which) else type(pixels)(*(f[0] for f in pixels)))
+
+    batch = Batch(
+        stat=stat,
+        index=np.array(rows),
+        bins=BinCounts(*(np.concatenate(f) for f in zip(*bins, strict=True))),
+        mask=np.arange(length) < np.array([len(annuli.x) for annuli in found])[:, None],
+        which=np.arange(len(items)),
+        gather=gather,
+        n_inputs=len(items),
+        nbytes=16 * 8 * length,
+    )
+    return Hints(batch, given, width)
+
+
+def untouched(parameter) -> bool:
+    """Whether the data may choose where a parameter starts."""
+    return parameter.free and not parameter.is_set
+
+
+def place(model, data, given) -> list:
+    """Put every source at its place in ``given`` (n_par,); gives the centres [(x, y), ...]."""
+    values, pars = model.values, model.parameters
+    centers = []
+    for pair in source_places(model):
+        if not isinstance(data, RadialProfile) and any(untouched(pars[i]) for i in pair):
+            found = centroid(data) if not centers else peak(_without(data, centers))
+            for i, value in zip(pair, found, strict=True):
+                if untouched(pars[i]):
+                    values[i] = given[i] = np.clip(value, pars[i].min, pars[i].max)
+        centers.append(tuple(values[i] for i in pair))
+    return centers
+
+
+def _without(image, centers):
+    """The image with the surroundings of earlier sources masked."""
+    y, x = np.indices(image.shape)
+    reach = 0.1 * min(image.shape)
+    near = np.min([np.hypot(x - cx, y - cy) for cx, cy in centers], axis=0) < reach
+    left = image.mask | near
+    return image if left.all() else image.replace(mask=left)
+
+
+def annuli_around(data, center):
+    """Annuli as Pixels that lie to the right of the centre, and the width of the source."""
+    if isinstance(data, RadialProfile):
+        annuli, middle = data.pixels, (0.0, 0.0)
+    else:
+        middle = centroid(data) if center is None else center
+        annuli = profile(data, center=middle, bins="log", n_bins=N_ANNULI).pixels
+        annuli = annuli._replace(x=annuli.x + middle[0], y=annuli.y + middle[1])
+    return annuli, half_width(annuli, annuli.x - middle[0])
+
+
+def half_width(annuli, r) -> float:
+    """Radius at which the brightness above the outermost level falls to half of its maximum."""
+    order = np.argsort(r)
+    r, counts, area = r[order], annuli.counts[order], annuli.area[order]
+    level = counts / np.maximum(area, 1e-300)
+    # at least 50 counts (or four points) in what is called the centre, a tenth of all outside
+    inner = max(np.searchsorted(np.cumsum(counts), 50.0), 1) if np.isnan(annuli.error[0]) else 4
+    inner = min(inner, max(len(r) // 4, 1))
+    outer = max(len(r) // 10, 1)
+    top = counts[:inner].sum() / area[:inner].sum()
+    floor = counts[-outer:].sum() / area[-outer:].sum()
+    below = np.flatnonzero(level[inner:] < floor + 0.5 * (top - floor))
+    at = r[inner + below[0]] if below.size else r[-1] / 4
+    return float(max(at, 0.5))

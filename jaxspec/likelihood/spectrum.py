@@ -1,0 +1,146 @@
+"""What a spectral model expects of a spectrum: fluxes folded through responses."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxspec.likelihood.linear import Linear
+from jaxspec.model.jet import model_jet
+
+
+class SpectrumInputs(NamedTuple):
+    """What folding needs of one spectrum.
+
+    Parameters
+    ----------
+    e_lo, e_hi : (n_energy,) keV
+    tables : tuple of (..., n_energy), what ``tree.prepare`` made for these energies.
+    matrix : (n_energy, n_bin) cm2, or Sparse
+        Effective area times grouped redistribution.
+    """
+
+    e_lo: jax.Array
+    e_hi: jax.Array
+    tables: tuple
+    matrix: Any
+
+
+class Sparse(NamedTuple):
+    """Elements of a large matrix: ``energy, bin`` (n,) int, ascending in ``bin``; ``value`` (n,).
+
+    ``like`` (n_bin,) says how many bins there are.
+    """
+
+    energy: jax.Array
+    bin: jax.Array
+    value: jax.Array
+    like: jax.Array
+
+
+def project(rows, matrix):
+    """Fold rows (k, n_energy): (k, n_bin).
+
+    Value and derivatives are folded in one product, rows first: for 64 lanes of 320 energies and
+    56 bins on one CPU core that takes 4 microseconds per lane, columns first 110.
+    """
+    if not isinstance(matrix, Sparse):
+        return rows @ matrix
+
+    def one(row):
+        parts = row[matrix.energy] * matrix.value
+        return jax.ops.segment_sum(parts, matrix.bin, matrix.like.shape[0], indices_are_sorted=True)
+
+    return jax.lax.map(one, rows)
+
+
+def project_back(matrix, weight):
+    """Sum over the bins with a weight (n_bin,): (n_energy,)."""
+    if not isinstance(matrix, Sparse):
+        return matrix @ weight
+    return weight[matrix.bin] * matrix.value, matrix.energy
+
+
+def along(back, row):
+    """Scalar product of a flux (n_energy,) with what `project_back` gave."""
+    if not isinstance(back, tuple):
+        return row @ back
+    weights, energy = back
+    return row[energy] @ weights
+
+
+class SpectrumForward(NamedTuple):
+    """Count rates of the bins of a spectrum. Static: hashable, equal by content."""
+
+    tree: Any
+
+    def mean(self, inputs, params):
+        """Expected counts/s (n_bin,) for all parameters (n_par,), links applied."""
+        flux = self.tree.flux(inputs.e_lo, inputs.e_hi, inputs.tables, params)
+        return project(flux[None], inputs.matrix)[0]
+
+    def parts(self, inputs, params) -> dict:
+        """The same for each additive component alone, by name."""
+        parts = self.tree.additive_parts
+        rows = [p.flux(inputs.e_lo, inputs.e_hi, inputs.tables, params) for _, p in parts]
+        folded = project(jnp.stack(rows), inputs.matrix)
+        return {name: row for (name, _), row in zip(parts, folded, strict=True)}
+
+    def slopes(self, inputs, params, wanted):
+        """Mean (n_bin,) and its derivatives (n_wanted, n_bin) by the parameters ``wanted``."""
+        jet = self._jet(inputs, params, wanted, 1)
+        nothing = jnp.zeros_like(jet.value)
+        rows = [jet.value, *(jet.first.get(i, nothing) for i in wanted)]
+        folded = project(jnp.stack(rows), inputs.matrix)
+        return folded[0], folded[1:]
+
+    def linear(self, inputs, params) -> Linear:
+        """Mean, Jacobian and the curvature of weighted sums."""
+        n = params.shape[0]
+        jet = self._jet(inputs, params, range(n), 2)
+        nothing = jnp.zeros_like(jet.value)
+        rows = [jet.value, *(jet.first.get(i, nothing) for i in range(n))]
+        folded = project(jnp.stack(rows), inputs.matrix)
+
+        def curve(weight):
+            # folding is linear: the weights are folded back onto the energies once
+            total = jnp.zeros((n, n), params.dtype)
+            if not jet.second:
+                return total
+            back = project_back(inputs.matrix, weight)
+            i, j = np.array(list(jet.second)).T
+            if isinstance(back, tuple):
+                sums = jnp.stack([along(back, row) for row in jet.second.values()])
+            else:
+                sums = jnp.stack(list(jet.second.values())) @ back
+            total = total.at[i, j].set(sums)
+            return total.at[j, i].set(sums)
+
+        return Linear(folded[0], folded[1:], curve)
+
+    def pull(self, inputs, params):
+        """Mean (n_bin,), and a function from weights (n_bin,) to d sum(weight mean)/d params.
+
+        The derivatives are those of the components, in forward mode: measured on PCA spectra, a
+        value of TBabs*(diskbb+powerlaw) takes 12 microseconds, reverse mode through the tree 315.
+        """
+        jet = self._jet(inputs, params, range(params.shape[0]), 1)
+        folded = project(jet.value[None], inputs.matrix)[0]
+
+        def back(weight):
+            on_energies = project_back(inputs.matrix, weight)
+            zero = jnp.zeros((), params.dtype)
+            rows = [jet.first.get(i) for i in range(params.shape[0])]
+            return jnp.stack([zero if r is None else along(on_energies, r) for r in rows])
+
+        return folded, back
+
+    def cut(self, lane):
+        """Spectra are looked at in one piece: None."""
+        return None
+
+    def _jet(self, inputs, params, wanted, order):
+        return model_jet(self.tree, inputs.e_lo, inputs.e_hi, inputs.tables, params, wanted, order)

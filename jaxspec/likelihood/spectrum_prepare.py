@@ -1,0 +1,175 @@
+"""Spectra as lanes of arrays: statistics, bins, and foldings that are made when they are needed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import partial
+
+import numpy as np
+
+from jaxspec.errors import InputError
+from jaxspec.likelihood.choose import choose_statistic
+from jaxspec.likelihood.kernels import FLOOR
+from jaxspec.likelihood.objective import Term
+from jaxspec.likelihood.spectrum import Sparse, SpectrumForward, SpectrumInputs
+from jaxspec.likelihood.statistics import weighted
+from jaxspec.reduce.batch import (
+    Batch,
+    merge_shapes,
+    pad_energies,
+    padded,
+    plan_lanes,
+    stack_lanes,
+)
+from jaxspec.reduce.fold import Patterns, fold
+
+KEPT = 2**28  # bytes of foldings that are kept for the next time they are asked for
+LARGE = 2**23  # elements of a grouped matrix from which it may be held sparse
+FILL = 0.02  # share of elements below which a large matrix is held sparse
+
+
+def check_model(model):
+    """Refuse models that are not of a spectrum."""
+    if model.domain != "spectrum":
+        raise InputError(
+            f"{model.expression} is a model of an image, and these are not images",
+            parameter="model",
+            remedy="read images with jaxspec.read_image",
+        )
+    if model.tree.kind != "add":
+        raise InputError(
+            f"{model.expression} has no additive component, so that it makes no photons",
+            parameter="model",
+            remedy="multiply it with one, for example powerlaw",
+        )
+
+
+def make_term(model, stat) -> Term:
+    """Term of a spectral model."""
+    return Term(SpectrumForward(model.tree), stat, FLOOR)
+
+
+def statistic(spectrum, asked):
+    """Name of the statistic and the reason; see `jaxspec.likelihood.choose`."""
+    return choose_statistic(spectrum, asked)
+
+
+class Foldings:
+    """Inputs of the forward model for each distinct folding, made when they are asked for.
+
+    Dense matrices of many responses do not fit into memory; those asked for last are kept, up to
+    ``KEPT`` bytes.
+    """
+
+    def __init__(self, plans, shape, patterns, prepare):
+        self.plans, self.shape, self.patterns, self.prepare = plans, shape, patterns, prepare
+        self.tables, self.kept, self.held = {}, {}, 0
+        self.sparse = self._is_sparse()
+        n_energy, n_bin = shape
+        self.nbytes = 24 * self.length if self.sparse else 8 * n_energy * n_bin
+
+    def _is_sparse(self):
+        """Whether the largest of the matrices is better held as its elements alone."""
+        self.length = max(len(self.patterns.of(plan).used) for plan in self.plans)
+        elements = self.shape[0] * self.shape[1]
+        return elements >= LARGE and self.length < FILL * elements
+
+    def __call__(self, which) -> SpectrumInputs:
+        """Inputs of one folding, or stacked ones of several."""
+        if np.ndim(which):
+            rows = [self._of(int(w)) for w in which]
+            return _stack(rows)
+        return self._of(int(which))
+
+    def _of(self, number):
+        made = self.kept.get(number)
+        if made is None:
+            made = self._make(self.plans[number])
+            if self.held + self.nbytes <= KEPT:
+                self.kept[number] = made
+                self.held += self.nbytes
+        return made
+
+    def _make(self, plan):
+        folding = fold(plan, self.patterns.of(plan))
+        e_lo, e_hi = pad_energies(folding.e_lo, folding.e_hi, self.shape[0])
+        key = (e_lo.tobytes(), e_hi.tobytes())
+        if key not in self.tables:  # once for each distinct grid
+            self.tables[key] = self.prepare(e_lo, e_hi)
+        if self.sparse:
+            matrix = _elements(folding, self.length, self.shape[1])
+        else:
+            matrix = folding.dense(self.shape)
+        return SpectrumInputs(e_lo, e_hi, self.tables[key], matrix)
+
+
+def _elements(folding, length, n_bin):
+    """`Sparse` with its elements in ascending bins, filled up with zeros."""
+    order = np.argsort(folding.bin, kind="stable")
+    more = length - len(order)
+    return Sparse(
+        np.append(folding.energy[order], np.zeros(more, int)).astype(np.int32),
+        np.append(folding.bin[order], np.full(more, n_bin - 1)).astype(np.int32),
+        np.append(folding.value[order], np.zeros(more)),
+        np.zeros(n_bin, bool),
+    )
+
+
+def _stack(rows):
+    import jax
+
+    return jax.tree.map(lambda *x: np.stack(x), *rows)
+
+
+def make_batches(model, spectra, stats, few, reject) -> list[Batch]:
+    """Put spectra into padded batches.
+
+    Parameters
+    ----------
+    model : Model
+    spectra : sequence of Spectrum
+    stats : sequence of str or None; None leaves a spectrum out.
+    few : int, bins below which a spectrum is rejected with FEW_COUNTS.
+    reject : callable (row, status, message or None), told of every spectrum left out.
+
+    Returns
+    -------
+    list of Batch, few of them for each statistic.
+    """
+    lanes = plan_lanes(spectra, stats, few, reject)
+    patterns = Patterns(model.tree.whole_grid)
+    by_stat = defaultdict(lambda: defaultdict(list))
+    shapes = {}
+    for lane in lanes:
+        if id(lane.plan) not in shapes:
+            pattern = patterns.of(lane.plan)
+            shapes[id(lane.plan)] = padded(pattern.last - pattern.first), padded(lane.plan.n_bins)
+        by_stat[lane.stat][shapes[id(lane.plan)]].append(lane)
+    return [
+        _fill(model, stat, shape, members, patterns)
+        for stat, shapes in by_stat.items()
+        for shape, members in merge_shapes(shapes).items()
+    ]
+
+
+def _fill(model, stat, shape, lanes, patterns) -> Batch:
+    lanes, bins, mask = stack_lanes(lanes, shape[1], partial(weighted, stat))
+    plans, place, number = [], {}, {}
+    for lane in lanes:
+        if id(lane.plan) not in number:  # equal contents are one folding
+            key = (lane.plan.response.key, lane.plan.binning)
+            if key not in place:
+                place[key] = len(plans)
+                plans.append(lane.plan)
+            number[id(lane.plan)] = place[key]
+    gather = Foldings(plans, shape, patterns, model.tree.prepare)
+    return Batch(
+        stat=stat,
+        index=np.array([lane.row for lane in lanes]),
+        bins=bins,
+        mask=mask,
+        which=np.array([number[id(lane.plan)] for lane in lanes]),
+        gather=gather,
+        n_inputs=len(plans),
+        nbytes=gather.nbytes,
+    )
