@@ -5,13 +5,55 @@ milliseconds; importing changes no global setting of JAX, NumPy or astropy.
 """
 
 from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
 
-from jaxspec import fit, sample
-
-# The package ``jaxspec.fit`` and the function ``jaxspec.fit()`` share a name, as do the two
-# ``sample``. Loading the (empty) packages first and dropping their bindings leaves the names to
-# __getattr__, for good: Python binds a sub-package to its parent only once.
-del fit, sample
+if TYPE_CHECKING:  # the same names as in _HOME, for editors and type checkers
+    from jaxspec._cache import use_compilation_cache as use_compilation_cache
+    from jaxspec._status import Status as Status
+    from jaxspec._types import Response as Response
+    from jaxspec._types import Spectrum as Spectrum
+    from jaxspec.demo.cluster import cluster_truth as cluster_truth
+    from jaxspec.demo.cluster import simulate_cluster as simulate_cluster
+    from jaxspec.demo.pca_archive import simulate_archive as simulate_archive
+    from jaxspec.errors import FitError as FitError
+    from jaxspec.errors import InputError as InputError
+    from jaxspec.estimate.compare import compare as compare
+    from jaxspec.estimate.simulate import fake as fake
+    from jaxspec.fit.result import FitResult as FitResult
+    from jaxspec.fit.run import fit as fit
+    from jaxspec.likelihood.statistics import statistic as statistic
+    from jaxspec.model.evaluate import evaluate as evaluate
+    from jaxspec.model.library import component as component
+    from jaxspec.model.library import models as models
+    from jaxspec.model.model import Model as Model
+    from jaxspec.model.surface_derived import derived as derived
+    from jaxspec.read.ogip import read_arf as read_arf
+    from jaxspec.read.ogip import read_response as read_response
+    from jaxspec.read.write import write_arf as write_arf
+    from jaxspec.read.write import write_pha as write_pha
+    from jaxspec.read.write import write_response as write_response
+    from jaxspec.read.write_image import write_image as write_image
+    from jaxspec.reduce.center import centroid as centroid
+    from jaxspec.reduce.center import peak as peak
+    from jaxspec.reduce.image import Image as Image
+    from jaxspec.reduce.image import read_image as read_image
+    from jaxspec.reduce.profile import RadialProfile as RadialProfile
+    from jaxspec.reduce.profile import profile as profile
+    from jaxspec.reduce.profile import read_profile as read_profile
+    from jaxspec.reduce.psf import Psf as Psf
+    from jaxspec.reduce.psf import gaussian_psf as gaussian_psf
+    from jaxspec.reduce.psf import king_psf as king_psf
+    from jaxspec.reduce.psf import read_psf as read_psf
+    from jaxspec.reduce.spectra import SpectrumList as SpectrumList
+    from jaxspec.reduce.spectra import read_pha as read_pha
+    from jaxspec.report import plot as plot
+    from jaxspec.sample.posterior import Posterior as Posterior
+    from jaxspec.sample.run import sample as sample
+    from jaxspec.sample.store import read_posterior as read_posterior
+else:
+    # Both are packages and functions: see jaxspec/_callable.py.
+    from jaxspec import fit as fit
+    from jaxspec import sample as sample
 
 __version__ = "0.1.0"
 
@@ -33,7 +75,6 @@ _HOME = {
     "component": "jaxspec.model.library",
     "evaluate": "jaxspec.model.evaluate",
     "statistic": "jaxspec.likelihood.statistics",
-    "fit": "jaxspec.fit.run",
     "FitResult": "jaxspec.fit.result",
     "Image": "jaxspec.reduce.image",
     "read_image": "jaxspec.reduce.image",
@@ -47,7 +88,6 @@ _HOME = {
     "gaussian_psf": "jaxspec.reduce.psf",
     "king_psf": "jaxspec.reduce.psf",
     "read_psf": "jaxspec.reduce.psf",
-    "sample": "jaxspec.sample.run",
     "Posterior": "jaxspec.sample.posterior",
     "read_posterior": "jaxspec.sample.store",
     "compare": "jaxspec.estimate.compare",
@@ -60,7 +100,7 @@ _HOME = {
     "use_compilation_cache": "jaxspec._cache",
 }
 
-__all__ = sorted([*_HOME, "__version__"])
+__all__ = sorted([*_HOME, "__version__", "fit", "sample"])
 
 
 def __getattr__(name):

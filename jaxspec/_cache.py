@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import logging
+import tempfile
 from pathlib import Path
 
 
@@ -15,20 +16,29 @@ def use_compilation_cache(folder=None):
     Parameters
     ----------
     folder : path, optional
-        Default: ``jaxspec`` in the user's cache folder (XDG_CACHE_HOME or ``~/.cache``).
+        Default: ``jaxspec`` in the user's cache folder (``~/.cache`` on Linux, or XDG_CACHE_HOME;
+        ``~/Library/Caches`` on macOS, ``%LOCALAPPDATA%`` on Windows).
 
     Returns
     -------
-    pathlib.Path
-        The folder in use.
+    pathlib.Path or None
+        The folder in use. None where nothing can be written to it: a warning is logged, no
+        setting is changed, and everything works as without a cache.
     """
     import jax
+    from platformdirs import user_cache_path
 
-    if folder is None:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = Path(base) / "jaxspec"
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = user_cache_path("jaxspec", appauthor=False) if folder is None else Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        logging.getLogger(__name__).warning(
+            "jaxspec: warning: compiled code is not kept: cannot write to %s (%s)",
+            folder,
+            error.strerror or error,
+        )
+        return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     return folder

@@ -14,10 +14,12 @@ from types import ModuleType
 
 
 class _CallablePackage(ModuleType):
+    # A package ``a.b`` that acts as the function ``a.b.run.b``. No docstring: it would take the
+    # place of the property __doc__.
+
     @property
     def _function(self):
-        name = self.__name__
-        return getattr(import_module(f"{name}.run"), name.rpartition(".")[2])
+        return getattr(import_module(f"{self.__name__}.run"), _last(self.__name__))
 
     def __call__(self, *args, **kwargs):
         return self._function(*args, **kwargs)
@@ -30,20 +32,24 @@ class _CallablePackage(ModuleType):
     def __doc__(self):
         return inspect.getdoc(self._function)
 
-    def __reduce__(self):  # processes of a pool are sent the name, as of a function
-        return import_module, (self.__name__,)
-
-    # help() of a package shows the functions that it lists: this one, with its signature
-    @property
-    def __all__(self):
-        return [self.__name__.rpartition(".")[2]]
-
     def __getattr__(self, name):
-        if name == self.__name__.rpartition(".")[2]:
+        if name == _last(self.__name__):
             return self._function
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+
+    def __dir__(self):  # help() shows the function, with its signature
+        return [*super().__dir__(), _last(self.__name__)]
+
+    def __reduce__(self):  # a process of a pool is sent the name, as of any function
+        return import_module, (self.__name__,)
+
+
+def _last(name):
+    return name.rpartition(".")[2]
 
 
 def make_callable(package):
     """Let the package of this name be called as the function of its name in its ``run``."""
-    sys.modules[package].__class__ = _CallablePackage
+    module = sys.modules[package]
+    module.__all__ = [_last(package)]
+    module.__class__ = _CallablePackage

@@ -1,6 +1,7 @@
 """The command: outputs, exit codes, one-line errors, help."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -194,6 +195,17 @@ def test_info(monkeypatch, tmp_path):
         for name, value in kept.items():
             jax.config.update(name, value)
     assert "jax " in done.output and "cpu" in done.output and str(tmp_path) in done.output
+
+
+def test_a_cache_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "jaxspec.cli", "info"]
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "file")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("jaxspec: warning: compiled code is not kept: cannot write to")
+    assert "none (0 files" in done.stdout
 
 
 def test_demo_refuses_foreign_folders(tmp_path):

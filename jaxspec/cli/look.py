@@ -90,11 +90,12 @@ def info():
     from jaxspec.run.environment import devices, namesake_warning, versions
 
     folder = use_compilation_cache()
-    files = [file.stat().st_size for file in folder.iterdir() if file.is_file()]
+    files = folder.iterdir() if folder else ()
+    sizes = [file.stat().st_size for file in files if file.is_file()]
     rows = versions() | {
         "installed in": str(Path(__file__).parents[1]),
         "devices": ", ".join(devices()),
-        "cache": f"{folder} ({len(files)} files, {sum(files) / 1e6:.1f} MB)",
+        "cache": f"{folder or 'none'} ({len(sizes)} files, {sum(sizes) / 1e6:.1f} MB)",
     }
     click.echo("\n".join(align(rows.items())))
     if warning := namesake_warning():

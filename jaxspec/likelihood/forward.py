@@ -17,6 +17,7 @@ from jaxspec._types import Response, Spectrum, mjd_start
 from jaxspec.errors import InputError
 from jaxspec.likelihood import image_prepare, spectrum_prepare
 from jaxspec.likelihood.hints import image_hints
+from jaxspec.likelihood.image import BLOCK
 from jaxspec.likelihood.linear import Lane
 from jaxspec.reduce.batch import Plan
 from jaxspec.reduce.bins import bin_counts, spectrum_bins
@@ -135,6 +136,16 @@ def content(datum) -> tuple:
         bins = bin_counts(datum, index, n)
         return bins.counts, bins.background, bins.t_s, bins.t_b, index
     return datum.pixels.counts, datum.pixels.x, datum.pixels.y
+
+
+def in_one_piece(lane) -> Lane:
+    """Lane without the blocks that a minimiser looks at, and without what pads the last of them."""
+    if getattr(lane.inputs, "blocks", None) is None:
+        return lane
+    part = slice(int(lane.inputs.blocks) * BLOCK)
+    whole = (lane.inputs.pixels, lane.bins, lane.mask)
+    pixels, bins, mask = jax.tree.map(lambda x: x[..., part], whole)
+    return Lane(lane.inputs._replace(pixels=pixels, blocks=None), bins, mask)
 
 
 # ------------------------------------------------------------------- one datum

@@ -42,7 +42,7 @@ class Reference:
 class Call:
     """A function or an operator (``+ - * / ^ neg``) of expressions."""
 
-    name: str
+    function: str
     arguments: tuple
 
 
@@ -113,7 +113,7 @@ def parse_link(text: str, find: Callable[[str], int]) -> Number | Reference | Ca
     Examples
     --------
     >>> parse_link("-p2", lambda number: number - 1)
-    Call(name='neg', arguments=(Reference(index=1),))
+    Call(function='neg', arguments=(Reference(index=1),))
     """
     if not isinstance(text, str) or not text.strip():
         raise InputError(f"a link is an expression such as 'p3/5 + 6.7', not {text!r}")
@@ -227,16 +227,16 @@ def to_text(tree, rank: int = 0) -> str:
         return short if float(short) == tree.value else repr(tree.value)
     if isinstance(tree, Reference):
         return f"p{tree.index + 1}"
-    if tree.name not in _RANK:
-        return f"{tree.name}({', '.join(map(to_text, tree.arguments))})"
-    own = _RANK[tree.name]
-    if tree.name == "neg":
+    if tree.function not in _RANK:
+        return f"{tree.function}({', '.join(map(to_text, tree.arguments))})"
+    own = _RANK[tree.function]
+    if tree.function == "neg":
         text = f"-{to_text(tree.arguments[0], own)}"
     else:
         # ^ groups from the right, the others from the left: the other side needs parentheses
-        right = tree.name == "^"
+        right = tree.function == "^"
         left_text = to_text(tree.arguments[0], own + right)
-        sign = f" {tree.name} " if own == 1 else tree.name
+        sign = f" {tree.function} " if own == 1 else tree.function
         text = left_text + sign + to_text(tree.arguments[1], own + (not right))
     return f"({text})" if own < rank else text
 
@@ -253,7 +253,7 @@ def relabel(tree, places):
     if isinstance(tree, Reference):
         return Reference(places[tree.index])
     if isinstance(tree, Call):
-        return Call(tree.name, tuple(relabel(a, places) for a in tree.arguments))
+        return Call(tree.function, tuple(relabel(a, places) for a in tree.arguments))
     return tree
 
 
@@ -263,7 +263,7 @@ def evaluate(tree, params):
         return jnp.asarray(tree.value, dtype=params.dtype)
     if isinstance(tree, Reference):
         return params[tree.index]
-    return FUNCTIONS[tree.name][1](*(evaluate(a, params) for a in tree.arguments))
+    return FUNCTIONS[tree.function][1](*(evaluate(a, params) for a in tree.arguments))
 
 
 def affine(tree, n_par: int) -> tuple[np.ndarray, float] | None:
@@ -292,7 +292,7 @@ def affine(tree, n_par: int) -> tuple[np.ndarray, float] | None:
     parts = [affine(a, n_par) for a in tree.arguments]
     if None in parts:
         return None
-    return _affine_call(tree.name, parts)
+    return _affine_call(tree.function, parts)
 
 
 def _affine_call(name, parts):

@@ -35,16 +35,18 @@ def expand(space, quadratic, u) -> Expansion:
     return Expansion(u, value, gradient, hessian)
 
 
-def find_mode(evaluate, start, near=NEAR) -> Expansion:
+def find_mode(start, near=NEAR):
     """Mode of the posterior density in the unlimited parameters, by damped Newton steps.
+
+    A routine for `jaxspec.sample.steps`: it yields u (d,), is sent the `Expansion` there, and
+    returns that of the mode.
 
     Parameters
     ----------
-    evaluate : callable, ``u -> Expansion``
-    start : Expansion to start from.
+    start : (d,), where to start.
     near : float, expected decrease at which the mode counts as reached.
     """
-    here = start
+    here = yield start
     for _ in range(STEPS):
         width, direction = spectrum(here.hessian)
         step = direction @ ((direction.T @ here.gradient) / width)
@@ -53,7 +55,7 @@ def find_mode(evaluate, start, near=NEAR) -> Expansion:
             break
         step = step * min(1.0, 5.0 / np.sqrt(2.0 * decrease))
         for _ in range(12):
-            there = evaluate(here.u - step)
+            there = yield here.u - step
             if there.value < here.value + 1e-9 * abs(here.value) * 1e-3:
                 break
             step = 0.3 * step

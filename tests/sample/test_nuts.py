@@ -12,6 +12,7 @@ from jaxspec.fit.levmar import Bounds
 from jaxspec.likelihood.objective import Links
 from jaxspec.sample.nuts import CHUNK, start_chains
 from jaxspec.sample.space import make_space
+from jaxspec.sample.steps import alone
 from jaxspec.sample.target import REACH, Correction, Target, log_stand_in, no_correction
 from jaxspec.sample.tune import mover, points, warm_up
 from jaxspec.sample.warp import Warp, straight
@@ -155,7 +156,8 @@ def test_warm_up_finds_step_and_bends():
         moved.append(n)
         return move(warp, chains, step_size, n)
 
-    tuned = warm_up(counted, middle, np.eye(D), around(1), 300, 0.85)
+    steps = warm_up(middle, np.eye(D), around(1), 300, 0.85)
+    tuned = alone(steps, lambda asked: counted(*asked))
     assert sum(moved) == 300
     assert np.all(tuned.chains.excess == -np.inf)
     bent, made = draw(target, tuned.warp, n=400, step_size=tuned.step_size)

@@ -12,6 +12,7 @@ from jaxspec.fit.levmar import Bounds
 from jaxspec.likelihood.objective import Quadratic
 from jaxspec.sample import space as spaces
 from jaxspec.sample.laplace import expand, factor, find_mode, start_of
+from jaxspec.sample.steps import alone
 
 # x0, frozen, S0, rc, beta, S02, rc2, beta2, B; as in a double beta model
 LOW = np.array([-0.5, 0.0, 0.0, 1e-3, 0.2, 0.0, 1e-3, 0.2, 0.0])
@@ -197,12 +198,12 @@ def test_find_mode_is_where_the_slope_vanishes():
         return expand(space, jax.device_get(quadratic_at(theta)), u)
 
     start = spaces.from_theta(space, THETA, ERROR[INDEX])
-    mode = find_mode(evaluate, evaluate(start + 0.5), near=1e-12)
+    mode = alone(find_mode(start + 0.5, near=1e-12), evaluate)
     _, gradient, hessian = jax.device_get(DERIVATIVES(space, mode.u))
     assert 0.5 * gradient @ np.linalg.solve(hessian, gradient) < 1e-8
     unit = factor(mode.hessian)
     np.testing.assert_allclose(unit @ unit.T, np.linalg.inv(hessian), rtol=1e-5, atol=1e-12)
-    loose = find_mode(evaluate, evaluate(start + 0.5))
+    loose = alone(find_mode(start + 0.5), evaluate)
     assert 0 <= loose.value - mode.value < 1e-2
 
 
