@@ -85,7 +85,7 @@ def _parameters(objective, links, priors, space, u):
     """All parameters (n, n_par) and log prior densities (n,) of unlimited parameters (n, d)."""
 
     def one(u):
-        params = objective.parameters(links, spaces.to_theta(space, u))
+        params = objective.parameters(links, spaces.to_theta(objective.ties, space, u))
         return params, PriorTerm(priors).log_density(params)
 
     return jax.vmap(one)(u)

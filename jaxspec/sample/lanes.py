@@ -129,12 +129,13 @@ def _sample_chunk(group, end, items, chunk, how, seconds, count) -> list[Drawn]:
     began = time.perf_counter()
     lanes = chunk.lanes[: chunk.size]
     optima = [optimum(group, end, lane) for lane in lanes]
-    spaces_of = [_space(one) for one in optima]
-    modes, units, corrections = _modes(group, lanes, optima, spaces_of)
+    ties = spaces.ties_of(optima[0].model)
+    spaces_of = [_space(ties, one) for one in optima]
+    modes, units, corrections = _modes(group, ties, lanes, optima, spaces_of)
     seconds["mode"] = time.perf_counter() - began
     data = [items[int(group.full.index[lane])] for lane in lanes]
     streams = [_stream(how.seed, datum) for datum in data]
-    objective = Objective(group.term, group.functions)
+    objective = Objective(group.term, group.functions, ties)
     targets = [
         Target(None, None, group.numbers.links, group.numbers.priors, space, correction)
         for space, correction in zip(spaces_of, corrections, strict=True)
@@ -194,29 +195,44 @@ def optimum(group, end, lane) -> Optimum:
     return Optimum(model, one, theta, jax.tree.map(lambda x: x[lane], end.local))
 
 
-def _space(one):
+def _space(ties, one):
+    """Unlimited parameters of one lane."""
     fisher = errors(one.theta, one.local, one.bounds).fisher
+    free = np.flatnonzero(one.bounds.free)
+    unlimited = one.bounds._replace(lower=-np.inf, upper=np.inf)
+    whole = errors(one.theta, one.local, unlimited).fisher[np.ix_(free, free)]
     error = np.sqrt(np.diagonal(fisher))
-    return spaces.make_space(one.theta, one.bounds, spaces.beta_pairs(one.model), error)
+    error = np.where(error > 0, error, np.sqrt(_spread(whole, free, len(error))))
+    known = np.isfinite(whole).all() and (np.diagonal(whole) > 0).all()
+    return spaces.make_space(one.theta, one.bounds, ties, error, whole if known else None)
 
 
-def _modes(group, lanes, optima, spaces_of):
+def _spread(covariance, free, n_par):
+    """Variances (n_par,) of a covariance of the free parameters; 0 where not finite."""
+    out = np.zeros(n_par)
+    out[free] = np.nan_to_num(np.diagonal(covariance), posinf=0.0)
+    return np.maximum(out, 0.0)
+
+
+def _modes(group, ties, lanes, optima, spaces_of):
     """Mode of the posterior of each lane, Cholesky factor of the covariance there, correction."""
 
     def around(batch):
         def answer(questions, which):
             theta = np.stack(
-                [_theta(spaces_of[i], u) for u, i in zip(questions, which, strict=True)]
+                [_theta(ties, spaces_of[i], u) for u, i in zip(questions, which, strict=True)]
             )
             local = evaluate(group, batch, lanes[which], theta)
             return [
-                expand(spaces_of[i], jax.tree.map(lambda x, k=k: x[k], local), questions[k])
+                expand(ties, spaces_of[i], jax.tree.map(lambda x, k=k: x[k], local), questions[k])
                 for k, i in enumerate(which)
             ]
 
         return answer
 
-    starts = [start_of(s, one.theta, one.local) for s, one in zip(spaces_of, optima, strict=True)]
+    starts = [
+        start_of(ties, s, one.theta, one.local) for s, one in zip(spaces_of, optima, strict=True)
+    ]
     full = around(group.full)
     if group.coarse is None:
         modes = in_step([find_mode(u) for u in starts], full)
@@ -237,10 +253,9 @@ def _modes(group, lanes, optima, spaces_of):
     return modes, units, corrections
 
 
-def _theta(space, u):
-    theta = np.array(space.theta)
-    theta[space.index] = spaces.slopes(space, u).value
-    return theta
+def _theta(ties, space, u):
+    with jax.enable_x64(True):
+        return np.asarray(spaces.theta_at(ties, space, u))
 
 
 def _movers(group, objective, chunk, targets, streams, how):
@@ -305,12 +320,13 @@ def _compile(group, how):
     low = np.where(period > 0, theta - 0.5 * period, box.lower[0])
     high = np.where(period > 0, theta + 0.5 * period, box.upper[0])
     bounds = Bounds(low, high, box.free[0], box.amplitude, box.positive)
-    space = spaces.make_space(theta, bounds, spaces.beta_pairs(model))
+    ties = spaces.ties_of(model)
+    space = spaces.make_space(theta, bounds, ties)
     d = len(space.index)
     full, coarse = _lanes(group, np.array([0]))
     numbers, correction = group.numbers, no_correction(np.zeros(d), np.eye(d))
     target = Target(full, coarse, numbers.links, numbers.priors, space, correction)
-    objective = Objective(group.term, group.functions)
+    objective = Objective(group.term, group.functions, ties)
     idle = mover(objective, target, jax.random.key(0), how.max_depth, False, how.sampler)
     idle(straight(np.zeros(d), np.eye(d)), start_chains(np.zeros((how.chains, d))), 0.1, 0)
 

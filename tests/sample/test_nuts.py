@@ -25,6 +25,7 @@ class Toy(NamedTuple):
     """An objective with the methods that the sampler calls; the scene is the density."""
 
     name: str = "toy"
+    ties: tuple = ()
 
     def parameters(self, links, theta):
         return links.matrix @ theta + links.offset
@@ -54,7 +55,7 @@ def target_of(full, coarse, correction=None):
     huge = np.full(D, 1e5)
     no = np.zeros(D, bool)
     bounds = Bounds(-huge, huge, ~no, no, no)
-    space = make_space(np.zeros(D), bounds, [], np.ones(D))
+    space = make_space(np.zeros(D), bounds, (), np.ones(D))
     middle = (space.low - 0.0) * -1.0  # u of theta = 0
     correction = correction or no_correction(middle, np.eye(D))
     return Target(full, coarse, Links(np.eye(D), np.zeros(D)), {}, space, correction), middle
