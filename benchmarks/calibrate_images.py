@@ -55,7 +55,7 @@ def main():
     )
     args = parser.parse_args()
     if args.coarse:
-        problem = importlib.import_module("jaxspec.fit.image_problem")
+        problem = importlib.import_module("jaxspec.likelihood.image_prepare")
         problem.MERGE_FROM, problem.RATIO = 0, 0.5
     facts, cases = machine(), []
     for name in args.models:

@@ -132,14 +132,14 @@ def efficiency(fit):
 
     import numpy as np
 
-    engine, calls = import_module("jaxspec.fit.independent"), []
+    engine, calls = import_module("jaxspec.fit.solve"), []
     compiled = engine.fit_chunk
 
     def watched(*args):
-        end = compiled(*args)
+        end, starts = compiled(*args)
         iterations = np.asarray(end.iterations)
         calls.append((len(iterations), int(iterations.max()) + 1))
-        return end
+        return end, starts
 
     engine.fit_chunk = watched
     try:

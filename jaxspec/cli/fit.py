@@ -137,7 +137,7 @@ def _check_outputs(outputs):
 def _usable(result):
     import numpy as np
 
-    return np.flatnonzero(np.isin(result.status, result.USABLE))
+    return np.flatnonzero(result.usable)
 
 
 def _report(result, outputs, plots, max_plots, quiet):

@@ -16,7 +16,7 @@ def is_poor(result, sigma=3.0) -> np.ndarray:
     """Rows (n_row,) whose statistic is that much above its expectation (Kaastra 2017)."""
     with np.errstate(invalid="ignore"):
         excess = (result.stat - result.stat_expected) / np.sqrt(result.stat_variance)
-    return np.isin(result.status, result.USABLE) & (excess > sigma)
+    return result.usable & (excess > sigma)
 
 
 def collect(fits, poor, truth) -> dict:
@@ -107,18 +107,18 @@ def sentences(fits, table) -> list[str]:
 
 def _disk_share(fits, poor, n):
     """Share (n,) of the disc in the energy flux from 3 to 25 keV."""
-    from jaxspec.report.fluxes import fluxes
+    from jaxspec.likelihood.fluxes import curves
 
     share = np.zeros(n)
     if "disk" not in fits:
         return share
     result = fits["disk"]
-    rows = np.flatnonzero(np.isin(result.status, result.USABLE))
+    rows = np.flatnonzero(result.usable)
     grids = [(s.response.e_lo, s.response.e_hi) for s in (result.spectra[r] for r in rows)]
-    parts = fluxes(result.model.tree, grids, result.params[rows])
-    for row, (e_lo, e_hi), flux in zip(rows, grids, parts, strict=True):
-        energy = np.sqrt(e_lo * e_hi)
-        total, disc, _ = (flux * energy)[:, (energy > 3.0) & (energy < 25.0)].sum(axis=1)
+    for row, curve in zip(rows, curves(result.model, grids, result.params[rows]), strict=True):
+        energy = np.sqrt(curve.e_lo * curve.e_hi)
+        weight = (curve.e_hi - curve.e_lo) * energy * ((energy > 3.0) & (energy < 25.0))
+        total, disc = curve.flux @ weight, next(iter(curve.components.values())) @ weight
         share[poor[row]] = disc / total if total > 0 else 0.0
     return share
 
@@ -128,7 +128,7 @@ def _regimes(result, table):
     from jaxspec.reduce.bins import bin_counts
 
     words = np.full(len(result), "", dtype="U12")
-    for row in np.flatnonzero(np.isin(result.status, result.USABLE)):
+    for row in np.flatnonzero(result.usable):
         bins = bin_counts(result.spectra[row])
         share, index = table["disk_share"][row], table["PhoIndex"][row]
         if bins.rate.sum() < (bins.background / bins.t_b).sum():

@@ -14,9 +14,11 @@ import numpy as np
 
 from jaxspec.demo import pca_files, pca_response
 from jaxspec.errors import InputError
-from jaxspec.estimate import simulate
+from jaxspec.likelihood.fluxes import curves
+from jaxspec.model.model import Model
 
 MODEL = "TBabs*(diskbb+powerlaw)"
+#: All parameters of the model, in its order.
 PARAMETERS = ("nH", "Tin", "diskbb.norm", "PhoIndex", "powerlaw.norm")
 NH = 0.6
 POSITION = (258.0, -35.2)
@@ -194,16 +196,16 @@ def _choose_flaws(n, seed, flaws):
 def _draw(plan, seed):
     """Draw counts and background counts (n, 129), and the expected rates from 3 to 25 keV."""
     edges = pca_response.ENERGY_EDGES.astype(np.float32).astype(float)
-    flux = simulate.model_flux(MODEL, edges[:-1], edges[1:], {p: plan[p] for p in PARAMETERS})
-
-    shape = len(flux), pca_files.N_CHANNEL
+    params = np.column_stack([plan[name] for name in PARAMETERS])
+    models = curves(Model(MODEL), [(edges[:-1], edges[1:])] * len(params), params)
+    shape = len(params), pca_files.N_CHANNEL
     counts, background, band = np.zeros(shape), np.zeros(shape), np.zeros(shape, bool)
     source, model_background = np.zeros(shape), np.zeros(shape)
     for i, (epoch, pcus) in enumerate(zip(plan["epoch"], plan["pcus"], strict=True)):
         edges = pca_response.channel_edges(epoch)
         middle = 0.5 * (edges[1:] + edges[:-1])
         band[i] = (middle > 3.0) & (middle < 25.0)
-        source[i] = flux[i] @ pca_response.response_matrix(epoch, pcus)
+        source[i] = models[i].photons @ pca_response.response_matrix(epoch, pcus)
         one = pca_response.background_rate(epoch, plan["activation"][i])
         model_background[i] = one * len(pcus)
         # A generator for each observation: a change in one leaves the others as they are.

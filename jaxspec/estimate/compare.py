@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxspec._text import align
 from jaxspec.errors import InputError
-from jaxspec.reduce.image import Image
+from jaxspec.likelihood.forward import kind_of
 from jaxspec.sample.information import center_of
 
 CRITERIA = ("dic", "waic", "loo")
@@ -117,7 +117,8 @@ def compare(posteriors, criterion: str = "dic", **options) -> Comparison:
         )
     _check_same_data(posteriors)
     first = next(iter(posteriors.values()))
-    if options.get("by") == "annuli" and isinstance(first.data, Image):
+    has_pixels = first.data is not None and kind_of(first.data).has_pixels
+    if options.get("by") == "annuli" and has_pixels:
         options["center"] = center_of(first, options.get("center"))
     results = {n: getattr(p, criterion)(**options) for n, p in posteriors.items()}
     if criterion == "dic" and "form" not in options and any(r.p_d < 0 for r in results.values()):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
-from jaxspec._types import Spectrum
+from jaxspec._types import Response, Spectrum
 from jaxspec.errors import InputError
-from jaxspec.reduce.image import Image
+from jaxspec.estimate.simulate_image import centred, fake_image, image_model
+from jaxspec.likelihood.forward import channel_rates, kind_of
+from jaxspec.model.model import Model
 from jaxspec.reduce.spectra import SpectrumList
 
 MOST = 1e15  # counts in a channel; beyond, doubles do not count
-CHUNK = 20_000  # spectra evaluated at once: 50 MB of fluxes for 300 energies
-DENSE = 2_000_000  # matrix elements up to which a dense product is faster than a sparse one
 
 
 def fake(
@@ -74,20 +72,20 @@ def fake(
     >>> image = js.read_image("image.fits", exposure="expmap.fits")             # doctest: +SKIP
     >>> js.fake("beta", image, params={"rc": 6.0, "B": 0.1}, seed=1)            # doctest: +SKIP
     """
-    if isinstance(response, Image):
+    if not isinstance(response, Response | None):
         return _images(model, response, exposure, params, background, seed, name, backscal)
     rng = np.random.default_rng(seed)
     exposure, single = _exposures(exposure)
-    flux = model_flux(model, response.e_lo, response.e_hi, params)
-    n = max(len(flux), len(exposure))
-    if len(flux) not in (1, n) or len(exposure) not in (1, n):
+    rates = expected_rates(model, response, params)
+    n = max(len(rates), len(exposure))
+    if len(rates) not in (1, n) or len(exposure) not in (1, n):
         raise InputError(
-            f"{len(flux)} values are given for the parameters and {len(exposure)} exposures",
+            f"{len(rates)} values are given for the parameters and {len(exposure)} exposures",
             remedy="give arrays of one length",
         )
     single = single and _is_single(params)
     exposure = np.broadcast_to(exposure, n)
-    expected = fold(flux, response) * exposure[:, None]
+    expected = rates * exposure[:, None]
     backgrounds = [None] * n
     if background is not None:
         _check_background(background, response)
@@ -118,8 +116,6 @@ def fake(
 
 def _images(model, image, exposure, params, background, seed, name, backscal):
     """Simulated images; what belongs to spectra is refused."""
-    from jaxspec.estimate.simulate_image import centred, fake_image, image_model
-
     for key, given in (
         ("exposure", exposure is not None),
         ("background", background is not None),
@@ -129,89 +125,43 @@ def _images(model, image, exposure, params, background, seed, name, backscal):
             raise InputError(
                 "is for spectra", parameter=key, remedy="it is part of the template image"
             )
+    if not kind_of(image).has_pixels:
+        raise InputError("is no image", parameter="response", remedy="give a response or an image")
     model = centred(image_model(model), image)
     theta = _theta(model, params or {})
     return fake_image(model, image, theta, seed, name, _is_single(params))
 
 
-def fold(flux, response):
-    """Fold fluxes into counts per second in each channel.
-
-    Parameters
-    ----------
-    flux : (n, n_energy) photons/cm2/s in each bin
-    response : Response
-
-    Returns
-    -------
-    (n, n_channel) counts/s, for AREASCAL 1
-    """
-    matrix = response.matrix
-    if matrix.shape[0] * matrix.shape[1] <= DENSE:
-        matrix = matrix.toarray()
-    return np.asarray((flux * response.area) @ matrix)
-
-
-def model_flux(model, e_lo, e_hi, params=None):
-    """Model in each energy bin for n sets of parameters, in one compiled call.
+def expected_rates(model, response, params=None):
+    """Model folded through a response, for n sets of parameters.
 
     Parameters
     ----------
     model : Model or str
-    e_lo, e_hi : (n_energy,) keV
+    response : Response
     params : dict of str to float or (n,), optional
         Values that replace those of the model.
 
     Returns
     -------
-    (n, n_energy) float64 photons/cm2/s; n is 1 if all values are scalars.
+    (n, n_channel) float64 counts/s, for AREASCAL 1; n is 1 if all values are scalars.
 
     Raises
     ------
     InputError
-        Unknown, linked or non-finite parameters; a negative or non-finite model.
+        Unknown, linked or non-finite parameters; a model that is negative or not finite.
     """
-    import jax
-
-    from jaxspec.model.model import Model
-
     model = Model(model) if isinstance(model, str) else model
     theta = _theta(model, params or {})
-    links = model.link_map()
-    with jax.enable_x64(True):
-        tables = tuple(np.asarray(t, dtype=float) for t in model.tree.prepare(e_lo, e_hi))
-        fixed = (np.asarray(e_lo, float), np.asarray(e_hi, float), tables)
-        fixed += (np.asarray(links.matrix, float), np.asarray(links.offset, float))
-        parts = [
-            _evaluator()(model.tree, links.functions, *fixed, theta[i : i + CHUNK])
-            for i in range(0, len(theta), CHUNK)
-        ]
-        flux = np.concatenate([np.asarray(part) for part in parts])
-    bad = ~(np.isfinite(flux) & (flux >= 0)).all(axis=1)
+    rates = channel_rates(model, response, model.linked(theta))
+    bad = ~(np.isfinite(rates) & (rates >= 0)).all(axis=1)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         values = ", ".join(
             f"{p.full_name}={v:.6g}" for p, v in zip(model.parameters, theta[row], strict=True)
         )
         raise InputError(f"the model is negative or not finite for {values} (set {row + 1})")
-    return flux
-
-
-@functools.cache
-def _evaluator():
-    """Compiled once for each tree, form of links, grid and number of sets."""
-    import jax
-
-    from jaxspec.model.links import apply_links
-
-    def evaluate(tree, functions, e_lo, e_hi, tables, matrix, offset, theta):
-        def one(values):
-            full = apply_links(values, matrix, offset, functions)
-            return tree.flux(e_lo, e_hi, tables, full)
-
-        return jax.vmap(one)(theta)
-
-    return jax.jit(evaluate, static_argnums=(0, 1))
+    return rates
 
 
 def _theta(model, params):

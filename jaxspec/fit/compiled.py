@@ -108,15 +108,17 @@ def fit_chunk(term, functions, shared, lanes, numbers, own, starts, rank, fresh)
     own : LaneNumbers
     starts : (n_lane, n_start, n_par), where to start; not looked at if ``fresh``.
     rank : int (traced), which of the starts.
-    fresh : bool (traced), whether to find the starts in the data first.
+    fresh : bool (traced), whether to find the starts in the data first; None where they never are,
+        which leaves that out of the program.
 
     Returns
     -------
     Minimum with a lane axis; starts : (n_lane, n_start, n_par)
     """
-    starts = jax.lax.cond(
-        fresh, lambda: _starts(term, functions, shared, lanes, numbers, own), lambda: starts
-    )
+    if fresh is not None:
+        starts = jax.lax.cond(
+            fresh, lambda: _starts(term, functions, shared, lanes, numbers, own), lambda: starts
+        )
     n_lane, n_bin = lanes.mask.shape
     alone = n_lane == 1 and sum(x.size for x in jax.tree.leaves(lanes)) * 8 > LARGE
 

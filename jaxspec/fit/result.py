@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +13,18 @@ import numpy as np
 from jaxspec._status import Status
 from jaxspec.errors import InputError
 
+ROWS = (
+    "params",
+    "stat",
+    "stat_names",
+    "n_bins",
+    "stat_expected",
+    "stat_variance",
+    "status",
+    "messages",
+    "iterations",
+    "edm",
+)
 FORMATS = {".ecsv": "ascii.ecsv", ".fits": "fits", ".fit": "fits", ".parquet": "parquet"}
 
 
@@ -204,6 +216,12 @@ class FitResult:
         """Statistic and degrees of freedom of all rows together."""
         free = self.n_free if self.joint else self.n_free * int((self.n_bins > 0).sum())
         return float(np.nansum(self.stat)), int(self.n_bins.sum()) - free
+
+    def row(self, row) -> FitResult:
+        """Result of one row by itself."""
+        cut = {k: getattr(self, k)[row : row + 1] for k in ROWS}
+        cut["covariances"] = {k: v[row : row + 1] for k, v in self.covariances.items()}
+        return replace(self, **cut, data=type(self.data)([self.data[row]]), together=None)
 
     def best(self, row):
         """Model with its values set to the best fit of one row (index or name)."""

@@ -142,7 +142,8 @@ def _fit_one_model(model, data, stat, joint, untie, share, options, progress):
     together = None
     with jax.enable_x64(True):
         if alone:
-            few = max(1, len(model.free_names))
+            rows.n_free = len(shown.free_names)
+            few = max(1, rows.n_free)
             for group in make_groups(model, items, stats, few, rows, options):
                 for solved in solve(group, items, options, progress):
                     rows.record(solved)

@@ -92,7 +92,7 @@ def descend(group, batch, positions, rank, starts, label, progress):
     Minimum of arrays (n, ...), starts (n, n_start, n_par), in the order of ``positions``
     """
     numbers, n_par = group.numbers, len(group.numbers.amplitude)
-    fresh = starts is None
+    fresh, known = starts is None, group.starts is not None
     n_start = min(STARTS, len(numbers.candidates.table)) if fresh else starts.shape[1]
     table = np.zeros((len(batch.index), n_start, n_par))
     if not fresh:
@@ -103,7 +103,7 @@ def descend(group, batch, positions, rank, starts, label, progress):
             lanes, own = chunk_lanes(batch, chunk.lanes), group.own.take(chunk.lanes)
             return fit_chunk(
                 group.term, group.functions, batch.shared, lanes, numbers, own,
-                table[chunk.lanes], np.asarray(rank), np.asarray(fresh),
+                table[chunk.lanes], np.asarray(rank), None if known else np.asarray(fresh),
             )  # fmt: skip
 
         return one
@@ -120,6 +120,16 @@ def descend(group, batch, positions, rank, starts, label, progress):
         more = more._replace(iterations=more.iterations + few)
         end = jax.tree.map(lambda kept, new: put(kept, slow, new), end, more)
     return end, starts
+
+
+def evaluate(group, batch, positions, theta):
+    """`Quadratic` of lanes at ``theta`` (n, n_par): the minimiser with no iteration."""
+    n_start = STARTS if group.starts is None else group.starts.shape[1]
+    n_start = min(n_start, len(group.numbers.candidates.table)) if group.starts is None else n_start
+    starts = np.repeat(np.asarray(theta, float)[:, None], n_start, axis=1)
+    still = group._replace(numbers=group.numbers._replace(max_iter=np.asarray(0)))
+    end, _ = descend(still, batch, np.asarray(positions), 0, starts, "", False)
+    return end.local
 
 
 def lost(end, bounds):

@@ -17,6 +17,7 @@ from jaxspec._types import Response, Spectrum, mjd_start
 from jaxspec.errors import InputError
 from jaxspec.likelihood import image_prepare, spectrum_prepare
 from jaxspec.likelihood.hints import image_hints
+from jaxspec.likelihood.image import BLOCK
 from jaxspec.likelihood.linear import Lane
 from jaxspec.reduce.batch import Plan
 from jaxspec.reduce.bins import bin_counts, spectrum_bins
@@ -25,6 +26,8 @@ from jaxspec.reduce.image import Image
 from jaxspec.reduce.profile import RadialProfile
 from jaxspec.reduce.spectra import Failure
 
+AT_ONCE = 6_000_000  # fluxes evaluated at once, 50 MB: 20 000 sets of parameters on 300 energies
+
 
 class Kind(NamedTuple):
     """What fits and samplers need to know of one kind of data.
@@ -32,6 +35,7 @@ class Kind(NamedTuple):
     Parameters
     ----------
     one, many : str, what one datum and several are called.
+    has_pixels : bool, whether its bins are pixels of a plane, which can be summed over annuli.
     check_model : ``model -> None``; raises `InputError` for a model of another kind.
     statistic : ``(datum, asked) -> (name, note)``
     suited : ``(model, datum) -> Model`` with limits and units for the datum.
@@ -47,6 +51,7 @@ class Kind(NamedTuple):
 
     one: str
     many: str
+    has_pixels: bool
     check_model: Callable
     statistic: Callable
     suited: Callable
@@ -74,6 +79,7 @@ def _image_facts(item):
 SPECTRA = Kind(
     one="spectrum",
     many="spectra",
+    has_pixels=False,
     check_model=spectrum_prepare.check_model,
     statistic=spectrum_prepare.statistic,
     suited=lambda model, datum: model,
@@ -87,6 +93,7 @@ SPECTRA = Kind(
 IMAGES = Kind(
     one="image",
     many="images",
+    has_pixels=True,
     check_model=image_prepare.check_model,
     statistic=image_prepare.statistic,
     suited=image_prepare.suited,
@@ -101,7 +108,7 @@ KINDS = {
     Spectrum: SPECTRA,
     Failure: SPECTRA._replace(facts=_failure_facts),
     Image: IMAGES,
-    RadialProfile: IMAGES._replace(one="profile", many="profiles"),
+    RadialProfile: IMAGES._replace(one="profile", many="profiles", has_pixels=False),
 }
 
 
@@ -129,6 +136,16 @@ def content(datum) -> tuple:
         bins = bin_counts(datum, index, n)
         return bins.counts, bins.background, bins.t_s, bins.t_b, index
     return datum.pixels.counts, datum.pixels.x, datum.pixels.y
+
+
+def in_one_piece(lane) -> Lane:
+    """Lane without the blocks that a minimiser looks at, and without what pads the last of them."""
+    if getattr(lane.inputs, "blocks", None) is None:
+        return lane
+    part = slice(int(lane.inputs.blocks) * BLOCK)
+    whole = (lane.inputs.pixels, lane.bins, lane.mask)
+    pixels, bins, mask = jax.tree.map(lambda x: x[..., part], whole)
+    return Lane(lane.inputs._replace(pixels=pixels, blocks=None), bins, mask)
 
 
 # ------------------------------------------------------------------- one datum
@@ -229,9 +246,9 @@ def predict(model, datum, params, integrate=None) -> np.ndarray:
 
 
 def predict_parts(model, datum, params, integrate=None) -> dict[str, np.ndarray]:
-    """`predict` for each additive component by itself, by name."""
+    """`predict` for each additive component by itself, by name, in the order of the model."""
     made, n_bin, single = _evaluated(_parts, model, datum, params, integrate, None, True)
-    return {name: _cut(part, n_bin, single) for name, part in made.items()}
+    return {name: _cut(made[name], n_bin, single) for name in model.tree.names if name in made}
 
 
 def log_likelihoods(model, datum, params, integrate=None, stat=None) -> np.ndarray:
@@ -268,7 +285,14 @@ def channel_rates(model, response: Response, params) -> np.ndarray:
     every = np.arange(n)
     plan = Plan(every, n, every, response, every.tobytes())
     shape = (len(response.e_lo), n)
+    SPECTRA.check_model(model)
     term = SPECTRA.make_term(model, "cstat")
+    params = np.asarray(params, float)
     with jax.enable_x64(True):
         foldings = spectrum_prepare.Foldings([plan], shape, Patterns(True), model.tree.prepare)
-        return np.asarray(_rates(term, foldings(0), np.asarray(params, float)))
+        each = max(1, AT_ONCE // max(*shape, foldings.length if foldings.sparse else 0))
+        made = [
+            np.asarray(_rates(term, foldings(0), params[i : i + each]))
+            for i in range(0, len(params), each)
+        ]
+    return np.concatenate(made)

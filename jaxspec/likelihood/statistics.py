@@ -59,6 +59,7 @@ class Statistic(NamedTuple):
     net : ``bins -> (rate, variance)`` of what the model should be near, counts/s.
     expected : ``(bins, rate) -> (mean, variance)`` of the statistic if the model is true; NumPy.
     scatter : ``(bins, rate) -> (..., n_bin)``, variance of net rate minus model, (counts/s)^2.
+    errors : str, statistic whose `net` gives the errors that data are drawn with.
     poisson, background : bool, whether counts are Poisson; whether a background is needed.
     summary : str
     """
@@ -70,6 +71,7 @@ class Statistic(NamedTuple):
     net: Callable
     expected: Callable
     scatter: Callable
+    errors: str
     poisson: bool
     background: bool
     summary: str
@@ -143,13 +145,14 @@ def _poisson_entry(profile, background, net, expected, scatter, summary, constan
         net=net,
         expected=expected,
         scatter=scatter,
+        errors="chi2",
         poisson=True,
         background=background,
         summary=summary,
     )
 
 
-def _chi2_entry(summary, value=chi2, observed=chi2_observed, scatter=_scatter_chi2):
+def _chi2_entry(summary, errors="chi2", value=chi2, observed=chi2_observed, scatter=_scatter_chi2):
     return Statistic(
         kernel=value,
         observed=observed,
@@ -158,6 +161,7 @@ def _chi2_entry(summary, value=chi2, observed=chi2_observed, scatter=_scatter_ch
         net=_net_chi2,
         expected=expected_chi2,
         scatter=scatter,
+        errors=errors,
         poisson=False,
         background=False,
         summary=summary,
@@ -181,10 +185,10 @@ STATISTICS = {
         "Poisson source, Gaussian background profiled out", saturated_gauss,
     ),
     "chi2": _chi2_entry("STAT_ERR, or sqrt(counts)"),
-    "chi2-gehrels": _chi2_entry("error 1 + sqrt(N + 0.75)"),
-    "chi2-churazov": _chi2_entry("variance from neighbouring bins"),
+    "chi2-gehrels": _chi2_entry("error 1 + sqrt(N + 0.75)", "chi2-gehrels"),
+    "chi2-churazov": _chi2_entry("variance from neighbouring bins", "chi2-churazov"),
     "chi2-model": _chi2_entry(
-        "variance from the model", chi2_model, chi2_model_observed, _scatter_model
+        "variance from the model", "chi2", chi2_model, chi2_model_observed, _scatter_model
     ),
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ import html
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._text import align
@@ -143,9 +144,11 @@ class Model:
             return np.array(apply_links(raw, *self.link_map()))
 
     def linked(self, values) -> np.ndarray:
-        """Values (n_par,) with the links of the model applied to them."""
+        """Values (..., n_par) with the links of the model applied to them."""
+        links = self.link_map()
         with jax.enable_x64(True):
-            return np.array(apply_links(np.asarray(values, float), *self.link_map()))
+            apply = jnp.vectorize(lambda one: apply_links(one, *links), signature="(n)->(n)")
+            return np.array(apply(np.asarray(values, float)))
 
     @property
     def free_names(self) -> tuple[str, ...]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.likelihood.forward import AT_ONCE, kind_of
 from jaxspec.likelihood.image import TINY
-from jaxspec.reduce.image import Image
 from jaxspec.reduce.regrid import in_pixels
-from jaxspec.report.image_arrays import ProfileArrays, arrays_of, best_of, prediction, rings_of
+from jaxspec.report.compared import Compared, of_annuli, of_pixels
+from jaxspec.report.fitted import best_of, rings_of
 from jaxspec.sample.posterior import Posterior
 
 LEVELS = (0.025, 0.16, 0.5, 0.84, 0.975)
@@ -23,7 +24,7 @@ class PredictiveProfile:
 
     Parameters
     ----------
-    profile : ProfileArrays
+    profile : Compared
     levels : (5,), the quantiles.
     model : (5, n), quantiles of the model over the draws, in ``profile.unit``.
     replicated : (5, n), quantiles of data that the draws predict, in ``profile.unit``.
@@ -33,7 +34,7 @@ class PredictiveProfile:
         least that of the data. Values near 0 say that the model does not describe the data.
     """
 
-    profile: ProfileArrays
+    profile: Compared
     levels: np.ndarray
     model: np.ndarray
     replicated: np.ndarray
@@ -69,13 +70,12 @@ def predictive_profile(
     if isinstance(n, bool) or n != int(n) or n < 1:
         raise InputError(f"is {n!r}", parameter="n", remedy="give a number of draws, such as 200")
     look = {key: options.pop(key) for key in ("kind", "unit") if key in options}
-    fitted = best_of(posterior)
+    fitted = best_of(posterior).of_image()
     rings = rings_of(fitted, center, bins, n_bins, options)
-    arrays = arrays_of(fitted, rings, **{"kind": "brightness", "unit": None} | look)
+    made = of_annuli(fitted, rings, **look)
     draws = posterior.full.reshape(len(posterior), -1)
     draws = draws[np.linspace(0, len(draws) - 1, min(int(n), len(draws))).round().astype(int)]
-    expected = prediction(fitted)
-    means = np.array([rings.total(expected(draw)) for draw in draws])
+    means = _means(fitted, rings, draws)
     rng = np.random.default_rng(seed)
     error = rings.profile.error
     shape = (REPLICATES, *means.shape)
@@ -84,14 +84,14 @@ def predictive_profile(
         variance = np.maximum(means, TINY)
     else:
         replicated, variance = rng.normal(means, error, shape), error**2 * np.ones_like(means)
-    worse = _chi2(replicated, means, variance) >= _chi2(arrays.counts, means, variance)
-    replicated = np.quantile(replicated.reshape(-1, len(arrays.r)), LEVELS, axis=0)
+    worse = _chi2(replicated, means, variance) >= _chi2(made.counts, means, variance)
+    replicated = np.quantile(replicated.reshape(-1, len(made.x)), LEVELS, axis=0)
     return PredictiveProfile(
-        arrays,
+        made,
         np.array(LEVELS),
-        arrays.brightness(np.quantile(means, LEVELS, axis=0)),
-        arrays.brightness(replicated),
-        (replicated - arrays.expected) / arrays.scatter,
+        made.in_unit(np.quantile(means, LEVELS, axis=0)),
+        made.in_unit(replicated),
+        (replicated - made.expected) / made.scatter,
         float(worse.mean()),
     )
 
@@ -118,15 +118,14 @@ def residual_image(source, smooth=None, row=0) -> np.ndarray:
     InputError
         As `profile_arrays`; a fit of a radial profile.
     """
-    fitted = best_of(source, row)
+    fitted = best_of(source, row).of_image()
     image = fitted.data
-    if fitted.model is None or not isinstance(image, Image):
+    if fitted.model is None or not kind_of(image).has_pixels:
         raise InputError("is no fit of an image", parameter="source", remedy="fit an image")
-    pixels = image.pixels
-    expected = prediction(fitted)(fitted.params)
-    variance = np.where(np.isnan(pixels.error), np.maximum(expected, TINY), pixels.error**2)
+    made = of_pixels(fitted)
     away, variance = (
-        np.nan_to_num(image.rebuild(v), nan=0.0) for v in (pixels.counts - expected, variance)
+        np.nan_to_num(image.rebuild(v), nan=0.0)
+        for v in (made.counts - made.expected, made.scatter**2)
     )
     if smooth is not None:
         weights = gaussian_weights(in_pixels(image, smooth, "smooth"))
@@ -148,6 +147,15 @@ def gaussian_weights(sigma) -> np.ndarray:
 
 
 # ---------------------------------------------------------------------------- parts
+
+
+def _means(fitted, rings, draws):
+    """Expected counts (n_draw, n) in annuli for some draws."""
+    each = max(1, AT_ONCE // len(fitted.data.pixels.counts))
+    means = []
+    for i in range(0, len(draws), each):
+        means += [rings.total(mean) for mean in fitted.expected(draws[i : i + each])]
+    return np.array(means)
 
 
 def _chi2(counts, means, variance):

@@ -8,7 +8,7 @@ from jaxspec.errors import InputError
 from jaxspec.reduce.center import peak
 from jaxspec.reduce.regrid import in_pixels, position
 from jaxspec.report import draw, labels
-from jaxspec.report.image_arrays import best_of
+from jaxspec.report.fitted import best_of
 from jaxspec.report.image_checks import residual_image
 
 STRETCHES = ("log", "sqrt", "asinh", "linear")

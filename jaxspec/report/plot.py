@@ -6,9 +6,8 @@ come from ``data_arrays``, ``fit_arrays``, ``model_arrays``, ``stack_spectra`` a
 those of images from ``profile_arrays``, ``predictive_profile`` and ``residual_image``.
 """
 
-from jaxspec.report.arrays import data_arrays, fit_arrays, model_arrays
+from jaxspec.report.compared import data_arrays, fit_arrays, model_arrays, profile_arrays
 from jaxspec.report.draw import STYLE
-from jaxspec.report.image_arrays import profile_arrays
 from jaxspec.report.image_checks import predictive_profile, residual_image
 from jaxspec.report.image_figures import exposure, image, masks, overview, residuals
 from jaxspec.report.posterior_figures import traces, triangle

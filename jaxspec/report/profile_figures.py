@@ -7,7 +7,8 @@ import numpy as np
 from jaxspec.errors import InputError
 from jaxspec.fit.result import FitResult
 from jaxspec.report import draw, labels, panels
-from jaxspec.report.image_arrays import profile_arrays
+from jaxspec.report.compared import profile_arrays
+from jaxspec.report.fitted import number_of
 from jaxspec.report.image_checks import predictive_profile
 from jaxspec.sample.posterior import Posterior
 
@@ -30,7 +31,7 @@ def profile(source, fig=None, *, row=0, draws=200, seed=0, **options):
     draws, seed : of the bands, see `jaxspec.report.image_checks.predictive_profile`.
     **options
         ``center, bins, n_bins, kind, unit`` and others of
-        `jaxspec.report.image_arrays.profile_arrays`.
+        `jaxspec.report.compared.profile_arrays`.
 
     Returns
     -------
@@ -111,23 +112,23 @@ def _arrays(source, row, draws, seed, options):
 
 
 def _draw(upper, lower, arrays, predicted):
-    edges = _left(arrays), arrays.r_hi
-    draw.points(upper, edges, arrays.data, arrays.error, x=arrays.r, label="data")
+    edges = _left(arrays), arrays.edges[1]
+    draw.points(upper, edges, arrays.data, arrays.error, x=arrays.x, label="data")
     upper.set_ylabel(_brightness_label(arrays))
     bottom = upper if lower is None else lower
-    bottom.set_xlabel(f"Radius [{arrays.r_unit}]")
+    bottom.set_xlabel(f"Radius [{arrays.x_unit}]")
     if arrays.expected is None:
         return
-    panels.model(upper, arrays.r, arrays.model, arrays.components, "total")
-    errors = np.ones_like(arrays.r)
-    panels.residuals(lower, edges, arrays.residuals, errors, labels.DELCHI, x=arrays.r)
+    panels.model(upper, arrays.x, arrays.model, arrays.components, "total")
+    errors = np.ones_like(arrays.x)
+    panels.residuals(lower, edges, arrays.residuals, errors, labels.DELCHI, x=arrays.x)
     if predicted is None:
         return
     blue, grey = {"color": draw.color(0), "lw": 0, "zorder": 2}, {"color": PREDICTED, "lw": 0}
     low, inner_low, _, inner_high, high = predicted.model
-    upper.fill_between(arrays.r, low, high, alpha=0.25, **blue)
+    upper.fill_between(arrays.x, low, high, alpha=0.25, **blue)
     label = "model, 68 and 95 %"
-    upper.fill_between(arrays.r, inner_low, inner_high, alpha=0.45, label=label, **blue)
+    upper.fill_between(arrays.x, inner_low, inner_high, alpha=0.45, label=label, **blue)
     label = "predicted data, 95 %"
     _band(upper, edges, predicted.replicated, label=label, zorder=0, **grey)
     _band(lower, edges, predicted.residuals, zorder=0, **grey)
@@ -142,7 +143,7 @@ def _band(ax, edges, quantiles, **look):
 
 def _left(arrays):
     """Inner edges for a logarithmic axis, which has no zero."""
-    return np.where(arrays.r_lo > 0, arrays.r_lo, 0.6 * arrays.r)
+    return np.where(arrays.edges[0] > 0, arrays.edges[0], 0.6 * arrays.x)
 
 
 def _limits(axes, all_arrays):
@@ -151,12 +152,12 @@ def _limits(axes, all_arrays):
     errors = np.concatenate([a.error for a in all_arrays])
     models = [a.model for a in all_arrays if a.expected is not None]
     positive = values[np.isfinite(values) & (values > 0)]
-    faint = [v for a in all_arrays for name, v in a.components.items() if name == "background"]
+    faint = [a.background for a in all_arrays if a.expected is not None]
     if positive.size:
         faint = [np.where(v > positive.min() / FAINT, v, np.nan) for v in faint]
     first, (ax, *_) = all_arrays[0], axes
     ax.set_xscale("log")
-    ax.set_xlim(_left(first).min() / 1.03, first.r_hi.max() * 1.03)
+    ax.set_xlim(_left(first).min() / 1.03, first.edges[1].max() * 1.03)
     draw.plain_numbers(ax.xaxis)
     draw.flux_axis(ax, values, *models, *faint, errors=errors)
     for ax in axes:
@@ -174,8 +175,7 @@ def _outcome(source, row, predicted):
     if predicted is not None:
         p, least = predicted.p_value, 1.0 / 200
         return f"posterior predictive p {f'< {least:g}' if p < least else f'= {p:.2f}'}"
-    row = source.names.index(row) if isinstance(row, str) else row
-    return draw.outcome(source, row)
+    return draw.outcome(source, number_of(source, row))
 
 
 def _titles(results):

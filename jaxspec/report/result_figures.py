@@ -36,7 +36,7 @@ def histograms(result, fig=None, *, names=None):
     """
     names = list(result.columns if names is None else names)
     lines, columns = draw.grid_of(len(names), 2 if len(names) == 4 else 3)
-    usable = np.isin(result.status, result.USABLE)
+    usable = result.usable
     with draw.style():
         fig = draw.figure_of(fig, (3.3 * columns + 0.4, 2.9 * lines + 0.3))
         grid = fig.subplots(lines, columns, squeeze=False).ravel()
@@ -71,7 +71,7 @@ def timeline(result, fig=None, *, names=None):
     time = start_times(result.spectra)
     timed = bool(np.isfinite(time).any())
     time = time if timed else np.arange(len(time), dtype=float)
-    fitted = np.isin(result.status, result.USABLE)
+    fitted = result.usable
     usable, failed = fitted & np.isfinite(time), ~fitted & np.isfinite(time)
     with draw.style():
         fig = draw.figure_of(fig, (7.6, 1.3 + 1.7 * max(len(names), 1)))

@@ -5,12 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
-
-from jaxspec._types import Spectrum
 from jaxspec.fit.result import FitResult
-from jaxspec.reduce.image import Image
-from jaxspec.reduce.profile import RadialProfile
+from jaxspec.likelihood.forward import kind_of
 from jaxspec.report import draw, plot
 from jaxspec.sample.posterior import Posterior
 
@@ -67,21 +63,21 @@ def _kinds(thing, row):
     """Rows of the table that belong to a thing."""
     if isinstance(thing, dict):
         return ["comparison"]
-    if isinstance(thing, Image):
-        return ["image"]
     if isinstance(thing, Posterior):
         return [*_of_image(thing.data), "chains"]
+    if hasattr(thing, "pixels"):
+        return ["image"]
     if not isinstance(thing, FitResult):
-        return ["spectra"] if any(isinstance(s, Spectrum) for s in thing) else []
-    if isinstance(thing.spectra[0], Image | RadialProfile):
+        return ["spectra"] if any(hasattr(item, "channel") for item in thing) else []
+    if hasattr(thing.spectra[0], "pixels"):
         return _of_image(thing.spectra[0])
     if row is not None:
         return ["fit"]
-    return ["fits"] if np.isin(thing.status, thing.USABLE).any() else []
+    return ["fits"] if thing.usable.any() else []
 
 
 def _of_image(data):
-    """A profile has no residual image; a posterior read from a file has no data."""
-    if data is None:
+    """A profile has no residual image; a posterior may have no data, or those of a spectrum."""
+    if not hasattr(data, "pixels"):
         return []
-    return ["image fit" if isinstance(data, Image) else "profile"]
+    return ["image fit" if kind_of(data).has_pixels else "profile"]

@@ -6,7 +6,8 @@ import numpy as np
 
 from jaxspec.errors import InputError
 from jaxspec.report import draw, labels, panels
-from jaxspec.report.arrays import data_arrays, fit_arrays
+from jaxspec.report.compared import data_arrays, fit_arrays
+from jaxspec.report.fitted import number_of
 from jaxspec.report.stacks import stack_models, stack_spectra
 
 
@@ -38,10 +39,9 @@ def data(spectrum, ax=None, *, subtract=True, background=True, rebin=None):
         if not len(arrays.data):
             draw.say(ax, "no bin is left by quality, grouping and ranges")
             return ax.figure
-        edges = arrays.e_min, arrays.e_max
-        draw.points(ax, edges, arrays.data, arrays.error, label=arrays.name)
-        shown = _background(ax, arrays, spectrum) if background else np.zeros(0)
-        draw.energy_axis(ax, *edges, arrays.has_energies)
+        draw.points(ax, arrays.edges, arrays.data, arrays.error, label=arrays.name)
+        shown = _background(ax, arrays) if background else np.zeros(0)
+        draw.energy_axis(ax, *arrays.edges, arrays.has_energies)
         draw.flux_axis(ax, arrays.data, shown, errors=arrays.error)
         draw.legend(ax)
     return ax.figure
@@ -71,15 +71,14 @@ def fit(result, row, fig=None, *, residuals="delchi", subtract=None, background=
     """
     arrays = fit_arrays(result, row, subtract=subtract, rebin=rebin)
     left_over = _left_over(arrays, residuals)
-    row = result.names.index(row) if isinstance(row, str) else row
-    spectrum, edges = result.spectra[row], (arrays.e_min, arrays.e_max)
+    row, edges = number_of(result, row), arrays.edges
     with draw.style():
         fig, ((upper,), (lower,)) = panels.panels(fig)
-        _label_axes(upper, arrays, spectrum)
+        _label_axes(upper, arrays, result.spectra[row])
         draw.points(upper, edges, arrays.data, arrays.error, label=arrays.name)
         parts, label = arrays.components, result.model.expression
-        panels.model(upper, arrays.energy, arrays.model, parts, label, edges)
-        shown = _background(upper, arrays, spectrum) if background else np.zeros(0)
+        panels.model(upper, arrays.x, arrays.model, parts, label, edges)
+        shown = _background(upper, arrays) if background else np.zeros(0)
         draw.flux_axis(upper, arrays.data, arrays.model, shown, errors=arrays.error)
         draw.legend(upper)
         upper.set_title(draw.outcome(result, row), fontsize=9, loc="right")
@@ -114,18 +113,19 @@ def unfolded(result, row, ax=None, *, kind="eeufspec", rebin=None):
         )
     arrays = fit_arrays(result, row, rebin=rebin)
     values, errors = getattr(arrays, kind), getattr(arrays, f"{kind}_error")
-    band = (arrays.e_hi > arrays.e_min.min()) & (arrays.e_lo < arrays.e_max.max())
-    e_lo, e_hi = arrays.e_lo[band], arrays.e_hi[band]
+    e_lo, e_hi, flux, parts = arrays.curve
+    band = (e_hi > arrays.edges[0].min()) & (e_lo < arrays.edges[1].max())
+    e_lo, e_hi = e_lo[band], e_hi[band]
     factor = e_lo * e_hi if kind == "eeufspec" else np.ones_like(e_lo)
     with draw.style():
         ax = draw.axes_of(ax)
-        draw.points(ax, (arrays.e_min, arrays.e_max), values, errors, label=arrays.name)
-        whole = arrays.flux[band] * factor
-        parts = {name: part[band] * factor for name, part in arrays.component_flux.items()}
+        draw.points(ax, arrays.edges, values, errors, label=arrays.name)
+        whole = flux[band] * factor
+        parts = {name: part[band] * factor for name, part in parts.items()}
         panels.model(ax, np.sqrt(e_lo * e_hi), whole, parts, result.model.expression)
         ax.set_xlabel(labels.ENERGY)
         ax.set_ylabel(labels.FLUX["eemodel" if kind == "eeufspec" else "model"])
-        draw.energy_axis(ax, arrays.e_min, arrays.e_max)
+        draw.energy_axis(ax, *arrays.edges)
         draw.flux_axis(ax, values, whole, errors=errors)
         ax.set_title("unfolded: the points depend on the model", fontsize=9, loc="right")
         draw.legend(ax)
@@ -233,20 +233,20 @@ def _label_axes(ax, arrays, spectrum):
     ax.set_ylabel(rate)
 
 
-def _background(ax, arrays, spectrum):
+def _background(ax, arrays):
     """Draw the background if there is one; gives what has to fit on the axis."""
-    if spectrum.background is None or not (arrays.background > 0).any():
+    if not (arrays.background > 0).any():
         return np.zeros(0)
     label = "background" + (" (subtracted)" if arrays.subtracted else "")
     values = np.where(arrays.background > 0, arrays.background, np.nan)
-    draw.steps(ax, arrays.e_min, arrays.e_max, values, color="0.6", lw=0.9, label=label, zorder=2)
+    draw.steps(ax, *arrays.edges, values, color="0.6", lw=0.9, label=label, zorder=2)
     return arrays.background
 
 
 def _left_over(arrays, kind):
     """What the panel of the residuals shows: values, errors and how they are called."""
     if kind == "delchi":
-        values = arrays.delchi
+        values = arrays.residuals
         return {"values": values, "errors": np.ones_like(values), "label": labels.DELCHI}
     if kind == "ratio":
         about_one = {"label": labels.RATIO, "middle": 1.0, "least": 0.05}

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxspec._types import Spectrum, start_times
+from jaxspec._types import start_times
 from jaxspec.errors import InputError
-from jaxspec.reduce.bins import bin_edges
-from jaxspec.report.arrays import data_arrays
-from jaxspec.report.fluxes import fluxes
-from jaxspec.report.sums import divide, effective_area, fold_bins, need_response
+from jaxspec.likelihood.fluxes import curves
+from jaxspec.likelihood.forward import channel_rates, predict
+from jaxspec.model.model import Model
+from jaxspec.reduce.bins import bin_edges, channel_columns, spectrum_bins, sum_bins
+from jaxspec.report.compared import data_arrays, divide, need_response
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +54,8 @@ def stack_spectra(spectra, *, subtract=True, area=False, rebin=None) -> Stack:
     """
     kept, arrays, known = [], [], True
     for row, spectrum in enumerate(spectra):
-        if not isinstance(spectrum, Spectrum) or not len(spectrum.channel):
-            continue
+        if not len(getattr(spectrum, "channel", ())):
+            continue  # a failure has none
         one = data_arrays(spectrum, subtract=subtract, rebin=None if area else rebin)
         values = one.data, one.error
         if area:
@@ -63,7 +64,7 @@ def stack_spectra(spectra, *, subtract=True, area=False, rebin=None) -> Stack:
         if len(one.data):
             kept.append(row)
             known = known and one.has_energies
-            arrays.append((one.e_min, one.e_max, *values))
+            arrays.append((*one.edges, *values))
     return _stack(spectra, kept, arrays, known)
 
 
@@ -81,21 +82,26 @@ def stack_models(result, kind="eemodel") -> Stack:
     if kind != "folded" and kind not in powers:
         known = ", ".join(["folded", *powers])
         raise InputError(f"{kind!r} is not a choice", parameter="kind", remedy=f"use {known}")
-    kept = np.flatnonzero(np.isin(result.status, result.USABLE))
-    spectra = [result.spectra[row] for row in kept]
-    grids = [(s.response.e_lo, s.response.e_hi) for s in spectra]
-    totals = fluxes(result.model.tree, grids, result.params[kept])
+    kept = np.flatnonzero(result.usable)
+    spectra, params = [result.spectra[row] for row in kept], result.params[kept]
     arrays = []
-    for spectrum, flux in zip(spectra, totals, strict=True):
-        if kind == "folded":
-            e_min, e_max = bin_edges(spectrum)
-            folded = fold_bins(flux, spectrum)[0]
-            arrays.append((e_min, e_max, folded / (e_max - e_min), None))
-        else:
-            e_lo, e_hi = spectrum.response.e_lo, spectrum.response.e_hi
-            density = flux[0] / (e_hi - e_lo) * (e_lo * e_hi) ** powers[kind]
-            arrays.append((e_lo, e_hi, density, None))
+    if kind == "folded":
+        for spectrum, values in zip(spectra, params, strict=True):
+            low, high = bin_edges(spectrum)
+            rates = predict(result.model, spectrum, values)
+            arrays.append((low, high, rates / (high - low), None))
+    else:
+        grids = [(s.response.e_lo, s.response.e_hi) for s in spectra]
+        for e_lo, e_hi, flux, _ in curves(result.model, grids, params):
+            arrays.append((e_lo, e_hi, flux * (e_lo * e_hi) ** powers[kind], None))
     return _stack(result.spectra, kept, arrays, True)
+
+
+def effective_area(spectrum):
+    """Area (n_bin,) in cm2 of each bin, from the counts of a flat spectrum."""
+    rates = channel_rates(Model("powerlaw"), spectrum.response, [[0.0, 1.0]])[0]
+    low, high = bin_edges(spectrum)
+    return sum_bins(rates[channel_columns(spectrum)], *spectrum_bins(spectrum)) / (high - low)
 
 
 def _stack(spectra, kept, arrays, has_energies):

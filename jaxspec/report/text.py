@@ -77,7 +77,7 @@ def _choose(result, most):
     n = len(result)
     if n <= most:
         return list(range(n))
-    unusable = np.flatnonzero(~np.isin(result.status, result.USABLE))
+    unusable = np.flatnonzero(~result.usable)
     late = [int(r) for r in unusable if r >= most][:5]
     return list(range(most - len(late))) + late
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxspec.sample.space import from_theta, slopes, through_cores
+from jaxspec.likelihood.objective import Quadratic, pull_back
+from jaxspec.sample.space import from_theta, log_volume, to_free
 
 STEPS = 40
 NEAR = 1e-3  # the chains need no more: the expansion holds the gradient that is left
@@ -23,28 +27,42 @@ class Expansion(NamedTuple):
     hessian: np.ndarray
 
 
-def expand(space, quadratic, u) -> Expansion:
-    """Carry a `Quadratic` of the statistic (at ``to_theta(space, u)``) over to ``u``."""
-    by_u = slopes(space, u)
-    pull = 0.5 * quadratic.gradient[space.index]
-    bent = 0.5 * quadratic.hessian[np.ix_(space.index, space.index)]
-    hessian = bent * np.outer(by_u.first, by_u.first)
-    hessian = hessian + np.diag(pull * by_u.second - by_u.log_second)
-    value = 0.5 * float(quadratic.value) - by_u.log_volume.sum()
-    gradient, hessian = through_cores(space, by_u, pull * by_u.first - by_u.log_first, hessian)
-    return Expansion(u, value, gradient, hessian)
+def expand(ties, space, quadratic, u) -> Expansion:
+    """Carry a `Quadratic` of the statistic (at ``to_theta(ties, space, u)``) over to ``u``."""
+    square = np.ix_(space.index, space.index)
+    local = quadratic.gradient[space.index], quadratic.hessian[square]
+    with jax.enable_x64(True):
+        found = jax.device_get(_expand(ties, space, *local, np.asarray(u, float)))
+    volume, gradient, hessian = found
+    return Expansion(u, 0.5 * float(quadratic.value) - float(volume), gradient, hessian)
 
 
-def find_mode(evaluate, start, near=NEAR) -> Expansion:
+@partial(jax.jit, static_argnames=("ties",))
+def _expand(ties, space, gradient, hessian, u):
+    """Log volume element, gradient and Hessian of minus the log posterior; the chain rule."""
+    empty = jnp.zeros((0,), u.dtype)
+    statistic = Quadratic(jnp.zeros(()), gradient, hessian, hessian, empty)
+    found = pull_back(statistic, lambda v: to_free(ties, space, v), u)
+
+    def volume(v):
+        return log_volume(ties, space, v)
+
+    first, second = jax.grad(volume)(u), jax.hessian(volume)(u)
+    return volume(u), 0.5 * found.gradient - first, 0.5 * found.hessian - second
+
+
+def find_mode(start, near=NEAR):
     """Mode of the posterior density in the unlimited parameters, by damped Newton steps.
+
+    A routine for `jaxspec.sample.steps`: it yields u (d,), is sent the `Expansion` there, and
+    returns that of the mode.
 
     Parameters
     ----------
-    evaluate : callable, ``u -> Expansion``
-    start : Expansion to start from.
+    start : (d,), where to start.
     near : float, expected decrease at which the mode counts as reached.
     """
-    here = start
+    here = yield start
     for _ in range(STEPS):
         width, direction = spectrum(here.hessian)
         step = direction @ ((direction.T @ here.gradient) / width)
@@ -53,7 +71,7 @@ def find_mode(evaluate, start, near=NEAR) -> Expansion:
             break
         step = step * min(1.0, 5.0 / np.sqrt(2.0 * decrease))
         for _ in range(12):
-            there = evaluate(here.u - step)
+            there = yield here.u - step
             if there.value < here.value + 1e-9 * abs(here.value) * 1e-3:
                 break
             step = 0.3 * step
@@ -86,8 +104,8 @@ def factor(hessian):
     return np.linalg.cholesky(covariance * np.outer(shrink, shrink))
 
 
-def start_of(space, theta, quadratic):
+def start_of(ties, space, theta, quadratic):
     """Unlimited parameters of a best fit; a tenth of an error away from the limits."""
     curvature = np.diagonal(quadratic.fisher)[space.index]
     error = np.sqrt(2.0 / np.maximum(curvature, 1e-300))
-    return from_theta(space, theta, np.where(curvature > 0, 0.1 * error, 1e-3))
+    return from_theta(ties, space, theta, np.where(curvature > 0, 0.1 * error, 1e-3))

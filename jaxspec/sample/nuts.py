@@ -18,11 +18,15 @@ import numpy as np
 from numpyro.infer.hmc import hmc
 from numpyro.infer.util import ParamInfo
 
+from jaxspec.fit.chunks import lane_axes
 from jaxspec.sample.target import log_stand_in, prior_terms
 
 NO_ADAPTATION = {"adapt_step_size": False, "adapt_mass_matrix": False}
 NOWHERE = 1e9  # energy of a start that has not been evaluated
 
+TRAJECTORY = 1.8  # of HMC, in units of the posterior's width: a little more than a quarter turn
+STILL = 1e-9  # of the same: no move at all
+JITTER = 0.2  # of it, draw by draw, so that no trajectory returns to where it began
 CHUNK = 25  # draws between two looks of the host: the progress bar, the step size
 
 
@@ -67,9 +71,9 @@ class Draws(NamedTuple):
     accept_prob: jax.Array
 
 
-@partial(jax.jit, static_argnames=("objective", "max_depth"))
-def advance(objective, target, warp, chains, step_size, key, n, check, *, max_depth):
-    """Move all chains by ``n`` draws (at most CHUNK).
+@partial(jax.jit, static_argnames=("objective", "max_depth", "sampler"))
+def advance(objective, target, warp, chains, step_size, key, n, check, *, max_depth, sampler):
+    """Move all chains of one lane by ``n`` draws (at most CHUNK).
 
     Parameters
     ----------
@@ -83,20 +87,44 @@ def advance(objective, target, warp, chains, step_size, key, n, check, *, max_de
     check : bool (traced), whether draws are checked with the full likelihood; otherwise the
         chains sample the stand-in (warm-up).
     max_depth : int, static, of the NUTS tree.
+    sampler : "nuts" or "hmc", static
+        NUTS looks for the length of each trajectory by itself. HMC takes trajectories of about
+        ``TRAJECTORY``: in coordinates in which the posterior is nearly a sphere that is as good,
+        and no lane waits for the longest tree of another.
 
     Returns
     -------
     Chains, Draws
     """
+    return _advance(objective, target, warp, chains, step_size, key, n, check, max_depth, sampler)
 
+
+@partial(jax.jit, static_argnames=("objective", "shared", "max_depth", "sampler"))
+def advance_lanes(
+    objective, shared, targets, warps, chains, step_sizes, keys, n, check, *, max_depth, sampler
+):
+    """`advance` of several lanes; arrays have a lane axis but for what is ``shared``."""
+
+    def one(target, warp, chains, step_size, key):
+        return _advance(
+            objective, target, warp, chains, step_size, key, n, check, max_depth, sampler
+        )
+
+    axes = targets._replace(
+        full=lane_axes(targets.full, shared), coarse=lane_axes(targets.coarse, shared),
+        links=None, priors=None, space=0, correction=0,
+    )  # fmt: skip
+    return jax.vmap(one, in_axes=(axes, 0, 0, 0, 0))(targets, warps, chains, step_sizes, keys)
+
+
+def _advance(objective, target, warp, chains, step_size, key, n, check, max_depth, sampler):
     def potential(z):
         return -log_stand_in(objective, target, warp(z))
 
-    start, step = hmc(potential, algo="NUTS")
+    start, step = hmc(potential, algo=sampler.upper())
+    how = {"max_tree_depth": max_depth} if sampler == "nuts" else {"trajectory_length": TRAJECTORY}
     blank = jax.eval_shape(
-        lambda z: start(
-            ParamInfo(z, 0.0, z), 0, 1.0, max_tree_depth=max_depth, rng_key=key, **NO_ADAPTATION
-        ),
+        lambda z: start(ParamInfo(z, 0.0, z), 0, 1.0, rng_key=key, **how, **NO_ADAPTATION),
         chains.z[0],
     )
     unit = jnp.ones(chains.z.shape[1], chains.z.dtype)
@@ -114,11 +142,15 @@ def advance(objective, target, warp, chains, step_size, key, n, check, *, max_de
             mass_matrix_sqrt_inv=unit,
             rng_key=key,
         )
-        return step(
-            zero._replace(
-                z=z, potential_energy=energy, z_grad=slope, adapt_state=metric, rng_key=key
-            )
+        state = zero._replace(
+            z=z, potential_energy=energy, z_grad=slope, adapt_state=metric, rng_key=key
         )
+        if sampler == "hmc":
+            jitter = jax.random.uniform(jax.random.fold_in(key, 1), (), z.dtype, -JITTER, JITTER)
+            # a chain that knows nothing of where it is looks there first, without a move
+            length = jnp.where(energy > 0.5 * NOWHERE, STILL, TRAJECTORY * (1.0 + jitter))
+            state = state._replace(trajectory_length=length)
+        return step(state)
 
     def full(z):
         params, prior = prior_terms(objective, target, warp(z))

@@ -195,14 +195,14 @@ class Posterior:
             )
 
     def to_arviz(self):
-        """Posterior as ArviZ data; see `jaxspec.sample.store.to_arviz`."""
-        from jaxspec.sample.store import to_arviz
+        """Posterior as ArviZ data; see `jaxspec.sample.netcdf.to_arviz`."""
+        from jaxspec.sample.netcdf import to_arviz
 
         return to_arviz(self)
 
     def save(self, path):
-        """Write a netCDF file, return its path; see `jaxspec.sample.store.save`."""
-        from jaxspec.sample.store import save
+        """Write a netCDF file, return its path; see `jaxspec.sample.netcdf.save`."""
+        from jaxspec.sample.netcdf import save
 
         return save(self, path)
 

@@ -1,91 +1,18 @@
-"""A posterior as ArviZ data and as a netCDF file, and back.
-
-The file has ArviZ's groups (posterior, sample_stats, log_likelihood), so that ArviZ reads it too;
-the model and the settings are JSON text in its attributes.
-"""
+"""Reading posteriors from netCDF files that `jaxspec.sample.netcdf` wrote."""
 
 from __future__ import annotations
 
 import io
 import json
 import os
-from dataclasses import replace
 
 import numpy as np
 
-from jaxspec.errors import InputError, MissingExtraError
-from jaxspec.fit.priors import prior_text
+from jaxspec.errors import InputError
 from jaxspec.model.model import Model
 from jaxspec.read.paths import decompress, read_bytes
+from jaxspec.sample.netcdf import ENGINE, FORMAT, STATS, need_netcdf
 from jaxspec.sample.posterior import Posterior, columns, fingerprint
-
-FORMAT = "jaxspec posterior 1"
-ENGINE = "h5netcdf"
-
-_STATS = {
-    "diverging": "diverging",
-    "n_steps": "steps",
-    "accepted": "accepted",
-    "log_prior": "log_prior",
-}
-_LIMITS = ("min", "max", "soft_min", "soft_max")
-_FLAGS = ("frozen", "is_set")
-
-
-def to_arviz(posterior):
-    """Posterior as ArviZ data.
-
-    Returns
-    -------
-    arviz.InferenceData, or xarray.DataTree with ArviZ 1
-        Groups ``posterior`` (one variable per parameter), ``sample_stats`` (diverging, n_steps,
-        accepted, log_prior, lp) and ``log_likelihood`` (total).
-
-    Raises
-    ------
-    MissingExtraError
-        ArviZ is not installed.
-    """
-    try:
-        import arviz
-    except ImportError:
-        raise MissingExtraError("arviz", "bayes") from None
-    groups, attributes = _groups(posterior), _attributes(posterior)
-    if hasattr(arviz, "InferenceData"):
-        return arviz.InferenceData(attrs=attributes, **groups)
-    return _tree(groups, attributes)
-
-
-def save(posterior, path) -> str:
-    """Write a posterior to a netCDF file that `read_posterior` and ArviZ read.
-
-    Everything is kept but the data, the fit, and the priors (their text is).
-
-    Parameters
-    ----------
-    posterior : Posterior
-    path : str or os.PathLike, local; a file of this name is replaced.
-
-    Returns
-    -------
-    str, the path.
-
-    Raises
-    ------
-    InputError
-        A folder that does not exist.
-    MissingExtraError
-        xarray or h5netcdf is not installed.
-    """
-    path = os.fspath(path)
-    if not os.path.isdir(os.path.dirname(path) or "."):
-        raise InputError("the folder does not exist", file=path, remedy="create it first")
-    _need_netcdf()
-    if posterior.data is not None:  # for the DIC after reading without data
-        settings = dict(posterior.settings, deviance_at_mean=posterior.deviance_at_mean)
-        posterior = replace(posterior, settings=settings)
-    _tree(_groups(posterior), _attributes(posterior)).to_netcdf(path, engine=ENGINE)
-    return path
 
 
 def read_posterior(path, data=None, *, components=()) -> Posterior:
@@ -116,7 +43,7 @@ def read_posterior(path, data=None, *, components=()) -> Posterior:
     >>> js.read_posterior("a1835.nc", data=image).loo()    # doctest: +SKIP
     """
     file = os.fspath(path)
-    _need_netcdf()
+    need_netcdf()
     try:
         raw, file = read_bytes(file)
     except FileNotFoundError:
@@ -141,80 +68,10 @@ def read_posterior(path, data=None, *, components=()) -> Posterior:
         raise _not_ours(file, f"{type(error).__name__}: {error}") from error
 
 
-def _need_netcdf():
-    for package in ("xarray", ENGINE):
-        try:
-            __import__(package)
-        except ImportError:
-            raise MissingExtraError(package, "bayes") from None
-
-
 def _not_ours(file, why):
     return InputError(
         f"is not a posterior that jaxspec wrote ({why})", file=file, remedy="use posterior.save()"
     )
-
-
-def _groups(posterior):
-    """Dict from group name to xarray.Dataset."""
-    import xarray
-
-    draws = ("chain", "draw")
-    n_chain, n_draw = posterior.chains.shape[:2]
-    coordinates = {"chain": np.arange(n_chain), "draw": np.arange(n_draw)}
-
-    def dataset(variables):
-        return xarray.Dataset(variables, coordinates)
-
-    pairs = enumerate(zip(posterior.names, posterior.units, strict=True))
-    chains = {
-        name: (draws, posterior.chains[:, :, i], {"units": unit}) for i, (name, unit) in pairs
-    }
-    stats = {name: (draws, getattr(posterior, field)) for name, field in _STATS.items()}
-    stats["lp"] = (draws, posterior.log_likelihood + posterior.log_prior)
-    return {
-        "posterior": dataset(chains),
-        "sample_stats": dataset(stats),
-        "log_likelihood": dataset({"total": (draws, posterior.log_likelihood)}),
-    }
-
-
-def _attributes(posterior):
-    model, settings = posterior.model, dict(posterior.settings, data=posterior.fingerprint)
-    held = {
-        "expression": model.expression,
-        "abund": model.abund,
-        "xsect": model.xsect,
-        "parameters": [_parameter(p) for p in model.parameters],
-    }
-    return {
-        "format": FORMAT,
-        "inference_library": "jaxspec",
-        "model": _to_json(held),
-        "settings": _to_json(settings),
-        "names": _to_json(posterior.names),
-        "best": _to_json(posterior.best),
-        "log_constant": float(posterior.log_constant),
-    }
-
-
-def _parameter(p):
-    kept = {name: getattr(p, name) for name in ("full_name", "unit", *_LIMITS, *_FLAGS, "value")}
-    prior = None if p.prior is None else prior_text(p.prior)
-    return kept | {"link": p.link, "prior": prior}
-
-
-def _to_json(value):
-    def plain(v):
-        return v.tolist() if hasattr(v, "tolist") else prior_text(v)
-
-    return json.dumps(value, default=plain)
-
-
-def _tree(groups, attributes):
-    import xarray
-
-    return xarray.DataTree.from_dict({"/": xarray.Dataset(attrs=attributes), **groups})
 
 
 def _load(raw, file):
@@ -267,7 +124,7 @@ def _posterior(model, data, groups, attributes):
     full = np.empty((*chains.shape[:2], len(model)))
     full[...] = model.values
     full[..., places] = chains
-    stats = {field: groups["sample_stats"][name] for name, field in _STATS.items()}
+    stats = {field: groups["sample_stats"][name] for name, field in STATS.items()}
     likelihood = groups["log_likelihood"]["total"]
     if any(values.shape != chains.shape[:2] for values in (likelihood, *stats.values())):
         raise ValueError("its arrays have different lengths")

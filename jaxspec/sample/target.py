@@ -20,10 +20,11 @@ REACH = 12.0  # standard deviations at which the expansion is held, lest it rule
 
 
 class Objective(NamedTuple):
-    """The static half of the density: the term of the data, and links that are not affine."""
+    """The static half of the density: term of the data, links not affine, natural coordinates."""
 
     term: Term
     functions: tuple
+    ties: tuple = ()
 
     def parameters(self, links, theta):
         """All parameters (n_par,) with links applied."""
@@ -61,7 +62,7 @@ def no_correction(u, unit) -> Correction:
 
 def prior_terms(objective, target, u):
     """All parameters (n_par,), and the logarithm of prior density and volume element."""
-    free, volume = free_and_volume(target.space, u)
+    free, volume = free_and_volume(objective.ties, target.space, u)
     theta = jnp.asarray(target.space.theta).at[target.space.index].set(free)
     params = objective.parameters(target.links, theta)
     return params, PriorTerm(target.priors).log_density(params) + volume

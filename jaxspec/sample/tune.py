@@ -7,7 +7,14 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxspec.sample.nuts import CHUNK, NOWHERE, Chains, advance, start_chains
+from jaxspec.sample.nuts import (
+    CHUNK,
+    NOWHERE,
+    Chains,
+    advance,
+    advance_lanes,
+    start_chains,
+)
 from jaxspec.sample.warp import fit_warp, invert, straight
 
 ROUNDS = 3  # of warm-up; each but the last ends with a new warp
@@ -22,21 +29,18 @@ class Tuned(NamedTuple):
     step_size: float
 
 
-def warm_up(move, center, factor, z, warmup, target_accept) -> Tuned:
+def warm_up(center, factor, z, warmup, target_accept):
     """Adapt step size and warp to the stand-in density.
+
+    A routine for `jaxspec.sample.steps`: it yields ``(warp, chains, step_size, n)``, is sent
+    ``(Chains, Draws)`` of the stand-in, NumPy arrays, and returns a `Tuned`.
 
     Parameters
     ----------
-    move : callable
-        ``move(warp, chains, step_size, n) -> (Chains, Draws)`` of the stand-in, NumPy arrays.
     center, factor : (d,), (d, d), mode and Cholesky factor of the covariance there.
     z : (n_chain, d), where the chains start, in units of ``factor`` from ``center``.
     warmup : int, draws per chain in all.
     target_accept : float, mean acceptance probability that the step size aims at.
-
-    Returns
-    -------
-    Tuned
     """
     warp = straight(center, factor)
     step_size = 0.8 * len(center) ** -0.25
@@ -45,7 +49,7 @@ def warm_up(move, center, factor, z, warmup, target_accept) -> Tuned:
         sizes = _chunks(warmup // ROUNDS)
         kept = []
         for size, gain in zip(sizes, _gains(len(sizes), number), strict=True):
-            chains, draws = move(warp, chains, step_size, size)
+            chains, draws = yield warp, chains, step_size, size
             step_size *= np.exp(gain * (np.mean(draws.accept_prob[:size]) - target_accept))
             kept.append(draws.z[:size])
         if number < ROUNDS - 1:
@@ -54,6 +58,19 @@ def warm_up(move, center, factor, z, warmup, target_accept) -> Tuned:
             warp = fit_warp(points(warp, moved(kept, sum(sizes) // 4)))
             chains = start_chains(invert(warp, here))
     return Tuned(chains._replace(excess=np.full(len(chains.z), -np.inf)), warp, step_size)
+
+
+def draw(tuned, draws, count):
+    """All draws, (draws, n_chain, ...) each; a routine that yields what `warm_up` yields.
+
+    ``count(n)`` is told of every ``n`` draws.
+    """
+    chains, parts = tuned.chains, []
+    for n in _chunks(draws):
+        chains, made = yield tuned.warp, chains, tuned.step_size, n
+        parts.append(jax.tree.map(lambda a, n=n: a[:n], made))
+        count(n * len(chains.z))
+    return jax.tree.map(lambda *a: np.concatenate(a), *parts)
 
 
 def unstuck(chains):
@@ -92,25 +109,54 @@ def _gains(n, number):
     return [later[min(i, len(later) - 1)] for i in range(n)]
 
 
-def mover(objective, target, key, max_depth, check):
+def mover(objective, target, key, max_depth, check, sampler="nuts"):
     """``move(warp, chains, step_size, n)``: `advance` with its random numbers counted up."""
     count = iter(range(1 << 30))
 
     def move(warp, chains, step_size, n):
         with jax.enable_x64(True):
             here = jax.random.fold_in(key, next(count))
-            step = np.asarray(step_size)
-            made = advance(
-                objective,
-                target,
-                warp,
-                chains,
-                step,
-                here,
-                np.asarray(n),
-                np.asarray(check),
-                max_depth=max_depth,
-            )
+            numbers = np.asarray(step_size), here, np.asarray(n), np.asarray(check)
+            options = {"max_depth": max_depth, "sampler": sampler}
+            made = advance(objective, target, warp, chains, *numbers, **options)
             return jax.device_get(made)
 
     return move
+
+
+def lanes_mover(objective, shared, targets, keys, max_depth, check, sampler):
+    """`mover` of several lanes: answers the routines of all of them in one compiled call.
+
+    Parameters
+    ----------
+    objective, shared : static
+    targets : Target with a lane axis (but for inputs that are ``shared``, links and priors).
+    keys : (n_lane,) PRNG keys
+    max_depth, check, sampler : see `advance`.
+
+    Returns
+    -------
+    callable ``(questions, which) -> answers`` for `jaxspec.sample.steps.in_step`
+        All lanes have to ask, for the same number of draws.
+    """
+    count = iter(range(1 << 30))
+
+    def answer(questions, which):
+        warps, chains, steps, sizes = zip(*questions, strict=True)
+        n_asking, n_lane = len(which), len(keys)
+        fill = [min(i, n_asking - 1) for i in range(n_lane)]  # lanes that only pad the chunk
+
+        def stack(parts):
+            return jax.tree.map(lambda *x: np.stack(x), *(parts[i] for i in fill))
+
+        with jax.enable_x64(True):
+            number = next(count)
+            here = jax.vmap(lambda k: jax.random.fold_in(k, number))(keys)
+            made = advance_lanes(
+                objective, shared, targets, stack(warps), stack(chains), np.array(steps)[fill],
+                here, np.asarray(sizes[0]), np.asarray(check), max_depth=max_depth, sampler=sampler,
+            )  # fmt: skip
+            made = jax.device_get(made)
+        return [jax.tree.map(lambda x, i=i: x[i], made) for i in range(n_asking)]
+
+    return answer

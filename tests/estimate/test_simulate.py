@@ -6,7 +6,9 @@ import scipy.sparse as sp
 from scipy.stats import kstest
 
 from jaxspec import InputError, Model, Response, Spectrum, fake
-from jaxspec.estimate.simulate import CHUNK, DENSE, fold, model_flux
+from jaxspec.estimate.simulate import expected_rates
+from jaxspec.likelihood.forward import AT_ONCE
+from jaxspec.likelihood.spectrum_prepare import FILL
 
 
 def make_response(n_energy=40, n_channel=20):
@@ -44,20 +46,24 @@ def make_background(poisserr=True, **changes):
     return back.replace(**changes)
 
 
-def test_flux_of_many_parameter_sets():
+def folded(flux):
+    """Counts/s of fluxes (..., n_energy), as the definition says."""
+    return (np.asarray(flux) * RESPONSE.area) @ RESPONSE.matrix.toarray()
+
+
+def test_rates_of_many_parameter_sets():
     index = np.array([1.2, 1.7, 2.5])
-    flux = model_flux("powerlaw", RESPONSE.e_lo, RESPONSE.e_hi, {"PhoIndex": index, "norm": 3.0})
-    expected = [powerlaw(i, 3.0) for i in index]
-    np.testing.assert_allclose(flux, expected, rtol=1e-12)
+    rates = expected_rates("powerlaw", RESPONSE, {"PhoIndex": index, "norm": 3.0})
+    expected = folded([powerlaw(i, 3.0) for i in index])
+    np.testing.assert_allclose(rates, expected, rtol=1e-12)
 
 
-def test_flux_in_chunks_is_the_same(monkeypatch):
-    index = np.linspace(1.1, 3.0, 7)
-    args = ("powerlaw", RESPONSE.e_lo, RESPONSE.e_hi, {"PhoIndex": index})
-    whole = model_flux(*args)
-    monkeypatch.setattr("jaxspec.estimate.simulate.CHUNK", 3)
-    np.testing.assert_array_equal(model_flux(*args), whole)
-    assert CHUNK > 3
+def test_rates_in_chunks_are_the_same(monkeypatch):
+    args = ("powerlaw", RESPONSE, {"PhoIndex": np.linspace(1.1, 3.0, 7)})
+    whole = expected_rates(*args)
+    monkeypatch.setattr("jaxspec.likelihood.forward.AT_ONCE", 3 * len(RESPONSE.e_lo))
+    np.testing.assert_allclose(expected_rates(*args), whole, rtol=1e-13)
+    assert AT_ONCE > 3 * len(RESPONSE.e_lo)
 
 
 def test_links_and_values_of_the_model_hold():
@@ -65,27 +71,28 @@ def test_links_and_values_of_the_model_hold():
     model["powerlaw.norm"].set(2.0)
     model["powerlaw_2.PhoIndex"].link_to("powerlaw.PhoIndex + 1")
     model["powerlaw_2.norm"].freeze(0.5)
-    flux = model_flux(model, RESPONSE.e_lo, RESPONSE.e_hi, {"powerlaw.PhoIndex": [1.5, 2.5]})
-    expected = [powerlaw(i, 2.0) + powerlaw(i + 1, 0.5) for i in (1.5, 2.5)]
-    np.testing.assert_allclose(flux, expected, rtol=1e-12)
+    rates = expected_rates(model, RESPONSE, {"powerlaw.PhoIndex": [1.5, 2.5]})
+    expected = folded([powerlaw(i, 2.0) + powerlaw(i + 1, 0.5) for i in (1.5, 2.5)])
+    np.testing.assert_allclose(rates, expected, rtol=1e-12)
     with pytest.raises(InputError, match="is linked"):
-        model_flux(model, RESPONSE.e_lo, RESPONSE.e_hi, {"powerlaw_2.PhoIndex": 2.0})
+        expected_rates(model, RESPONSE, {"powerlaw_2.PhoIndex": 2.0})
 
 
-def test_folding_dense_and_sparse_agree(monkeypatch, rng):
-    flux = rng.uniform(size=(3, 40))
-    expected = (flux * RESPONSE.area) @ RESPONSE.matrix.toarray()
-    np.testing.assert_allclose(fold(flux, RESPONSE), expected, rtol=1e-13)
-    monkeypatch.setattr("jaxspec.estimate.simulate.DENSE", 0)
-    np.testing.assert_allclose(fold(flux, RESPONSE), expected, rtol=1e-13)
-    assert DENSE > 0
+def test_folding_dense_and_sparse_agree(monkeypatch):
+    expected = folded([powerlaw(1.3, 2.0), powerlaw(2.2, 2.0)])
+    args = ("powerlaw", RESPONSE, {"PhoIndex": [1.3, 2.2], "norm": 2.0})
+    np.testing.assert_allclose(expected_rates(*args), expected, rtol=1e-13)
+    monkeypatch.setattr("jaxspec.likelihood.spectrum_prepare.LARGE", 0)
+    monkeypatch.setattr("jaxspec.likelihood.spectrum_prepare.FILL", 2.0)
+    np.testing.assert_allclose(expected_rates(*args), expected, rtol=1e-13)
+    assert FILL < 1.0
 
 
 def test_counts_are_poisson_around_the_model():
     n = 4000
     spectra = fake("powerlaw", RESPONSE, np.full(n, 3.0), {"PhoIndex": 1.8}, seed=4)
     counts = np.array([s.counts for s in spectra])
-    mean = 3.0 * fold(powerlaw(1.8)[None], RESPONSE)[0]
+    mean = 3.0 * folded(powerlaw(1.8))
     assert np.all(abs(counts.mean(axis=0) - mean) < 4.5 * np.sqrt(mean / n))
     ratio = counts.var(axis=0) / mean
     assert np.all(abs(ratio - 1) < 6 * np.sqrt(2 / n))
@@ -118,7 +125,7 @@ def test_background_is_added_and_carried(poisserr):
     settings = {"params": {"PhoIndex": 1.8}, "seed": 8, "backscal": 0.5}
     spectra = fake("powerlaw", RESPONSE, np.full(n, 3.0), background=back, **settings)
     added = back.counts * (3.0 / 500.0) * (0.5 / 2.0)
-    mean = 3.0 * fold(powerlaw(1.8)[None], RESPONSE)[0] + added
+    mean = 3.0 * folded(powerlaw(1.8)) + added
     counts = np.array([s.counts for s in spectra])
     assert np.all(abs(counts.mean(axis=0) - mean) < 4.5 * np.sqrt(mean / n))
 

@@ -10,7 +10,7 @@ from jaxspec.errors import InputError
 from jaxspec.model.model import Model
 from jaxspec.reduce.group import group
 from jaxspec.reduce.select import notice
-from jaxspec.report.arrays import data_arrays, fit_arrays, model_arrays
+from jaxspec.report.compared import data_arrays, fit_arrays, model_arrays
 from jaxspec.report.stacks import stack_models, stack_spectra
 
 WIDTH = 0.5  # keV, of each channel of the toy response
@@ -57,7 +57,7 @@ def test_scalings_are_in_the_data():
 
 def test_without_response_the_axis_is_channels():
     got = data_arrays(toy_spectrum([4.0, 9.0], response=None, first=7, exposure=1.0))
-    np.testing.assert_allclose([got.e_min, got.e_max], [[6.5, 7.5], [7.5, 8.5]])
+    np.testing.assert_allclose(got.edges, [[6.5, 7.5], [7.5, 8.5]])
     np.testing.assert_allclose([got.data, got.error], [[4.0, 9.0], [2.0, 3.0]])
     assert not got.has_energies
 
@@ -71,11 +71,11 @@ def test_components_add_up_to_the_folded_model(model):
     got = model_arrays(notice(spectrum("a"), "1-12"), model)
     assert list(got.components) == ["powerlaw", "powerlaw_2"]
     np.testing.assert_allclose(sum(got.components.values()), got.model)
-    np.testing.assert_allclose(sum(got.component_flux.values()), got.flux)
+    np.testing.assert_allclose(sum(got.curve.components.values()), got.curve.flux)
     for part, flux in zip(
-        got.component_flux.values(), flux_of(model, got.e_lo, got.e_hi), strict=True
+        got.curve.components.values(), flux_of(model, got.curve.e_lo, got.curve.e_hi), strict=True
     ):
-        np.testing.assert_allclose(part, flux / (got.e_hi - got.e_lo), rtol=1e-9)
+        np.testing.assert_allclose(part, flux / (got.curve.e_hi - got.curve.e_lo), rtol=1e-9)
 
 
 def test_folded_model_is_flux_times_response(model):
@@ -93,12 +93,12 @@ def test_residuals_and_unfolded_follow_their_formulas(model):
     np.testing.assert_allclose(got.ratio_error, got.error / got.model)
     behind = s.background.counts[kept]
     variance = (got.model * WIDTH * 1000.0 + behind + behind) / (1000.0 * WIDTH) ** 2
-    np.testing.assert_allclose(got.delchi, (got.data - got.model) / np.sqrt(variance))
-    exact = sum(flux_of(model, got.e_min, got.e_max)) / WIDTH
+    np.testing.assert_allclose(got.residuals, (got.data - got.model) / np.sqrt(variance))
+    exact = sum(flux_of(model, *got.edges)) / WIDTH
     np.testing.assert_allclose(got.unfolded, exact, rtol=0.02)
     np.testing.assert_allclose(got.unfolded.sum(), exact.sum(), rtol=3e-3)
     np.testing.assert_allclose(got.ufspec, got.data * got.unfolded / got.model)
-    np.testing.assert_allclose(got.eeufspec, got.ufspec * got.e_min * got.e_max)
+    np.testing.assert_allclose(got.eeufspec, got.ufspec * got.edges[0] * got.edges[1])
     np.testing.assert_allclose(got.eeufspec_error * got.data, got.eeufspec * got.error)
 
 
@@ -123,7 +123,7 @@ def test_unfolded_is_exact_where_bins_and_energies_agree(model):
 def test_chi2_family_uses_its_own_errors(model):
     s = spectrum("a", background=0)
     chi2 = model_arrays(s, model, stat="chi2")
-    np.testing.assert_allclose(chi2.delchi, (chi2.data - chi2.model) / chi2.error)
+    np.testing.assert_allclose(chi2.residuals, (chi2.data - chi2.model) / chi2.error)
     gehrels = model_arrays(s, model, stat="chi2-gehrels")
     np.testing.assert_allclose(gehrels.error, (1 + np.sqrt(s.counts + 0.75)) / 1000.0 / WIDTH)
     np.testing.assert_allclose(gehrels.expected_error, gehrels.error)
@@ -138,6 +138,9 @@ def test_background_that_is_not_subtracted_is_in_the_model(model):
     with_it, without = (model_arrays(s, model, stat="wstat", subtract=x) for x in (False, True))
     np.testing.assert_allclose(with_it.model - without.model, without.background)
     np.testing.assert_allclose(with_it.expected_error, without.expected_error)
+    np.testing.assert_allclose(with_it.residuals, without.residuals)
+    both = (model_arrays(s, model, stat="chi2", subtract=x) for x in (False, True))
+    np.testing.assert_allclose(*(one.residuals for one in both))
     cash = model_arrays(s, model, stat="cash")
     assert not cash.subtracted
     np.testing.assert_allclose(cash.model, without.model)
@@ -148,9 +151,9 @@ def test_rebin_joins_for_display_and_keeps_the_counts(model):
     fine, coarse = (model_arrays(s, model, rebin=r) for r in (None, (1e9, 3)))
     assert len(coarse.data) == 3 + 4  # 8 and 10 bins, three by three
     for name in ("data", "model", "background", "unfolded"):
-        a = getattr(fine, name) @ (2 * fine.half_width)
-        assert getattr(coarse, name) @ (2 * coarse.half_width) == pytest.approx(a)
-    assert not np.any((coarse.e_min < 6.0) & (coarse.e_max > 6.0))  # no bin over the gap
+        a = getattr(fine, name) @ fine.per
+        assert getattr(coarse, name) @ coarse.per == pytest.approx(a)
+    assert not np.any((coarse.edges[0] < 6.0) & (coarse.edges[1] > 6.0))  # no bin over the gap
     np.testing.assert_allclose(sum(coarse.components.values()), coarse.model)
     significant = data_arrays(s, rebin=(3.0, 100))
     assert np.all((significant.data / significant.error)[:3] >= 3.0)
@@ -160,14 +163,14 @@ def test_groups_are_shown_as_grouped(model):
     s = group(notice(spectrum("a"), "1-12"), factor=4)
     got = model_arrays(s, model)
     assert len(got.data) == 6
-    np.testing.assert_allclose(got.half_width[:5], 2 * WIDTH)
+    np.testing.assert_allclose(got.per[:5], 4 * WIDTH)
 
 
 def test_fit_arrays_are_those_of_the_best_model(result):
     got = fit_arrays(result, "s1")
     same = model_arrays(result.spectra[1], result.best(1), stat="wstat")
     np.testing.assert_array_equal(got.model, same.model)
-    assert abs(np.mean(got.delchi)) < 1.0 and 0.5 < np.std(got.delchi) < 1.6
+    assert abs(np.mean(got.residuals)) < 1.0 and 0.5 < np.std(got.residuals) < 1.6
     with pytest.raises(InputError, match="no best fit"):
         fit_arrays(result, 5)
     with pytest.raises(InputError, match="no row named"):

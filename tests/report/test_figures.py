@@ -57,7 +57,7 @@ def test_data_figure_shows_the_arrays():
     ax = new_axes()
     assert drawn(plot.data(s, ax)) is ax.figure
     arrays = plot.data_arrays(s)
-    np.testing.assert_allclose(points(ax), [arrays.energy, arrays.data])
+    np.testing.assert_allclose(points(ax), [arrays.x, arrays.data])
     assert ax.get_xlabel() == labels.ENERGY and ax.get_ylabel() == labels.RATE
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     assert "source" in texts(ax.figure) and "background (subtracted)" in texts(ax.figure)
@@ -97,8 +97,8 @@ def test_fit_figure_has_data_model_and_residuals(result):
     assert drawn(plot.fit(result, 1, figure)) is figure
     upper, lower = figure.axes
     arrays = plot.fit_arrays(result, 1)
-    np.testing.assert_allclose(points(upper), [arrays.energy, arrays.data])
-    np.testing.assert_allclose(points(lower), [arrays.energy, arrays.delchi])
+    np.testing.assert_allclose(points(upper), [arrays.x, arrays.data])
+    np.testing.assert_allclose(points(lower), [arrays.x, arrays.residuals])
     (line,) = [line for line in upper.lines if line.get_label() == "powerlaw"]
     np.testing.assert_allclose(np.unique(line.get_ydata()[0::3]), np.unique(arrays.model))
     assert lower.get_ylabel() == labels.DELCHI and lower.get_xlabel() == labels.ENERGY

@@ -80,8 +80,8 @@ def test_profile_arrays_are_exact_sums_over_the_pixels(image, double):
     expected = predict(model, image, model.values)
     r = np.hypot(pixels.x - DOUBLE["x0"], pixels.y - DOUBLE["y0"]) * PIXEL / 60
     assert arrays.center == (DOUBLE["x0"], DOUBLE["y0"])
-    ends = np.append(arrays.r_hi[:-1], np.inf)  # the last edge is at the farthest pixel
-    inside = [(r >= lo) & (r < hi) for lo, hi in zip(arrays.r_lo, ends, strict=True)]
+    ends = np.append(arrays.edges[1][:-1], np.inf)  # the last edge is at the farthest pixel
+    inside = [(r >= lo) & (r < hi) for lo, hi in zip(arrays.edges[0], ends, strict=True)]
     np.testing.assert_allclose(arrays.expected, [expected[i].sum() for i in inside], rtol=1e-12)
     np.testing.assert_allclose(arrays.counts, [pixels.counts[i].sum() for i in inside])
     assert arrays.expected.sum() == pytest.approx(expected.sum(), rel=1e-3)
@@ -117,10 +117,10 @@ def test_profile_arrays_in_other_units(image, double):
     pixel = plot.profile_arrays(double, n_bins=12, unit="pixel")
     np.testing.assert_allclose(pixel.data, annuli.sb)
     np.testing.assert_allclose(pixel.error, annuli.sb_err)
-    assert (pixel.r_unit, pixel.unit) == ("pixel", annuli.sb_unit)
+    assert (pixel.x_unit, pixel.unit) == ("pixel", annuli.sb_unit)
     arcmin = plot.profile_arrays(double, n_bins=12)
-    assert (arcmin.r_unit, arcmin.unit) == ("arcmin", "ct s-1 cm-2 arcmin-2")
-    np.testing.assert_allclose(arcmin.r, pixel.r * PIXEL / 60)
+    assert (arcmin.x_unit, arcmin.unit) == ("arcmin", "ct s-1 cm-2 arcmin-2")
+    np.testing.assert_allclose(arcmin.x, pixel.x * PIXEL / 60)
     np.testing.assert_allclose(arcmin.data, pixel.data / (PIXEL / 60) ** 2)
     counts = plot.profile_arrays(double, n_bins=12, kind="counts", unit="arcsec")
     np.testing.assert_allclose(counts.data, annuli.counts / annuli.area / PIXEL**2)
@@ -143,7 +143,7 @@ def test_profile_arrays_of_a_published_profile():
     values = {"x0": 0.0, "y0": 0.0, "S0": 3.0, "rc": 4.0, "beta": 0.6, "B": 0.0}
     result = fit_of(values, table)
     arrays = plot.profile_arrays(result)
-    assert (arrays.r_unit, arrays.unit) == ("arcmin", "ct s-1")
+    assert (arrays.x_unit, arrays.unit) == ("arcmin", "ct s-1")
     np.testing.assert_allclose(arrays.model, sb, rtol=1e-12)
     np.testing.assert_allclose(arrays.residuals, (table.sb - sb) / 0.02, rtol=1e-9)
     upper, lower = drawn(plot.profile(result, Figure())).axes
@@ -377,8 +377,8 @@ def test_profile_figure_of_a_fit(fitted):
     assert drawn(plot.profile(fitted, figure, n_bins=14)) is figure
     upper, lower = figure.axes
     arrays = plot.profile_arrays(fitted, n_bins=14)
-    np.testing.assert_allclose(points(upper), [arrays.r, arrays.data])
-    np.testing.assert_allclose(points(lower), [arrays.r, arrays.residuals])
+    np.testing.assert_allclose(points(upper), [arrays.x, arrays.data])
+    np.testing.assert_allclose(points(lower), [arrays.x, arrays.residuals])
     np.testing.assert_allclose(line(upper, "total"), arrays.model)
     np.testing.assert_allclose(line(upper, "beta"), arrays.components["beta"])
     assert (upper.get_xscale(), upper.get_yscale()) == ("log", "log")

@@ -12,6 +12,7 @@ from jaxspec.fit.levmar import Bounds
 from jaxspec.likelihood.objective import Links
 from jaxspec.sample.nuts import CHUNK, start_chains
 from jaxspec.sample.space import make_space
+from jaxspec.sample.steps import alone
 from jaxspec.sample.target import REACH, Correction, Target, log_stand_in, no_correction
 from jaxspec.sample.tune import mover, points, warm_up
 from jaxspec.sample.warp import Warp, straight
@@ -24,6 +25,7 @@ class Toy(NamedTuple):
     """An objective with the methods that the sampler calls; the scene is the density."""
 
     name: str = "toy"
+    ties: tuple = ()
 
     def parameters(self, links, theta):
         return links.matrix @ theta + links.offset
@@ -53,7 +55,7 @@ def target_of(full, coarse, correction=None):
     huge = np.full(D, 1e5)
     no = np.zeros(D, bool)
     bounds = Bounds(-huge, huge, ~no, no, no)
-    space = make_space(np.zeros(D), bounds, [], np.ones(D))
+    space = make_space(np.zeros(D), bounds, (), np.ones(D))
     middle = (space.low - 0.0) * -1.0  # u of theta = 0
     correction = correction or no_correction(middle, np.eye(D))
     return Target(full, coarse, Links(np.eye(D), np.zeros(D)), {}, space, correction), middle
@@ -155,7 +157,8 @@ def test_warm_up_finds_step_and_bends():
         moved.append(n)
         return move(warp, chains, step_size, n)
 
-    tuned = warm_up(counted, middle, np.eye(D), around(1), 300, 0.85)
+    steps = warm_up(middle, np.eye(D), around(1), 300, 0.85)
+    tuned = alone(steps, lambda asked: counted(*asked))
     assert sum(moved) == 300
     assert np.all(tuned.chains.excess == -np.inf)
     bent, made = draw(target, tuned.warp, n=400, step_size=tuned.step_size)

@@ -1,17 +1,18 @@
-"""Posteriors of images: closed forms, full resolution, emcee, priors, and bad arguments."""
+"""Posteriors of images and spectra: closed forms, emcee, merged pixels, priors, bad arguments."""
 
 import jax
 import numpy as np
 import numpyro.distributions as dist
 import pytest
-from scipy.stats import gamma, kstest, norm
+from scipy.stats import gamma, kstest, norm, poisson
+from toy import toy_response, toy_spectrum
 from toy_images import TRUTHS, brightness, log_likelihood, simulated, template
 
 import jaxspec as js
 from jaxspec import Status
 from jaxspec.errors import InputError
 from jaxspec.likelihood import image_prepare
-from jaxspec.sample import relabel, run
+from jaxspec.sample import lanes, relabel
 from jaxspec.sample.diagnostics import ess_bulk
 from jaxspec.sample.nuts import advance
 from jaxspec.sample.tune import mover
@@ -117,6 +118,27 @@ def test_profile_with_errors_has_a_gaussian_posterior(rng):
     assert found == pytest.approx(exact, abs=0.08)
     mean = posterior["S0"][0, 0] * shape + posterior["B"][0, 0]
     assert posterior.log_likelihood[0, 0] == pytest.approx(norm.logpdf(values, mean, error).sum())
+
+
+def test_a_spectrum_has_a_gamma_posterior(rng):
+    """A power law of fixed slope on counts without background: its norm is Gamma distributed."""
+    response = toy_response()
+    flux = 1 / response.e_lo - 1 / response.e_hi  # photon index 2, norm 1
+    unit = (flux * response.area) @ response.matrix * 1000.0
+    counts = rng.poisson(0.03 * unit)
+    model = js.Model("powerlaw")
+    model["PhoIndex"].freeze(2.0)
+    data = toy_spectrum(counts, response=response)
+    posterior = js.sample(model, data, seed=2, draws=500, warmup=60, progress=False, stat="cash")
+    exact = gamma(counts.sum() + 1, scale=1 / unit.sum())
+    values, n = independent(posterior, "norm")
+    assert n > 400 and posterior.names == ("norm",) and posterior.acceptance == 1.0
+    assert abs(posterior["norm"].mean() - exact.mean()) < 4 * exact.std() / np.sqrt(n)
+    assert posterior["norm"].std() == pytest.approx(exact.std(), rel=4 / np.sqrt(2 * n))
+    assert kstest(values, exact.cdf).pvalue > 1e-3
+    one = poisson.logpmf(counts, posterior["norm"][0, 0] * unit).sum()
+    assert posterior.log_likelihood[0, 0] == pytest.approx(one, rel=1e-9)
+    assert posterior.data is data and posterior.settings["stat"] == "cash"
 
 
 # --- against an independent sampler -------------------------------------------------------------
@@ -233,17 +255,17 @@ def test_the_check_alone_makes_it_exact(large, exact, monkeypatch):
     """Without the expansion the stand-in is wrong by standard deviations; checked, it is right."""
 
     def unmended(u, gradient, hessian, unit):
-        return run.no_correction(u, unit)
+        return lanes.no_correction(u, unit)
 
-    def unchecked(objective, target, key, max_depth, check):
-        return mover(objective, target, key, max_depth, False)
+    def unchecked(objective, target, key, max_depth, check, sampler):
+        return mover(objective, target, key, max_depth, False, sampler)
 
     monkeypatch.setattr(image_prepare, "RATIO", 0.5)
-    monkeypatch.setattr(run, "Correction", unmended)
+    monkeypatch.setattr(lanes, "Correction", unmended)
     checked = js.sample("beta", large, **COARSE)
     assert 0.2 < checked.acceptance < 0.7
     assert_same(checked, exact)
-    monkeypatch.setattr(run, "mover", unchecked)
+    monkeypatch.setattr(lanes, "mover", unchecked)
     wrong = js.sample("beta", large, **COARSE)
     with pytest.raises(AssertionError):
         assert_same(wrong, exact)
@@ -344,6 +366,7 @@ def no_limit():
         ({"model": no_limit()}, "finite limits"),
         ({"data": [1, 2]}, "neither a spectrum nor an image"),
         ({"data": "image.fits"}, "read_image"),
+        ({"sampler": "gibbs"}, "not a sampler"),
         ({"priors": {"rc": 3}}, "not a prior"),
         ({"priors": {"nonsense": dist.Normal(0, 1)}}, "nonsense"),
         ({"priors": [dist.Normal(0, 1)]}, "priors"),

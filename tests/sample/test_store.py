@@ -13,7 +13,8 @@ from toy_posterior import flat_posterior, make_posterior, tilted_posterior, toy_
 
 import jaxspec as js
 from jaxspec.errors import InputError, MissingExtraError
-from jaxspec.sample.store import read_posterior, to_arviz
+from jaxspec.sample.netcdf import to_arviz
+from jaxspec.sample.store import read_posterior
 
 xarray = pytest.importorskip("xarray")
 h5netcdf = pytest.importorskip("h5netcdf")

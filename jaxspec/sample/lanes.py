@@ -1,0 +1,361 @@
+"""From the optima of a group of lanes to their chains."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxspec.errors import InputError
+from jaxspec.fit.chunks import chunk_lanes, chunk_positions, chunk_size
+from jaxspec.fit.covariance import errors
+from jaxspec.fit.levmar import Bounds
+from jaxspec.fit.solve import bounds as bounds_of
+from jaxspec.fit.solve import evaluate, in_turn, solve
+from jaxspec.fit.start import is_turning
+from jaxspec.likelihood.forward import content, in_one_piece
+from jaxspec.sample import space as spaces
+from jaxspec.sample.drawn import Drawn
+from jaxspec.sample.laplace import expand, factor, find_mode, start_of
+from jaxspec.sample.nuts import start_chains
+from jaxspec.sample.steps import in_step
+from jaxspec.sample.target import Correction, Objective, Target, no_correction
+from jaxspec.sample.tune import draw, lanes_mover, mover, warm_up
+from jaxspec.sample.warp import straight
+
+
+class How(NamedTuple):
+    """Options of a call of `jaxspec.sample`."""
+
+    chains: int
+    draws: int
+    warmup: int
+    seed: int
+    target_accept: float
+    max_depth: int
+    sampler: str
+    progress: bool | None
+
+
+class Optimum(NamedTuple):
+    """Where one lane starts.
+
+    ``model`` with the limits of the sampler; ``bounds`` (n_par,); ``theta`` (n_par,) and ``local``,
+    the optimum and the Quadratic there.
+    """
+
+    model: Any
+    bounds: Bounds
+    theta: np.ndarray
+    local: Any
+
+
+def sample_group(group, items, rows, fit_options, how, began) -> dict[int, Drawn]:
+    """Fit and sample all lanes of a group.
+
+    Parameters
+    ----------
+    group : Group
+    items : sequence of all data, by row.
+    rows : Rows, told of the fits.
+    fit_options : Options; how : How
+    began : float, `time.perf_counter` when the call began.
+
+    Returns
+    -------
+    dict of row to Drawn, of the lanes that have an optimum
+    """
+    _check_limits(group.models[0])
+    seconds = {"prepare": time.perf_counter() - began}
+    with ThreadPoolExecutor(1) as pool:
+        # XLA compiles the sampler on another core while the optimum is being looked for
+        ready = pool.submit(_compile, group, how)
+        with jax.enable_x64(True):
+            parts = solve(group, items, fit_options, how.progress)
+        seconds["fit"] = time.perf_counter() - began - seconds["prepare"]
+        ready.result()
+    seconds["compile"] = time.perf_counter() - began - seconds["prepare"] - seconds["fit"]
+    made = {}
+    for solved in parts:
+        rows.record(solved)
+        made |= _sample_solved(solved, items, how, seconds)
+    return made
+
+
+def _check_limits(model):
+    """Flat priors need an end on both sides."""
+    for p in model.parameters:
+        if p.free and not np.isfinite([p.min, p.max]).all():
+            raise InputError(
+                f"has the limits {p.min:g} to {p.max:g}",
+                parameter=p.full_name,
+                remedy="set finite limits with .set(min=..., max=...), or freeze it",
+            )
+
+
+def _sample_solved(solved, items, how, seconds) -> dict[int, Drawn]:
+    group, end = solved
+    usable = np.flatnonzero(np.isfinite(end.local.value))
+    if len(items) == 1 and not usable.size:
+        raise InputError(
+            f"{group.models[0].expression} is not finite where the fit starts",
+            parameter="model",
+            remedy="check the component, its limits and the start values",
+        )
+    chunks = chunk_positions(group.full, usable) if usable.size else []
+    total = usable.size * how.chains * how.draws
+    with counter(total, how.progress) as count:
+
+        def work(chunk):
+            return _sample_chunk(group, end, items, chunk, how, dict(seconds), count)
+
+        if len(chunks) < 2:
+            parts = [work(chunk) for chunk in chunks]
+        else:
+            first = work(chunks[0])  # alone, so that one thread compiles
+            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+                parts = [first, *pool.map(work, chunks[1:])]
+    return {drawn.row: drawn for part in parts for drawn in part}
+
+
+def _sample_chunk(group, end, items, chunk, how, seconds, count) -> list[Drawn]:
+    """Chains of the lanes of one chunk."""
+    began = time.perf_counter()
+    lanes = chunk.lanes[: chunk.size]
+    optima = [optimum(group, end, lane) for lane in lanes]
+    ties = spaces.ties_of(optima[0].model)
+    spaces_of = [_space(ties, one) for one in optima]
+    modes, units, corrections = _modes(group, ties, lanes, optima, spaces_of)
+    seconds["mode"] = time.perf_counter() - began
+    data = [items[int(group.full.index[lane])] for lane in lanes]
+    streams = [_stream(how.seed, datum) for datum in data]
+    objective = Objective(group.term, group.functions, ties)
+    targets = [
+        Target(None, None, group.numbers.links, group.numbers.priors, space, correction)
+        for space, correction in zip(spaces_of, corrections, strict=True)
+    ]
+    movers = _movers(group, objective, chunk, targets, streams, how)
+    starts = [
+        warm_up(mode.u, unit, _scatter(stream, how.chains, len(mode.u)), how.warmup,
+                how.target_accept)
+        for mode, unit, stream in zip(modes, units, streams, strict=True)
+    ]  # fmt: skip
+    tuned = in_step(starts, movers[0])
+    seconds["warm-up"] = time.perf_counter() - began - seconds["mode"]
+    made = in_step([draw(one, how.draws, count) for one in tuned], movers[1])
+    seconds["draws"] = time.perf_counter() - began - seconds["mode"] - seconds["warm-up"]
+    merged = group.full if group.coarse is None else group.coarse
+    inputs = group.full.gather(int(group.full.which[lanes[0]]))
+    settings = {
+        **how._asdict(),
+        "stat": group.full.stat,
+        "integrate": getattr(inputs, "fine", None) is not None,
+        "seconds": seconds,
+    }
+    settings.pop("progress")
+    return [
+        Drawn(
+            row=int(group.full.index[lane]),
+            datum=data[i],
+            model=optima[i].model,
+            objective=objective,
+            target=targets[i],
+            constant=_constant(group, lane),
+            warp=tuned[i].warp,
+            mode=modes[i].u,
+            draws=made[i],
+            settings=settings
+            | {
+                "step_size": float(tuned[i].step_size),
+                "pixels": int(group.full.mask[lane].sum()),
+                "merged_pixels": int(merged.mask[lane].sum()),
+            },
+        )
+        for i, lane in enumerate(lanes)
+    ]
+
+
+def optimum(group, end, lane) -> Optimum:
+    """Optimum of one lane, with angles limited to half a turn around it."""
+    theta = in_turn(group, end.theta[lane : lane + 1])[0]
+    model = group.model(lane).copy()
+    box = jax.tree.map(np.array, bounds_of(group))
+    lower, upper = box.lower[lane], box.upper[lane]
+    for i, p in enumerate(model.parameters):
+        if is_turning(p):
+            lower[i], upper[i] = theta[i] - 0.5 * p.period, theta[i] + 0.5 * p.period
+            p.value, p.min, p.max = theta[i], lower[i], upper[i]
+    one = Bounds(lower, upper, box.free[lane], box.amplitude, box.positive)
+    return Optimum(model, one, theta, jax.tree.map(lambda x: x[lane], end.local))
+
+
+def _space(ties, one):
+    """Unlimited parameters of one lane."""
+    fisher = errors(one.theta, one.local, one.bounds).fisher
+    free = np.flatnonzero(one.bounds.free)
+    unlimited = one.bounds._replace(lower=-np.inf, upper=np.inf)
+    whole = errors(one.theta, one.local, unlimited).fisher[np.ix_(free, free)]
+    error = np.sqrt(np.diagonal(fisher))
+    error = np.where(error > 0, error, np.sqrt(_spread(whole, free, len(error))))
+    known = np.isfinite(whole).all() and (np.diagonal(whole) > 0).all()
+    return spaces.make_space(one.theta, one.bounds, ties, error, whole if known else None)
+
+
+def _spread(covariance, free, n_par):
+    """Variances (n_par,) of a covariance of the free parameters; 0 where not finite."""
+    out = np.zeros(n_par)
+    out[free] = np.nan_to_num(np.diagonal(covariance), posinf=0.0)
+    return np.maximum(out, 0.0)
+
+
+def _modes(group, ties, lanes, optima, spaces_of):
+    """Mode of the posterior of each lane, Cholesky factor of the covariance there, correction."""
+
+    def around(batch):
+        def answer(questions, which):
+            theta = np.stack(
+                [_theta(ties, spaces_of[i], u) for u, i in zip(questions, which, strict=True)]
+            )
+            local = evaluate(group, batch, lanes[which], theta)
+            return [
+                expand(ties, spaces_of[i], jax.tree.map(lambda x, k=k: x[k], local), questions[k])
+                for k, i in enumerate(which)
+            ]
+
+        return answer
+
+    starts = [
+        start_of(ties, s, one.theta, one.local) for s, one in zip(spaces_of, optima, strict=True)
+    ]
+    full = around(group.full)
+    if group.coarse is None:
+        modes = in_step([find_mode(u) for u in starts], full)
+        units = [factor(mode.hessian) for mode in modes]
+        corrections = [
+            no_correction(m.u, np.linalg.inv(unit)) for m, unit in zip(modes, units, strict=True)
+        ]
+        return modes, units, corrections
+    coarse = around(group.coarse)
+    near = in_step([find_mode(u) for u in starts], coarse)
+    modes = in_step([find_mode(mode.u) for mode in near], full)
+    merged = coarse([mode.u for mode in modes], list(range(len(modes))))
+    units = [factor(mode.hessian) for mode in modes]
+    corrections = [
+        Correction(m.u, m.gradient - c.gradient, m.hessian - c.hessian, np.linalg.inv(unit))
+        for m, c, unit in zip(modes, merged, units, strict=True)
+    ]
+    return modes, units, corrections
+
+
+def _theta(ties, space, u):
+    with jax.enable_x64(True):
+        return np.asarray(spaces.theta_at(ties, space, u))
+
+
+def _movers(group, objective, chunk, targets, streams, how):
+    """What answers the routines of warm-up and of drawing."""
+    full, coarse = _lanes(group, chunk.lanes)
+    keys = [jax.random.key(stream) for stream in streams]
+    if len(chunk.lanes) == 1:
+        target = targets[0]._replace(full=full, coarse=coarse)
+        moves = [
+            mover(objective, target, jax.random.fold_in(keys[0], k), how.max_depth, check,
+                  how.sampler)
+            for k, check in ((1, False), (2, True))
+        ]  # fmt: skip
+        return [lambda asked, which, m=m: [m(*asked[0])] for m in moves]
+    fill = [min(i, chunk.size - 1) for i in range(len(chunk.lanes))]
+    space, correction = (
+        jax.tree.map(lambda *x: np.stack(x), *(getattr(targets[i], name) for i in fill))
+        for name in ("space", "correction")
+    )
+    stacked = targets[0]._replace(full=full, coarse=coarse, space=space, correction=correction)
+    made = []
+    for k, check in ((1, False), (2, True)):
+        some = jax.numpy.stack([jax.random.fold_in(keys[i], k) for i in fill])
+        made.append(
+            lanes_mover(
+                objective, group.full.shared, stacked, some, how.max_depth, check, how.sampler
+            )
+        )
+    return made
+
+
+def _lanes(group, lanes):
+    """Full and coarse data of some lanes in one piece; without a lane axis for a single one."""
+    made = []
+    for batch in (group.full, group.coarse):
+        if batch is None:
+            made.append(made[0])
+            continue
+        found = chunk_lanes(batch, lanes)
+        if len(lanes) == 1:
+            inputs = batch.gather(int(batch.which[lanes[0]]))
+            bins = jax.tree.map(lambda x: x[0], found.bins)
+            found = found._replace(inputs=inputs, bins=bins, mask=found.mask[0])
+        made.append(in_one_piece(found))
+    return made
+
+
+def _constant(group, lane) -> float:
+    """What the log-likelihood of a lane leaves out."""
+    full, _ = _lanes(group._replace(coarse=None), np.array([lane]))
+    with jax.enable_x64(True):
+        return float(group.term.constant(full))
+
+
+def _compile(group, how):
+    """Have the sampler of a single datum compiled: a call that asks for no draw."""
+    if chunk_size(group.full) > 1:
+        return
+    model, box = group.model(0), jax.tree.map(np.array, bounds_of(group))
+    theta = np.array([p.value for p in model.parameters])
+    period = np.array([p.period if is_turning(p) else 0.0 for p in model.parameters])
+    low = np.where(period > 0, theta - 0.5 * period, box.lower[0])
+    high = np.where(period > 0, theta + 0.5 * period, box.upper[0])
+    bounds = Bounds(low, high, box.free[0], box.amplitude, box.positive)
+    ties = spaces.ties_of(model)
+    space = spaces.make_space(theta, bounds, ties)
+    d = len(space.index)
+    full, coarse = _lanes(group, np.array([0]))
+    numbers, correction = group.numbers, no_correction(np.zeros(d), np.eye(d))
+    target = Target(full, coarse, numbers.links, numbers.priors, space, correction)
+    objective = Objective(group.term, group.functions, ties)
+    idle = mover(objective, target, jax.random.key(0), how.max_depth, False, how.sampler)
+    idle(straight(np.zeros(d), np.eye(d)), start_chains(np.zeros((how.chains, d))), 0.1, 0)
+
+
+def _stream(seed, datum) -> int:
+    """Number of the random stream of one datum.
+
+    It follows from the seed and from the data: a spectrum is sampled alike alone and among others,
+    and no two spectra share their random numbers.
+    """
+    digest = hashlib.sha256(str(seed).encode())
+    for array in content(datum):
+        digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
+    return int.from_bytes(digest.digest()[:4], "little")
+
+
+def _scatter(stream, n_chain, d):
+    """Where chains start (n_chain, d), in units of the posterior's width."""
+    return np.random.default_rng(stream).standard_normal((n_chain, d))
+
+
+@contextmanager
+def counter(total, progress):
+    """Progress bar that counts draws, and so tells draws per second."""
+    if progress is False:
+        yield lambda n: None
+        return
+    from tqdm.auto import tqdm
+
+    # disable=None: not where nobody could see it
+    with tqdm(total=total, desc="sampling", unit=" draws", disable=None, leave=False) as bar:
+        yield bar.update

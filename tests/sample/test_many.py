@@ -1,0 +1,95 @@
+"""Many posteriors in one call: each as when alone, failures as rows, calibrated."""
+
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+from scipy.stats import chisquare
+from toy import toy_response
+from toy_images import simulated
+
+import jaxspec as js
+from jaxspec import Status
+from jaxspec.errors import InputError
+from jaxspec.sample.nuts import advance_lanes
+
+RESPONSE = toy_response(n_channel=32, n_energy=40, fwhm=3.0)
+FEW = {"draws": 200, "warmup": 300, "progress": False, "stat": "cstat"}
+PRIORS = {"PhoIndex": dist.Uniform(1.0, 3.0), "norm": dist.LogUniform(0.05, 0.5)}
+
+
+@pytest.fixture(scope="module")
+def truths():
+    rng = np.random.default_rng(8)
+    return {
+        "PhoIndex": rng.uniform(1, 3, 60),
+        "norm": np.exp(rng.uniform(*np.log([0.05, 0.5]), 60)),
+    }
+
+
+@pytest.fixture(scope="module")
+def spectra(truths):
+    return js.fake("powerlaw", RESPONSE, exposure=1000.0, params=truths, seed=9)
+
+
+@pytest.fixture(scope="module")
+def many(spectra):
+    return js.sample("powerlaw", spectra, priors=PRIORS, seed=1, **FEW)
+
+
+def test_each_lane_is_as_when_alone(many, spectra):
+    for row in (0, 17, 59):
+        alone = js.sample("powerlaw", spectra[row], priors=PRIORS, seed=1, sampler="hmc", **FEW)
+        np.testing.assert_allclose(many[row].chains, alone.chains, rtol=1e-4)
+        np.testing.assert_allclose(many[row].log_likelihood, alone.log_likelihood, rtol=1e-8)
+        assert many[row].fit.stat[0] == pytest.approx(alone.fit.stat[0], rel=1e-9)
+    assert not np.allclose(many[0].chains, many[1].chains)
+
+
+def test_rows_say_how_they_ended(many, spectra):
+    assert len(many) == 60 and many.ok.mean() > 0.8
+    table = many.table
+    assert list(table["name"]) == spectra.names and (table["rhat"] < 1.03).mean() > 0.9
+    assert (table["PhoIndex_lo"] < table["PhoIndex"]).all()
+    assert "60 posteriors" in many.summary() and many["fake_3"] is many[2]
+    with pytest.raises(InputError, match="no row named"):
+        many["fake_99"]
+
+
+def test_ranks_of_the_truth_are_uniform(many, truths):
+    """Simulation-based calibration: truths are drawn from the prior, ranks are uniform."""
+    for name, values in truths.items():
+        rank = [np.mean(p[name].ravel() < v) for p, v in zip(many, values, strict=True)]
+        counts = np.histogram(rank, bins=6, range=(0, 1))[0]
+        assert chisquare(counts).pvalue > 1e-3, (name, counts)
+
+
+def test_nuts_and_hmc_agree(spectra, many):
+    nuts = js.sample("powerlaw", spectra[:4], priors=PRIORS, seed=2, sampler="nuts", **FEW)
+    for a, b in zip(nuts, many, strict=False):
+        error = np.hypot(a.mcse, b.mcse)
+        assert np.all(np.abs(a.mean - b.mean) < 4.5 * error)
+        assert a.settings["sampler"] == "nuts" and b.settings["sampler"] == "hmc"
+
+
+def test_bad_data_are_rows_and_touch_nobody(many, spectra):
+    broken = spectra[1].replace(counts=np.full(32, np.nan), name="broken")
+    mixed = js.SpectrumList([broken, *spectra])
+    found = js.sample("powerlaw", mixed, priors=PRIORS, seed=1, **FEW)
+    assert found[0] is None and found.status[0] == Status.BAD_DATA and "finite" in found.messages[0]
+    np.testing.assert_allclose(found[6].chains, many[5].chains, rtol=1e-4)
+    assert np.isnan(found.table["PhoIndex"][0])
+
+
+def test_numbers_do_not_recompile(many, spectra):
+    before = advance_lanes._cache_size()
+    model = js.Model("powerlaw")
+    model["norm"].set(0.2, min=1e-3, max=5.0)
+    js.sample(model, spectra[10:60], seed=5, target_accept=0.8, **FEW)
+    assert advance_lanes._cache_size() <= before + 1  # without priors the program is another
+
+
+def test_images_are_lanes_too():
+    images = [simulated("beta", seed=s, rc=4.0 + s) for s in (1, 2)]
+    both = js.sample("beta", images, seed=3, draws=100, warmup=60, progress=False, sampler="nuts")
+    for s, posterior in enumerate(both, start=1):
+        assert abs(posterior["rc"].mean() - 4.0 - s) < 4 * posterior["rc"].std()
