@@ -46,7 +46,7 @@ def errors(theta, local, bounds) -> Errors:
     bounds : Bounds of (..., n_par)
     """
     acts = np.diagonal(local.fisher, axis1=-2, axis2=-1) > 0
-    mask = movable(theta, local.gradient, acts, bounds)
+    mask = np.asarray(movable(theta, local.gradient, acts, bounds))
     covariance, definite = invert(local.hessian, local.fisher, mask)
     fisher, _ = invert(local.fisher, local.fisher, mask)
     best = np.where(definite[..., None, None], covariance, fisher)

@@ -215,7 +215,8 @@ def _point_transform(grid, x0, y0, flux):
     ny, nx = grid.x.shape
     along_x = _phase(np.fft.rfftfreq(nx), x0 - grid.x[0, 0], grid.sharp)
     along_y = _phase(np.fft.fftfreq(ny), y0 - grid.y[0, 0], grid.sharp)
-    return jnp.where(inside, flux, 0.0) * along_y[:, None] * along_x[None, :]
+    flux = jnp.where(inside, flux, 0.0).astype(along_y.dtype)
+    return flux * along_y[:, None] * along_x[None, :]
 
 
 def _phase(frequency, shift, sharp):
@@ -227,4 +228,5 @@ def _phase(frequency, shift, sharp):
     # at the Nyquist frequency only the real part is that of a real image
     nyquist = np.abs(frequency) == 0.5
     first = jax.lax.complex(jnp.cos(angle), jnp.where(nyquist, 0.0, -jnp.sin(angle)))
+    part = part.astype(first.dtype)
     return first * ((1.0 - part) + part * np.exp(-1j * turn))

@@ -269,7 +269,7 @@ def test_gradient_of_the_flux_through_links():
     @jax.jit
     def total(theta):
         flux = model.tree.flux(LO, HI, (), apply_links(theta, *links))
-        return jnp.sum(flux * jnp.arange(len(LO)))
+        return jnp.sum(flux * jnp.arange(float(len(LO))))
 
     theta = jnp.asarray(model.values)
     forward = jax.jit(jax.jacfwd(total))(theta)

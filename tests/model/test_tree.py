@@ -34,7 +34,7 @@ def screen(e_lo, e_hi, depth, table):
 
 
 def screen_table(e_lo, e_hi, settings, source):
-    return 1.0 / (e_lo * e_hi) + (settings.abund == "wilm")
+    return 1.0 / (e_lo * e_hi) + float(settings.abund == "wilm")
 
 
 def screen_lookup(settings, source):
