@@ -18,7 +18,7 @@ from jaxspec.fit.problem import make_groups
 from jaxspec.fit.result import Together
 from jaxspec.fit.sets import layouts_of, members
 from jaxspec.fit.solve import in_turn
-from jaxspec.fit.together import Joint, Part, _box, minimise_sets
+from jaxspec.fit.together import Joint, Part, box_of, minimise_sets
 from jaxspec.likelihood.forward import kind_of
 from jaxspec.likelihood.statistics import STATISTICS
 
@@ -39,17 +39,25 @@ def fit_joint(models, items, stats, labels, own, share, rows, options, progress=
     -------
     dict of name to Together
     """
+    joint, end = solve_joint(models, items, stats, labels, own, share, rows, options, progress)
+    if end is None:
+        return {name: Together.nothing(labels[name]) for name in models}
+    return record(joint, end, labels, rows)
+
+
+def solve_joint(models, items, stats, labels, own, share, rows, options, progress=None):
+    """`Joint` of all data that can be fitted, and the `Minimum` of its sets; None without any."""
     layouts, _ = layouts_of(models, {n: u.own for n, u in own.items()}, share)
     n_set = 1 + max(int(label.max()) for label in labels.values())
     joint = _assemble(models, items, stats, labels, own, layouts, n_set, rows, options)
     if not joint.parts:
-        return {name: Together.nothing(labels[name]) for name in models}
+        return joint, None
     end = minimise_sets(joint, progress)
     if options.integrate is None and _too_coarse(joint, items, end):
         finer = options._replace(integrate=True)
         joint = _assemble(models, items, stats, labels, own, layouts, n_set, rows, finer)
         end = minimise_sets(joint, progress)
-    return record(joint, end, labels, rows)
+    return joint, end
 
 
 def _assemble(models, items, stats, labels, own, layouts, n_set, rows, options):
@@ -115,7 +123,7 @@ def _lane_theta(layout, shared, own):
 
 def record(joint, end, labels, rows) -> dict:
     """Covariances of all sets, cut into rows; gives `Together` by model name."""
-    like, box = joint.like, _box(joint)
+    like, box = joint.like, box_of(joint)
     acts = np.stack([_diagonal(end.local.fisher, s) for s in range(joint.n_set)])
     mask = movable(end.theta, end.local.gradient, acts > 0, box)
     found = {"observed": [], "expected": []}

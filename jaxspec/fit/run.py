@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -161,40 +162,69 @@ def _fit_one_model(model, data, stat, joint, untie, share, options, progress):
     return rows.result(shown, together, **settings)
 
 
-def _fit_models(models, data, stat, joint, untie, share, options, progress):
-    """Several models, each with its data, in one joint fit."""
-    if data is not None:
+class JointTask(NamedTuple):
+    """Data and models of a joint fit, by model name (empty for a single model).
+
+    ``names`` are the labels of the sets, None for one set of everything.
+    """
+
+    models: dict
+    items: dict
+    stats: dict
+    labels: dict
+    own: dict
+    rows: dict
+    names: list | None
+
+
+def joint_task(models, data, stat, joint, untie) -> JointTask:
+    """Read what a joint fit was asked; see `fit` for the arguments and errors."""
+    several = isinstance(models, dict)
+    if several and data is not None:
         raise InputError("is part of the dict of models", parameter="data", remedy="leave it out")
-    if joint is not True:
+    if several and joint is not True:
         raise InputError(
             "several models are fitted together", parameter="joint", remedy="add joint=True"
         )
-    if untie and not isinstance(untie, dict):
+    if several and untie and not isinstance(untie, dict):
         raise InputError(
-            f"{untie!r} does not say of which model", parameter="untie",
+            f"{untie!r} does not say of which model",
+            parameter="untie",
             remedy='give a dict, {"name": ["parameter"]}',
-        )  # fmt: skip
-    own_models, items, stats, rows, labels, own = ({} for _ in range(6))
-    for name, entry in models.items():
+        )
+    entries = models if several else {"": (models, data)}
+    task = JointTask({}, {}, {}, {}, {}, {}, None)
+    for name, entry in entries.items():
         if not isinstance(entry, tuple | list) or len(entry) != 2:
             raise InputError(
                 f"{name!r} has {entry!r}", parameter="model", remedy="give (model, data)"
             )
-        items[name] = as_data(entry[1])
-        own_models[name] = as_model(entry[0], items[name])
+        items = as_data(entry[1])
+        model = as_model(entry[0], items)
         asked = stat.get(name, "auto") if isinstance(stat, dict) else stat
-        rows[name], stats[name] = prepare_rows(own_models[name], items[name], asked)
-        labels[name] = np.zeros(len(items[name]), dtype=int)
-        own[name] = untied(own_models[name], dict(untie).get(name, ()), len(items[name]))
+        rows, stats = prepare_rows(model, items, asked)
+        of = dict(untie).get(name, ()) if several else untie
+        number, names = labels_of(items, joint)
+        task.models[name], task.items[name], task.rows[name] = model, items, rows
+        task.stats[name], task.labels[name] = stats, number
+        task.own[name] = untied(model, of, len(items))
+        if joint is not True:
+            task = task._replace(names=names)
+    return task
+
+
+def _fit_models(models, data, stat, joint, untie, share, options, progress):
+    """Several models, each with its data, in one joint fit."""
+    task = joint_task(models, data, stat, joint, untie)
     with jax.enable_x64(True):
-        made = fit_joint(own_models, items, stats, labels, own, share, rows, options, progress)
+        made = fit_joint(*task[:5], share, task.rows, options, progress)
     results = {}
     for name, together in made.items():
-        shown, priors = _as_shown(own_models[name], items[name], options)
+        shown, priors = _as_shown(task.models[name], task.items[name], options)
         settings = {"joint": True, "tol": options.tol, "max_iter": options.max_iter}
-        rows[name].n_free = int(together.n_free.sum())
-        results[name] = rows[name].result(shown, together, **settings, priors=priors)
-    return JointResult.of(own_models, own, share, results)
+        task.rows[name].n_free = int(together.n_free.sum())
+        results[name] = task.rows[name].result(shown, together, **settings, priors=priors)
+    return JointResult.of(task.models, task.own, share, results)
 
 
 def as_data(data):

@@ -62,7 +62,7 @@ def _evaluate(static, parts, shared_priors, like, theta) -> Quadratic:
         q = _part(term, functions, layout, common, part, shared, own)
         if part.own_priors:
             prior = PriorTerm(part.own_priors)
-            filled = _fill(layout, shared, own)
+            filled = fill(layout, shared, own)
             extra = jax.vmap(prior.quadratic)(filled)
             there = jnp.any(part.lanes.mask, axis=-1)
             extra = jax.tree.map(
@@ -93,7 +93,7 @@ def _evaluate(static, parts, shared_priors, like, theta) -> Quadratic:
     return Quadratic(value, join(gradient, pulls), fisher, hessian, tuple(means))
 
 
-def _fill(layout, shared, own):
+def fill(layout, shared, own):
     """Parameters (n_place, n_par) of all lanes of a part."""
     theta = jnp.zeros((own.shape[0], len(layout.slots)), shared.dtype)
     theta = theta.at[:, np.array(layout.shared, dtype=int)].set(shared[layout.places])
@@ -102,7 +102,7 @@ def _fill(layout, shared, own):
 
 def _part(term, functions, layout, common, part, shared, own) -> Quadratic:
     """`Quadratic`s of all lanes of a part, with a lane axis."""
-    theta = _fill(layout, shared, own)
+    theta = fill(layout, shared, own)
 
     def one(lane, t):
         return lane_quadratic(term, functions, lane, part.links, {}, t)
@@ -196,7 +196,7 @@ class Joint(NamedTuple):
 def minimise_sets(joint, progress=None) -> Minimum:
     """Lowest minimum of every set that its starts lead to; NumPy arrays with a set axis."""
     ranked = [_ranked(part) for part in joint.parts]
-    box = _box(joint)
+    box = box_of(joint)
     best = None
     stages = ["coarse", "full"] if any(p.group.coarse for p in joint.parts) else ["full"]
     n_start = min(SEVERAL if joint.several else 1, *(r[0].shape[1] for r in ranked))
@@ -263,7 +263,7 @@ def _start(joint, ranked, rank):
     return np.concatenate([np.nan_to_num(shared), *owns], axis=1)
 
 
-def _box(joint) -> Bounds:
+def box_of(joint) -> Bounds:
     """Bounds (n_set, n_long): shared limits are those that all lanes allow."""
     lower = np.full((joint.n_set, joint.n_shared), -np.inf)
     upper = np.full((joint.n_set, joint.n_shared), np.inf)
@@ -300,7 +300,7 @@ def _box(joint) -> Bounds:
     return Bounds(*(np.concatenate([a, *b], axis=1) for a, b in zip(first, own, strict=True)))
 
 
-def _descend(joint, stage, theta, box, progress):
+def _descend(joint, stage, theta, box, progress, max_iter=None):
     """Minimise all sets from ``theta`` (n_set, n_long)."""
     size = max(part.places.shape[1] for part in joint.parts)
     at_once = min(SETS, joint.n_set) if size <= SMALL else 1
@@ -311,16 +311,21 @@ def _descend(joint, stage, theta, box, progress):
         static, parts = [], []
         for part in joint.parts:
             batch = part.group.coarse if stage == "coarse" and part.group.coarse else None
-            made = _part_data(part, batch or part.group.full, chunk.lanes)
+            made = part_data(part, batch or part.group.full, chunk.lanes)
             static.append((part.group.term, part.group.functions, part.layout, made[1]))
             parts.append(made[0])
         some = Bounds(*(field[chunk.lanes] for field in box))
         return fit_sets(
             tuple(static), tuple(parts), joint.shared_priors, like, theta[chunk.lanes], some,
-            numbers.tol, numbers.max_iter,
+            numbers.tol, numbers.max_iter if max_iter is None else np.asarray(max_iter),
         )  # fmt: skip
 
     return over_sets(work, joint.n_set, at_once, progress)
+
+
+def evaluate_sets(joint, stage, theta, box):
+    """`Quadratic`s of all sets at ``theta`` (n_set, n_long): the minimiser with no iteration."""
+    return _descend(joint, stage, theta, box, False, max_iter=0).local
 
 
 class _Sets(NamedTuple):
@@ -337,7 +342,7 @@ def over_sets(work, n_set, at_once, progress):
     return over_chunks(work, _Sets(every, every), every, "joint", progress, size=at_once)
 
 
-def _part_data(part, batch, sets):
+def part_data(part, batch, sets):
     """`PartData` of some sets, and whether all lanes share their inputs."""
     lanes = part.places[sets]
     there = lanes >= 0

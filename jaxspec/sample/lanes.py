@@ -134,7 +134,7 @@ def _sample_chunk(group, end, items, chunk, how, seconds, count) -> list[Drawn]:
     modes, units, corrections = _modes(group, ties, lanes, optima, spaces_of)
     seconds["mode"] = time.perf_counter() - began
     data = [items[int(group.full.index[lane])] for lane in lanes]
-    streams = [_stream(how.seed, datum) for datum in data]
+    streams = [stream_of(how.seed, datum) for datum in data]
     objective = Objective(group.term, group.functions, ties)
     targets = [
         Target(None, None, group.numbers.links, group.numbers.priors, space, correction)
@@ -318,14 +318,14 @@ def _compile(group, how):
     idle(straight(np.zeros(d), np.eye(d)), start_chains(np.zeros((how.chains, d))), 0.1, 0)
 
 
-def _stream(seed, datum) -> int:
-    """Number of the random stream of one datum.
+def stream_of(seed, *data) -> int:
+    """Number of the random stream of one datum, or of data that are sampled together.
 
     It follows from the seed and from the data: a spectrum is sampled alike alone and among others,
     and no two spectra share their random numbers.
     """
     digest = hashlib.sha256(str(seed).encode())
-    for array in content(datum):
+    for array in (array for datum in data for array in content(datum)):
         digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
     return int.from_bytes(digest.digest()[:4], "little")
 

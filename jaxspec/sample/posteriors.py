@@ -44,6 +44,18 @@ class Posteriors(Sequence):
                 status[row], messages[row] = judge(posteriors[-1])
         return cls([item.name for item in items], posteriors, status, messages, fit, seconds)
 
+    @classmethod
+    def of_sets(cls, names, posteriors, seconds) -> Posteriors:
+        """From joint posteriors, one for each label."""
+        judged = [
+            (Status.NAN_MODEL, "No fit of this set was finite.") if p is None else judge(p)
+            for p in posteriors
+        ]
+        status, messages = zip(*judged, strict=True)
+        first = next((p for p in posteriors if p is not None), None)
+        fit = None if first is None else first.fit
+        return cls(map(str, names), posteriors, status, messages, fit, seconds)
+
     def __len__(self):
         return len(self._items)
 

@@ -9,17 +9,21 @@ import numpy as np
 
 from jaxspec.errors import InputError
 from jaxspec.fit.problem import Options, make_groups
-from jaxspec.fit.run import as_data, as_model, prepare_rows
+from jaxspec.fit.run import as_data, as_model, joint_task, prepare_rows
 from jaxspec.sample.lanes import How, sample_group
 from jaxspec.sample.posterior import Posterior
 from jaxspec.sample.posteriors import Posteriors
+from jaxspec.sample.sets import sample_sets
 from jaxspec.sample.tune import ROUNDS
 
 
 def sample(
     model,
-    data,
+    data=None,
     *,
+    joint=False,
+    untie=(),
+    share=(),
     priors=None,
     chains=4,
     draws=1000,
@@ -47,6 +51,9 @@ def sample(
         XSPEC expression, or image components such as "double_beta". The model is not changed.
     data : Spectrum, Image or RadialProfile, or a list of them
         The posteriors of a list are independent of each other, and drawn in the same call.
+    joint, untie, share : see `jaxspec.fit`
+        Data that are fitted together are sampled together; with labels, each set by itself.
+        ``model`` may be a dict of name to (model, data).
     priors : dict of name to numpyro distribution, optional
         Every parameter has a flat prior between its limits, multiplied by what is given here or
         set as ``model["rc"].prior``. On images, positions are limited to the image, lengths to
@@ -77,6 +84,8 @@ def sample(
     -------
     Posterior
         For one datum.
+    JointPosterior
+        With ``joint=True``.
     Posteriors
         For a list: a row, a status and a Posterior for each, as when it is sampled alone.
 
@@ -101,6 +110,11 @@ def sample(
     began = time.perf_counter()
     options = {"chains": chains, "draws": draws, "warmup": warmup, "max_depth": max_depth}
     _check(options | {"seed": seed}, target_accept, sampler)
+    if joint is not False or isinstance(model, dict):
+        how = How(chains, draws, warmup, seed, target_accept, max_depth,
+                  "nuts" if sampler == "auto" else sampler, progress)  # fmt: skip
+        fit_options = Options(priors, 1e-8, 200, integrate, merge)
+        return _sample_joint(model, data, stat, joint, untie, share, fit_options, how, began)
     items = as_data(data)
     model = as_model(model, items)
     rows, stats = prepare_rows(model, items, stat)
@@ -121,6 +135,17 @@ def sample(
     if single:
         return made[0].finished(whole)
     return Posteriors.of(items, made, whole, time.perf_counter() - began)
+
+
+def _sample_joint(model, data, stat, joint, untie, share, fit_options, how, began):
+    """Posteriors of joint sets."""
+    task = joint_task(model, data, stat, joint, untie)
+    made = sample_sets(*task[:5], share, task.rows, fit_options, how, began)
+    if task.names is None:
+        if not made or made[0] is None:
+            raise InputError("nothing could be fitted; fit the same data to see why")
+        return made[0]
+    return Posteriors.of_sets(task.names, made, time.perf_counter() - began)
 
 
 def _check(options, target_accept, sampler):

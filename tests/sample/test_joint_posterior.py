@@ -1,0 +1,107 @@
+"""Posteriors of joint fits: one long vector of shared and own parameters."""
+
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+from scipy.stats import gamma, poisson
+from toy import toy_response
+
+import jaxspec as js
+from jaxspec.errors import InputError
+from jaxspec.fit.arrow import Arrow
+from jaxspec.likelihood.forward import predict
+from jaxspec.sample.sets import dense
+
+RESPONSE = toy_response(n_channel=24, n_energy=30, fwhm=3.0)
+UNTIE = {"constant.factor": [1.0, None, None]}
+FEW = {"draws": 250, "warmup": 120, "progress": False, "stat": "cstat"}
+
+
+def model_of():
+    model = js.Model("constant*powerlaw")
+    model["factor"].set(min=0.1, max=10.0)
+    model["norm"].set(min=1e-3, max=10.0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def spectra():
+    truth = {"factor": [1.0, 0.8, 1.2], "PhoIndex": 1.8, "powerlaw.norm": 0.3}
+    return js.fake("constant*powerlaw", RESPONSE, exposure=400.0, params=truth, seed=3)
+
+
+@pytest.fixture(scope="module")
+def posterior(spectra):
+    return js.sample(model_of(), spectra, joint=True, untie=UNTIE, seed=1, **FEW)
+
+
+def test_it_is_as_wide_as_the_joint_fit_says(posterior, spectra):
+    fit = js.fit(model_of(), spectra, joint=True, untie=UNTIE, stat="cstat")
+    assert posterior.names == ("PhoIndex", "norm", "factor[fake_2]", "factor[fake_3]")
+    assert posterior.rhat.max() < 1.03
+    pairs = [("PhoIndex", "PhoIndex", 0), ("norm", "norm", 0),
+             ("factor[fake_2]", "factor", 1), ("factor[fake_3]", "factor", 2)]  # fmt: skip
+    for name, column, row in pairs:
+        error = fit.error(column)[row]
+        assert abs(posterior[name].mean() - fit.value(column)[row]) < 0.3 * error, name
+        assert posterior[name].std() == pytest.approx(error, rel=0.15), name
+    # between rows as well: the factors of two instruments are correlated through the norm
+    own = posterior.array(["factor[fake_2]", "factor[fake_3]"]).reshape(-1, 2)
+    between = fit.covariance(1, other=2)[0, 0] / (fit.error("factor")[1] * fit.error("factor")[2])
+    assert np.corrcoef(own.T)[0, 1] == pytest.approx(between, abs=0.12)
+
+
+def test_each_datum_has_its_part(posterior, spectra):
+    second = posterior.of(1)
+    np.testing.assert_array_equal(second["factor"], posterior["factor[fake_2]"])
+    assert (posterior.of("fake_1")["factor"] == 1.0).all()
+    values = [posterior.of(k).full[0, 7] for k in range(3)]
+    model = js.Model("constant*powerlaw")
+    total = 0.0
+    for spectrum, value in zip(spectra, values, strict=True):
+        mean = predict(model, spectrum, value) * spectrum.exposure
+        total += poisson.logpmf(spectrum.counts, mean).sum()
+    assert posterior.log_likelihood[0, 7] == pytest.approx(total, rel=1e-9)
+    with pytest.raises(InputError, match="no datum"):
+        posterior.of(7)
+    with pytest.raises(InputError, match="no parameter"):
+        posterior["factor"]
+    with pytest.raises(InputError, match="joint posterior"):
+        posterior.save("a.nc")
+    assert "fake_1, fake_2, fake_3" in repr(posterior)
+
+
+def test_labels_give_a_row_each(spectra):
+    model = model_of()
+    model["factor"].freeze(1.0)
+    some = spectra[np.array([0, 0, 2])]
+    found = js.sample(model, some, joint=["a", "a", "b"], seed=2, **FEW)
+    assert found.names == ["a", "b"] and len(found.table) == 2
+    assert found["b"].chains.shape == (4, 250, 2)
+
+
+def test_a_shared_norm_has_a_gamma_posterior():
+    """Counts of two spectra of fixed slope: the norm is Gamma distributed with both."""
+    model = js.Model("powerlaw")
+    model["PhoIndex"].freeze(2.0)
+    model["norm"].set(min=1e-6, max=10.0)
+    pair = js.fake(model, RESPONSE, exposure=[30.0, 50.0], params={"norm": 0.03}, seed=5)
+    found = js.sample(model, pair, joint=True, seed=4, draws=500, warmup=120, progress=False,
+                      stat="cstat", priors={"norm": dist.Gamma(2.0, 50.0)})  # fmt: skip
+    one = np.array([2.0, 1.0])
+    unit = sum((predict(model, s, one) * s.exposure).sum() for s in pair)
+    total = sum(s.counts.sum() for s in pair)
+    exact = gamma(total + 2.0, scale=1 / (unit + 50.0))
+    n = found.ess.min()
+    assert abs(found["norm"].mean() - exact.mean()) < 4.5 * exact.std() / np.sqrt(n)
+    assert found["norm"].std() == pytest.approx(exact.std(), rel=4.5 / np.sqrt(2 * n))
+
+
+def test_dense_form_of_an_arrow(rng):
+    corner = np.eye(2)
+    sides = (rng.standard_normal((2, 1, 2)),)
+    blocks = (np.full((2, 1, 1), 3.0),)
+    whole = dense(Arrow(corner, sides, blocks))
+    np.testing.assert_array_equal(whole, whole.T)
+    np.testing.assert_array_equal(whole[2:, :2], sides[0][:, 0])
+    assert whole[3, 3] == 3.0 and whole[2, 3] == 0.0
