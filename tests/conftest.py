@@ -1,4 +1,4 @@
-"""The strict session: float64, no silent rank promotion, seeded randomness, warnings are errors."""
+"""The strict session: float64, no silent promotion, seeded randomness, warnings are errors."""
 
 import os
 from pathlib import Path
