@@ -197,21 +197,8 @@ def optimum(group, end, lane) -> Optimum:
 
 def _space(ties, one):
     """Unlimited parameters of one lane."""
-    fisher = errors(one.theta, one.local, one.bounds).fisher
-    free = np.flatnonzero(one.bounds.free)
-    unlimited = one.bounds._replace(lower=-np.inf, upper=np.inf)
-    whole = errors(one.theta, one.local, unlimited).fisher[np.ix_(free, free)]
-    error = np.sqrt(np.diagonal(fisher))
-    error = np.where(error > 0, error, np.sqrt(_spread(whole, free, len(error))))
-    known = np.isfinite(whole).all() and (np.diagonal(whole) > 0).all()
-    return spaces.make_space(one.theta, one.bounds, ties, error, whole if known else None)
-
-
-def _spread(covariance, free, n_par):
-    """Variances (n_par,) of a covariance of the free parameters; 0 where not finite."""
-    out = np.zeros(n_par)
-    out[free] = np.nan_to_num(np.diagonal(covariance), posinf=0.0)
-    return np.maximum(out, 0.0)
+    error = np.sqrt(np.diagonal(errors(one.theta, one.local, one.bounds).fisher))
+    return spaces.make_space(one.theta, one.bounds, ties, error)
 
 
 def _modes(group, ties, lanes, optima, spaces_of):

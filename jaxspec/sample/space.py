@@ -5,13 +5,8 @@ one. Far from the limits, seen in units of ``soft``, that is linear; with ``soft
 whole range it is the logarithm of the distance to the nearer limit. The prior is flat between the
 limits, times what the user gave.
 
-Two things are done to it where they help, neither of which changes the posterior:
-
-* Components may have natural coordinates (`jaxspec.model.component.Natural`): what is moved instead
-  of a parameter p is ``to(p)``, and a second parameter is carried along.
-* Where the posterior is cut off by a limit, a parameter at that limit moves along an exponential,
-  and what is correlated with it would follow on a curve. The others are therefore moved relative
-  to what they are expected to be for its value.
+Components may have natural coordinates (`jaxspec.model.component.Natural`): what is moved instead
+of a parameter p is ``to(p)``, and a second parameter is carried along.
 """
 
 from __future__ import annotations
@@ -24,8 +19,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec.model.component import Natural
-
-NEAR = 5.0  # standard deviations from a limit within which a parameter feels it
 
 
 class Tie(NamedTuple):
@@ -40,9 +33,7 @@ class Space(NamedTuple):
     """Free parameters (n_free,) among all of a model.
 
     ``theta`` (n_par,) holds what is not free; ``index`` (n_free,) places in it; ``low``, ``soft``
-    and ``reach`` = (high - low) / soft, in natural coordinates where there are any; ``lean``
-    (n_free, n_free) how unlimited parameters follow those at a limit, whose value there is
-    ``origin`` (n_free,).
+    and ``reach`` = (high - low) / soft, in natural coordinates where there are any.
     """
 
     theta: np.ndarray
@@ -50,8 +41,6 @@ class Space(NamedTuple):
     low: np.ndarray
     soft: np.ndarray
     reach: np.ndarray
-    lean: np.ndarray
-    origin: np.ndarray
 
 
 def ties_of(model) -> tuple[Tie, ...]:
@@ -79,7 +68,7 @@ def _works(natural, model, index):
     return bool(np.isfinite(steps).all() and (np.all(steps > 0) or np.all(steps < 0)))
 
 
-def make_space(theta, bounds, ties=(), error=None, covariance=None) -> Space:
+def make_space(theta, bounds, ties=(), error=None) -> Space:
     """Space of the free parameters.
 
     Parameters
@@ -89,13 +78,11 @@ def make_space(theta, bounds, ties=(), error=None, covariance=None) -> Space:
         Finite limits. Amplitudes and positive quantities are moved in their logarithm.
     ties : tuple of Tie
     error : (n_par,), standard deviations; the others are linear beyond this distance from a limit.
-    covariance : (n_free, n_free), as if there were no limits.
     """
     index = np.flatnonzero(bounds.free)
     low, high = np.asarray(bounds.lower)[index], np.asarray(bounds.upper)[index]
     p = np.clip(np.asarray(theta, float)[index], low, high)
     soft = np.full(len(index), np.nan) if error is None else np.asarray(error, float)[index]
-    near = _near(p, soft, low, high, ties)
     logarithmic = (np.asarray(bounds.amplitude) | np.asarray(bounds.positive))[index]
     for tie in ties:
         ends = [float(tie.natural.to(x[tie.of])) for x in (low, high)]
@@ -105,45 +92,12 @@ def make_space(theta, bounds, ties=(), error=None, covariance=None) -> Space:
     whole = high - low
     usable = np.isfinite(soft) & (soft > 1e-12 * np.abs(p)) & ~logarithmic
     soft = np.where(usable, np.minimum(soft, whole), whole)
-    nothing = np.zeros((len(index),) * 2)
-    space = Space(np.array(theta, float), index, low, soft, whole / soft, nothing, p)
-    if covariance is None or not near.any():
-        return space
-    return space._replace(lean=_lean(ties, space, p, covariance, near))
-
-
-def _near(p, error, low, high, ties):
-    """The parameter (n_free,) that feels a limit most, if any does; none of natural coordinates."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        distance = np.nan_to_num(np.minimum(p - low, high - p) / error, nan=np.inf)
-    for tie in ties:
-        distance[[tie.of, tie.carried if tie.carried >= 0 else tie.of]] = np.inf
-    return (
-        (distance < NEAR) & (distance == distance.min()) & (np.arange(len(p)) == distance.argmin())
-    )
-
-
-def _lean(ties, space, p, covariance, near):
-    """Regression of the unlimited parameters on those at a limit."""
-    error = np.sqrt(np.diagonal(covariance))
-    step = 1e-3 * np.where(near, 0.0, error)
-    ends = []
-    for sign in (-1.0, 1.0):
-        theta = np.array(space.theta)
-        theta[space.index] = p + sign * step
-        ends.append(from_theta(ties, space, theta, 1e-9 * error))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slope = np.where(near, 0.0, (ends[1] - ends[0]) / (2.0 * step))
-    along = covariance[:, near] @ np.linalg.pinv(covariance[np.ix_(near, near)])
-    lean = np.zeros_like(covariance)
-    lean[:, near] = np.where(near[:, None], 0.0, slope[:, None] * along)
-    return np.where(np.isfinite(lean), lean, 0.0)
+    return Space(np.array(theta, float), index, low, soft, whole / soft)
 
 
 def free_and_volume(ties, space, u):
     """Free parameters (n_free,), and the log of the volume element up to a constant; JAX."""
     u = jnp.asarray(u)
-    u = u + space.lean @ (_limited(u, space.low, space.soft, space.reach) - space.origin)
     for tie in ties:
         if tie.carried >= 0:
             here = (x[tie.of] for x in (u, space.low, space.soft, space.reach))
@@ -199,5 +153,4 @@ def from_theta(ties, space, theta, margin):
             u[tie.carried] -= float(
                 tie.natural.shift(space.low[tie.of] + space.soft[tie.of] * y[tie.of])
             )
-    inside = space.low + space.soft * y
-    return u - space.lean @ (inside - space.origin)
+    return u
