@@ -51,5 +51,5 @@ def _last(name):
 def make_callable(package):
     """Let the package of this name be called as the function of its name in its ``run``."""
     module = sys.modules[package]
-    module.__all__ = [_last(package)]
+    vars(module)["__all__"] = [_last(package)]
     module.__class__ = _CallablePackage

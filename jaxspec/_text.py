@@ -29,7 +29,7 @@ def align(rows, right=(), gap="  ") -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     sides = [str.rjust if i in right else str.ljust for i in range(len(widths))]
     return [
-        gap.join(pad(*cell) for pad, *cell in zip(sides, row, widths, strict=True)).rstrip()
+        gap.join(pad(text, n) for pad, text, n in zip(sides, row, widths, strict=True)).rstrip()
         for row in rows
     ]
 

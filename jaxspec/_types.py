@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class Response:
 
     e_lo: np.ndarray
     e_hi: np.ndarray
-    matrix: object
+    matrix: Any
     area: np.ndarray
     channel: np.ndarray
     e_min: np.ndarray

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -23,13 +24,16 @@ def binary_tables(raw: bytes, file: str) -> bytes:
     try:
         with warnings.catch_warnings(), fits.open(io.BytesIO(raw)) as hdus:
             warnings.simplefilter("ignore")
-            out = fits.HDUList([fits.PrimaryHDU(header=hdus[0].header)])
-            for hdu in hdus[1:]:
+            first: Any
+            first, *others = hdus
+            out = fits.HDUList([fits.PrimaryHDU(header=first.header)])
+            for hdu in others:
                 if isinstance(hdu, fits.TableHDU):
-                    names = {c.name: np.array(hdu.data[c.name]) for c in hdu.columns}
+                    table: Any = hdu
+                    names = {c.name: np.array(table.data[c.name]) for c in table.columns}
                     columns = [
                         fits.Column(c.name, _ascii_form(names[c.name]), c.unit, array=names[c.name])
-                        for c in hdu.columns
+                        for c in table.columns
                     ]
                     keep = hdu.header.copy(strip=True)
                     hdu = fits.BinTableHDU.from_columns(columns, header=keep)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class HDU:
     def __repr__(self):
         return self.label
 
-    def _early(self, key, default=None):
+    def _early(self, key, default=None) -> Any:
         name = key.ljust(8).encode()
         at = self.raw.find(name, self.begin, self.end)
         while at >= 0 and (at - self.begin) % 80:
@@ -82,7 +83,7 @@ class HDU:
             value = self._values[key] = None if at is None else card_value(self.raw, at)
         return default if value is None else value
 
-    def integer(self, key, default=None):
+    def integer(self, key, default=None) -> Any:
         """Value of a keyword that must be a whole number (text such as '0' is accepted)."""
         value = self.get(key, default)
         if value is None or type(value) is int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Map(NamedTuple):
 
     data: np.ndarray
     header: dict
-    wcs: object | None
+    wcs: Any
     file: str
     hdu: str
     diagnostics: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ def read_map(path, hdu=None) -> Map:
     return Map(data, keep | physical_keywords(header), wcs, file, label, notes)
 
 
-def _choose(hdus, wanted, file):
+def _choose(hdus, wanted, file) -> Any:
     """The HDU asked for, or the first with a 2-D image."""
     if wanted is not None:
         number = int(wanted) if str(wanted).strip().isdigit() else None

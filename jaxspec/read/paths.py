@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxspec.errors import InputError
 
@@ -43,9 +43,9 @@ def split_selectors(path) -> Address:
     text = os.fspath(path)
     if isinstance(text, bytes):
         text = os.fsdecode(text)
-    if text[-1:] not in ("]", "}") or ("://" not in text and os.path.exists(text)):
+    match = _SELECTOR.fullmatch(text) if text.endswith(("]", "}")) else None
+    if match is None or ("://" not in text and os.path.exists(text)):
         return Address(text)
-    match = _SELECTOR.fullmatch(text)
     hdu, row = match["hdu"], match["row"]
     return Address(match["file"], hdu, None if row is None else int(row))
 
@@ -123,7 +123,8 @@ def _fetch_remote(file: str) -> bytes:
     import fsspec
 
     try:
-        with fsspec.open(file, "rb") as stream:
+        remote: Any = fsspec.open(file, "rb")
+        with remote as stream:
             return stream.read()
     except (OSError, ImportError, ValueError):
         raise

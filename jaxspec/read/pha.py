@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class _Row:
     def fail(self, problem, column=None, remedy=None):
         return self.hdu.fail(problem, column, remedy)
 
-    def get(self, key, default=None):
+    def get(self, key, default=None) -> Any:
         """Column values (all rows for type I, this row for type II), else the keyword."""
         if key not in self.columns:
             return self.hdu.get(key, default)
@@ -61,7 +62,7 @@ class _Row:
         value = self.scalar(key)
         return self.primary.get(key) if value is None else value
 
-    def vector(self, key, n):
+    def vector(self, key, n) -> Any:
         """Float values per channel, or one float for a keyword; None if absent."""
         value = self.get(key)
         if value is None:
@@ -124,7 +125,7 @@ def row_index(hdu: HDU, row: int | None) -> int | None:
     numbers = hdu.column("SPEC_NUM") if hdu.has("SPEC_NUM") else None
     if numbers is None or numbers.ndim > 1 or len(np.unique(numbers)) < n:
         numbers = np.arange(1, n + 1)
-    match = np.flatnonzero(numbers == row) if row is not None else ()
+    match = [] if row is None else np.flatnonzero(numbers == row)
     if len(match):
         return int(match[0])
     raise hdu.fail(
@@ -393,8 +394,8 @@ def builtin_background(hdu: HDU, row: int, source: Spectrum) -> Spectrum | None:
         counts=np.broadcast_to(counts, n)[order],
         exposure=source.exposure,
         areascal=source.areascal,
-        backscal=scale if np.ndim(scale) == 0 else scale[order],
+        backscal=scale[order] if isinstance(scale, np.ndarray) else scale,
         path=source.path,
-        header=dict(source.header),
+        header=dict(source.header or {}),
         diagnostics=(*table.notes, note),
     )

@@ -10,7 +10,7 @@ import io
 import os
 import re
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxspec.errors import InputError
 from jaxspec.read.paths import decompress, read_bytes
@@ -47,7 +47,7 @@ class Shape(NamedTuple):
     text : str, for messages.
     """
 
-    region: object
+    region: Any
     frame: str
     origin: float
     include: bool
@@ -354,7 +354,7 @@ def _sky_circles(table, file):
             column="R",
             remedy="give R in arcsec (TUNIT), or X and Y",
         )
-    where = SkyCoord(np.asarray(table["RA"]), np.asarray(table["DEC"]), unit="deg")
+    where: Any = SkyCoord(np.asarray(table["RA"]), np.asarray(table["DEC"]), unit="deg")
     sizes = radius.quantity.to("arcsec")
     return [
         Shape(CircleSkyRegion(c, r), "sky", 0.0, True, f"icrs; circle({c.ra.deg},{c.dec.deg})")
@@ -377,7 +377,7 @@ def _physical_shapes(table, file):
         if include and component in seen:
             raise InputError(f"intersects {text} in one COMPONENT, unsupported", file=file)
         seen.add(component)
-        one = QTable({name: np.asarray(row[name], float)[None] for name in names})
+        one: Any = QTable({name: np.asarray(row[name], float)[None] for name in names})
         one["SHAPE"] = [kind]
         if "ROTANG" in names:
             one["ROTANG"].unit = "deg"

@@ -30,7 +30,7 @@ def response_key(e_lo, e_hi, matrix, channel, e_min, e_max) -> bytes:
     parts = (e_lo, e_hi, matrix.indptr, matrix.indices, matrix.data, channel, e_min, e_max)
     for part in parts:
         digest.update(f"{part.dtype.str}{part.shape}".encode())
-        digest.update(np.ascontiguousarray(part))
+        digest.update(np.ascontiguousarray(part).data)
     return digest.digest()
 
 
@@ -106,7 +106,7 @@ def select_channels(response: Response, index) -> Response:
 # ---------------------------------------------------------------------------- columns
 
 
-def numbers(hdu: HDU, name: str, kind=float):
+def numbers(hdu: HDU, name: str, kind=float) -> np.ndarray:
     """Scalar column as float or int64, finite."""
     if not hdu.has(name):
         raise hdu.fail(
@@ -235,7 +235,7 @@ def _matrix(hdu: HDU, channel):
     return matrix, notes
 
 
-def _groups(hdu, name, n_grp):
+def _groups(hdu, name, n_grp) -> np.ndarray:
     if hdu.columns[name].code in "ALX":
         raise hdu.fail("the column does not hold numbers", name)
     values = hdu.ragged(name, n_grp)

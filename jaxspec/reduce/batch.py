@@ -165,7 +165,7 @@ def merge_shapes(shapes):
             for b in shapes
             if a < b
         }
-        a, b = min(cost, key=cost.get)
+        a, b = min(cost, key=cost.__getitem__)
         if cost[a, b] > COMPILATION and len(shapes) <= MAX_BUCKETS:
             break
         members = shapes.pop(a) + shapes.pop(b)
@@ -211,7 +211,7 @@ def stack_lanes(lanes, n_bin, weigh):
     return lanes, bins, np.arange(n_bin) < n_bins[:, None]
 
 
-PADDING = BinCounts(0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0)  # a bin that no kernel minds
+PADDING = BinCounts(*np.array([0.0, 1, 0, 1, 1, 1, 0, 1, 0]))  # a bin that no kernel minds
 
 
 def pad_bins(bins, n):

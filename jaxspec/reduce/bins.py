@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxspec.errors import InputError
 
@@ -40,10 +41,10 @@ def make_bins(
     *,
     t_s,
     variance=None,
-    background=0.0,
+    background: ArrayLike = 0.0,
     background_variance=None,
     t_b=None,
-    systematic=0.0,
+    systematic: ArrayLike = 0.0,
 ) -> BinCounts:
     """`BinCounts` from its independent parts; variances are Poisson unless given.
 
@@ -223,7 +224,7 @@ def bin_edges(spectrum):
     """
     index, n = spectrum_bins(spectrum)
     low, high = channel_energies(spectrum)
-    if low is None:
+    if low is None or high is None:
         low, high = spectrum.channel - 0.5, spectrum.channel + 0.5
     kept = index >= 0
     e_min, e_max = np.full(n, np.inf), np.full(n, -np.inf)
@@ -271,7 +272,7 @@ def exposures(spectrum):
     return t_s, area * ratio
 
 
-def bin_counts(spectrum, index=None, n=None) -> BinCounts:
+def bin_counts(spectrum, index=None, n=0) -> BinCounts:
     """Sum counts, errors and exposures over each kept bin.
 
     Where AREASCAL or BACKSCAL differ from channel to channel, the exposures of a bin are the mean

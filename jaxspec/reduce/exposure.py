@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 
@@ -97,7 +98,7 @@ def _unit(text):
     text = re.sub(r"[*/]?\s*\b(counts?|ct|photons?|ph)\b((\*\*|\^)?-1)?", "", text, flags=re.I)
     for spelling in (text.strip(" */"), text.strip(" */").lower()):
         try:
-            unit = u.Unit(spelling)
+            unit: Any = u.Unit(spelling)
         except ValueError:
             continue
         for kind in ("s", "cm2", "cm2 s"):

@@ -71,7 +71,7 @@ def group(spectrum, *, min_counts=None, min_snr=None, factor=None, optimal=False
         channels = run[usable[run]]
         if len(channels) == 0:
             continue
-        if optimal:
+        if sizes is not None:
             opens = _limited(sizes[channels])
         else:
             opens = np.arange(len(channels)) % (factor or 1) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -56,8 +57,8 @@ class Image:
     mask: np.ndarray
     background: np.ndarray | None = None
     rms: np.ndarray | None = None
-    psf: object | None = None
-    wcs: object | None = None
+    psf: Any = None
+    wcs: Any = None
     exposure_unit: str = ""
     exposure_time: float = np.nan
     path: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -97,7 +98,8 @@ def _image_centre(size, wcs):
     from regions import CircleSkyRegion
 
     middle = wcs.pixel_to_world((size[1] - 1) / 2, (size[0] - 1) / 2)
-    return middle, CircleSkyRegion(middle, 10 * u.arcsec).to_pixel(wcs).radius / 10
+    circle: Any = CircleSkyRegion(middle, 10 * u.arcsec).to_pixel(wcs)
+    return middle, circle.radius / 10
 
 
 def _as_drawn(region, wcs, centre):

@@ -76,9 +76,9 @@ def pad(pixels: Pixels, length: int | None = None) -> Pixels:
     n = len(pixels.x)
     step = max(2 ** (max(n - 1, 1).bit_length() - 4), 8)
     more = -n % step if length is None else length - n
-    empty = Pixels(0.0, pixels.x[-1], pixels.y[-1], 0.0, 0.0, 0.0, np.inf)
-    poisson = np.isnan(pixels.error).all()
-    empty = empty._replace(error=np.nan) if poisson else empty
+    zero, poisson = np.zeros(()), np.isnan(pixels.error).all()
+    error = np.array(np.nan if poisson else np.inf)
+    empty = Pixels(zero, pixels.x[-1], pixels.y[-1], zero, zero, zero, error)
     return Pixels(
         *(np.append(a, np.full(more, fill)) for a, fill in zip(pixels, empty, strict=True))
     )

@@ -99,11 +99,10 @@ class RadialProfile:
         from astropy.table import QTable
 
         names = "r r_lo r_hi counts exposure area background sb sb_err".split()
-        table = QTable({name: getattr(self, name) for name in names})
-        table.meta.update(r_unit=self.r_unit, sb_unit=self.sb_unit, name=self.name)
+        meta = {"r_unit": self.r_unit, "sb_unit": self.sb_unit, "name": self.name}
         if self.center is not None:
-            table.meta.update(center=list(self.center), pixel_size=self.pixel_size)
-        return table
+            meta |= {"center": list(self.center), "pixel_size": self.pixel_size}
+        return QTable({name: getattr(self, name) for name in names}, meta=meta)
 
     def __repr__(self):
         where = "" if self.center is None else " around ({:.2f}, {:.2f})".format(*self.center)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -133,9 +133,9 @@ def gaussian_psf(*, fwhm: float | None = None, sigma: float | None = None) -> Ps
     if (fwhm is None) == (sigma is None):
         raise InputError("give either fwhm= or sigma=, in pixels")
     width = _positive(fwhm if sigma is None else sigma, "fwhm" if sigma is None else "sigma")
-    sigma = width / np.sqrt(8.0 * np.log(2.0)) if sigma is None else width
+    one = width / np.sqrt(8.0 * np.log(2.0)) if sigma is None else width
     name = f"gaussian {'fwhm' if fwhm is not None else 'sigma'} {width:g}"
-    return _round_psf(lambda r2: np.exp(-0.5 * r2 / sigma**2), 6.0 * sigma, name)
+    return _round_psf(lambda r2: np.exp(-0.5 * r2 / one**2), 6.0 * one, name)
 
 
 def king_psf(r_core: float, alpha: float, radius: float | None = None) -> Psf:
@@ -245,7 +245,7 @@ def convolution_grid(psf: Psf, pixels) -> tuple[Grid, np.ndarray]:
     InputError
         Merged pixels or annuli.
     """
-    from scipy.fft import next_fast_len
+    from scipy import fft
 
     x, y = (np.asarray(v, dtype=np.float64) for v in (pixels.x, pixels.y))
     single = (x == np.round(x)) & (y == np.round(y)) & (np.asarray(pixels.area) == 1)
@@ -254,6 +254,7 @@ def convolution_grid(psf: Psf, pixels) -> tuple[Grid, np.ndarray]:
             "a PSF needs the single pixels of an image; these are merged ones or none",
             remedy="fit the image, or leave the PSF out",
         )
+    next_fast_len: Any = fft.next_fast_len
     kernel = psf.sampled
     half_y, half_x = (n // 2 for n in kernel.shape)
     x_low, y_low = x.min() - half_x, y.min() - half_y

@@ -18,7 +18,7 @@ _RANGE = re.compile(rf"{_NUMBER}{_UNIT}\s*[-:]\s*{_NUMBER}{_UNIT}{_END}")
 _ONE = re.compile(rf"\s*{_NUMBER}{_UNIT}{_END}")
 
 
-def parse_ranges(ranges, *, what="energies"):
+def parse_ranges(ranges, *, what="energies") -> tuple[tuple[float, float], ...]:
     """Energy, channel or bin ranges as a tuple of (lo, hi).
 
     Parameters
@@ -54,7 +54,8 @@ def parse_ranges(ranges, *, what="energies"):
     if isinstance(ranges, str):
         pairs = _from_string(ranges, what)
     elif what != "energies" and ranges is not None and _is_single(ranges):
-        pairs = [(_number(ranges, what, ranges),) * 2]
+        number = _number(ranges, what, ranges)
+        pairs = [(number, number)]
     elif _is_pair(ranges):
         pairs = [_pair(ranges, what)]
     else:
@@ -101,8 +102,8 @@ def _from_string(text, what):
     pairs, unit = [], None
     for lo, lo_unit, hi, hi_unit in reversed(found):
         unit = hi_unit or unit
-        pairs.append((_end(lo, lo_unit or unit, -np.inf, what, text),))
-        pairs[-1] += (_end(hi, unit, np.inf, what, text),)
+        low = _end(lo, lo_unit or unit, -np.inf, what, text)
+        pairs.append((low, _end(hi, unit, np.inf, what, text)))
         unit = lo_unit or unit
     return pairs[::-1]
 
@@ -148,7 +149,7 @@ def _pair(value, what):
             raise InputError(f"{value!r}: {what} have no unit", remedy="give plain numbers")
         both = (_open(lo, -np.inf, what), _open(hi, np.inf, what))
         falling = both[0] > both[1] and not _is_energy(lo)  # a range of wavelengths
-        return both[::-1] if falling else both
+        return (both[1], both[0]) if falling else both
     return _open(lo, -np.inf, what), _open(hi, np.inf, what)
 
 

@@ -214,7 +214,7 @@ def find_files(paths) -> list[str]:
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
     files = []
-    for path in map(os.fspath, paths):
+    for path in [os.fspath(path) for path in paths]:
         if "://" in path or not glob.has_magic(path) or os.path.exists(path):
             files.append(path)
             continue
