@@ -3,25 +3,27 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import jax
 import numpy as np
 import pytest
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-# What draws from posteriors is lenient: numpyro's sampler adds integers to floats.
-LENIENT = {"sample", "demo", "report", "run", "test_cli.py", "test_cli_image.py"}
-LENIENT |= {"test_compare.py", "test_image_input.py", "test_image_real_data.py"}
+# The same examples on every run, however long one takes.
+hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("suite")
 
 DATA = Path(os.environ.get("JAXSPEC_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item):
-    """Before the fixtures: the settings of one test, for its threads too."""
-    lenient = LENIENT & set(item.path.parts)
-    jax.config.update("jax_numpy_dtype_promotion", "standard" if lenient else "strict")
+def pytest_configure(config):
+    """Keep compiled code beside pytest's own cache: the next run need not compile it again."""
+    if hasattr(config, "cache"):  # not with -p no:cacheprovider
+        jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
 @pytest.fixture

@@ -123,10 +123,11 @@ def _advance(objective, target, warp, chains, step_size, key, n, check, max_dept
 
     start, step = hmc(potential, algo=sampler.upper())
     how = {"max_tree_depth": max_depth} if sampler == "nuts" else {"trajectory_length": TRAJECTORY}
-    blank = jax.eval_shape(
-        lambda z: start(ParamInfo(z, 0.0, z), 0, 1.0, rng_key=key, **how, **NO_ADAPTATION),
-        chains.z[0],
-    )
+    with jax.numpy_dtype_promotion("standard"):  # numpyro divides floats by integers
+        blank = jax.eval_shape(
+            lambda z: start(ParamInfo(z, 0.0, z), 0, 1.0, rng_key=key, **how, **NO_ADAPTATION),
+            chains.z[0],
+        )
     unit = jnp.ones(chains.z.shape[1], chains.z.dtype)
 
     def transition(z, energy, slope, key):
@@ -150,7 +151,8 @@ def _advance(objective, target, warp, chains, step_size, key, n, check, max_dept
             # a chain that knows nothing of where it is looks there first, without a move
             length = jnp.where(energy > 0.5 * NOWHERE, STILL, TRAJECTORY * (1.0 + jitter))
             state = state._replace(trajectory_length=length)
-        return step(state)
+        with jax.numpy_dtype_promotion("standard"):
+            return step(state)
 
     def full(z):
         params, prior = prior_terms(objective, target, warp(z))

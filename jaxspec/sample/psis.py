@@ -87,7 +87,7 @@ def pareto_fit(x) -> tuple[np.ndarray, np.ndarray]:
         b = 1 / x[:, -1:] + steps / (3 * x[:, _quarter(length), None])
         k = _mean_log(b, x)
         profile = length * (np.log(-b / k) - k - 1)
-        weight = np.exp(profile - np.nanmax(profile, axis=1, keepdims=True))
+        weight = np.exp(profile - np.fmax.reduce(profile, axis=1, keepdims=True))
         weight /= weight.sum(axis=1, keepdims=True)
         b = (b * weight).sum(axis=1)
         k = np.log1p(-b[:, None] * x).mean(axis=1)

@@ -137,7 +137,7 @@ CURVATURE[3, 4] = CURVATURE[4, 3] = 0.8 * np.sqrt(CURVATURE[3, 3] * CURVATURE[4,
 
 def bowl(theta):
     """A statistic that is not quadratic: the cube keeps the third order visible."""
-    away = (theta - THETA) * jnp.asarray(FREE)
+    away = (theta - THETA) * jnp.asarray(FREE, float)
     return away @ (0.5 * CURVATURE @ away) + 0.1 * jnp.sum((away / ERROR.clip(1e-3)) ** 3)
 
 
