@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the same names as in _HOME, for editors and type checkers
     from jaxspec.errors import InputError as InputError
     from jaxspec.estimate.compare import compare as compare
     from jaxspec.estimate.simulate import fake as fake
+    from jaxspec.fit.joint_result import JointResult as JointResult
     from jaxspec.fit.result import FitResult as FitResult
     from jaxspec.fit.run import fit as fit
     from jaxspec.likelihood.statistics import statistic as statistic
@@ -47,7 +48,9 @@ if TYPE_CHECKING:  # the same names as in _HOME, for editors and type checkers
     from jaxspec.reduce.spectra import SpectrumList as SpectrumList
     from jaxspec.reduce.spectra import read_pha as read_pha
     from jaxspec.report import plot as plot
+    from jaxspec.sample.joint_posterior import JointPosterior as JointPosterior
     from jaxspec.sample.posterior import Posterior as Posterior
+    from jaxspec.sample.posteriors import Posteriors as Posteriors
     from jaxspec.sample.run import sample as sample
     from jaxspec.sample.store import read_posterior as read_posterior
 else:
@@ -76,6 +79,7 @@ _HOME = {
     "evaluate": "jaxspec.model.evaluate",
     "statistic": "jaxspec.likelihood.statistics",
     "FitResult": "jaxspec.fit.result",
+    "JointResult": "jaxspec.fit.joint_result",
     "Image": "jaxspec.reduce.image",
     "read_image": "jaxspec.reduce.image",
     "RadialProfile": "jaxspec.reduce.profile",
@@ -89,6 +93,8 @@ _HOME = {
     "king_psf": "jaxspec.reduce.psf",
     "read_psf": "jaxspec.reduce.psf",
     "Posterior": "jaxspec.sample.posterior",
+    "Posteriors": "jaxspec.sample.posteriors",
+    "JointPosterior": "jaxspec.sample.joint_posterior",
     "read_posterior": "jaxspec.sample.store",
     "compare": "jaxspec.estimate.compare",
     "fake": "jaxspec.estimate.simulate",

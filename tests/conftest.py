@@ -26,6 +26,12 @@ def pytest_configure(config):
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
+def pytest_runtest_teardown(item, nextitem):
+    """Forget compiled code after the last test of a file: all of it together needs 3 GB."""
+    if nextitem is not None and nextitem.path != item.path:
+        jax.clear_caches()
+
+
 @pytest.fixture
 def rng():
     """A generator with a fixed seed."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from jaxspec._types import Spectrum
 from jaxspec.errors import FitError, InputError
 from jaxspec.fit.joint import fit_joint
 from jaxspec.fit.joint_result import JointResult
@@ -20,8 +20,6 @@ from jaxspec.fit.sets import labels_of, untied
 from jaxspec.fit.solve import solve
 from jaxspec.likelihood.forward import kind_of
 from jaxspec.model.model import Model
-from jaxspec.reduce.data import DataList
-from jaxspec.reduce.spectra import SpectrumList
 
 
 def fit(
@@ -235,12 +233,8 @@ def as_data(data):
     InputError
         Nothing, what is no data, or data of several kinds.
     """
-    if isinstance(data, SpectrumList):
-        items = data
-    elif isinstance(data, list | tuple):
-        items = list(data)
-    else:
-        items = [data]
+    several = isinstance(data, Sequence) and not isinstance(data, str)
+    items = data if several else [data]
     if not len(items):
         raise InputError("there is no spectrum or image to fit", parameter="data")
     models = {kind_of(item).make_term for item in items}
@@ -249,10 +243,8 @@ def as_data(data):
             "the data are of several kinds", parameter="data",
             remedy='fit them together as {"a": (model, images), "b": (model, spectra)}',
         )  # fmt: skip
-    if isinstance(items, SpectrumList):
-        return items
-    spectra = all(isinstance(item, Spectrum) or hasattr(item, "status") for item in items)
-    return SpectrumList(items) if spectra else DataList(items)
+    collection = kind_of(items[0]).collection
+    return items if isinstance(items, collection) else collection(items)
 
 
 def as_model(model, items):

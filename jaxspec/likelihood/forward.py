@@ -21,10 +21,11 @@ from jaxspec.likelihood.image import BLOCK
 from jaxspec.likelihood.linear import Lane
 from jaxspec.reduce.batch import Plan
 from jaxspec.reduce.bins import bin_counts, spectrum_bins
+from jaxspec.reduce.data import DataList
 from jaxspec.reduce.fold import Patterns
 from jaxspec.reduce.image import Image
 from jaxspec.reduce.profile import RadialProfile
-from jaxspec.reduce.spectra import Failure
+from jaxspec.reduce.spectra import Failure, SpectrumList
 
 AT_ONCE = 6_000_000  # fluxes evaluated at once, 50 MB: 20 000 sets of parameters on 300 energies
 
@@ -35,6 +36,8 @@ class Kind(NamedTuple):
     Parameters
     ----------
     one, many : str, what one datum and several are called.
+    collection : class of a list of them.
+    bins : str, what its bins are called.
     has_pixels : bool, whether its bins are pixels of a plane, which can be summed over annuli.
     check_model : ``model -> None``; raises `InputError` for a model of another kind.
     statistic : ``(datum, asked) -> (name, note)``
@@ -51,6 +54,8 @@ class Kind(NamedTuple):
 
     one: str
     many: str
+    collection: type
+    bins: str
     has_pixels: bool
     check_model: Callable
     statistic: Callable
@@ -79,6 +84,8 @@ def _image_facts(item):
 SPECTRA = Kind(
     one="spectrum",
     many="spectra",
+    collection=SpectrumList,
+    bins="bins",
     has_pixels=False,
     check_model=spectrum_prepare.check_model,
     statistic=spectrum_prepare.statistic,
@@ -93,6 +100,8 @@ SPECTRA = Kind(
 IMAGES = Kind(
     one="image",
     many="images",
+    collection=DataList,
+    bins="pixels",
     has_pixels=True,
     check_model=image_prepare.check_model,
     statistic=image_prepare.statistic,
@@ -108,7 +117,7 @@ KINDS = {
     Spectrum: SPECTRA,
     Failure: SPECTRA._replace(facts=_failure_facts),
     Image: IMAGES,
-    RadialProfile: IMAGES._replace(one="profile", many="profiles", has_pixels=False),
+    RadialProfile: IMAGES._replace(one="profile", many="profiles", bins="annuli", has_pixels=False),
 }
 
 
@@ -255,6 +264,13 @@ def log_likelihoods(model, datum, params, integrate=None, stat=None) -> np.ndarr
     """Log-likelihood (n,) of a datum for (n, n_par) parameters, constants included."""
     made, _, single = _evaluated(_totals, model, datum, params, integrate, stat, False)
     return made[0] if single else made
+
+
+def log_constant(model, datum, integrate=None, stat=None) -> float:
+    """What of the log-likelihood of a datum depends on no parameter, such as -sum ln N!."""
+    with jax.enable_x64(True):
+        term, lane, _ = lane_of(model, datum, None, integrate, stat)
+        return float(term.constant(lane))
 
 
 def pointwise_log_likelihood(model, datum, params, integrate=None, stat=None) -> np.ndarray:

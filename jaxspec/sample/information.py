@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.likelihood.forward import content, kind_of, pointwise_log_likelihood
 from jaxspec.likelihood.image_prepare import source_places
-from jaxspec.reduce.image import Image
 from jaxspec.sample.diagnostics import ess_bulk
 from jaxspec.sample.psis import smooth_sorted
 
@@ -64,7 +64,7 @@ class Predictive:
     elpd, se : float, the sum over all pixels or annuli, and its standard error.
     p : float, effective number of parameters.
     pointwise : (n,), terms of ``elpd``.
-    by : "pixels" or "annuli"
+    by : "bins", "pixels" or "annuli"
     n_draws : int, draws that were used.
     pareto_k : (n,), shape of the tail of the weights for "loo"; None for "waic".
     n_bad : int, entries with k above 0.7, or for "waic" with a variance above 0.4.
@@ -138,14 +138,15 @@ def dic(posterior, form: str = "mean", constant: bool = True) -> Dic:
     return Dic(mean + p_d, p_d, mean, at_mean, form, constant, sentence)
 
 
-def waic(posterior, by="pixels", max_draws=500, center=None) -> Predictive:
+def waic(posterior, by="bins", max_draws=500, center=None) -> Predictive:
     """Widely applicable information criterion (Watanabe 2010, JMLR 11, 3571).
 
     Parameters
     ----------
     posterior : Posterior, with data.
-    by : {"pixels", "annuli"}
-        What is predicted: each pixel, or each of 50 annuli of about equal counts.
+    by : {"bins", "pixels", "annuli"}
+        What is predicted: each bin of a spectrum, pixel of an image or annulus of a profile
+        (``"pixels"`` is the same), or each of 50 annuli of an image, of about equal counts.
     max_draws : int
         Draws to use, evenly thinned.
     center : (x, y) pixels, of the annuli; by default the posterior median of x0 and y0.
@@ -159,7 +160,7 @@ def waic(posterior, by="pixels", max_draws=500, center=None) -> Predictive:
     InputError
         No data, unknown ``by``, or annuli without a centre.
     """
-    terms, total, _ = pointwise(posterior, by, max_draws, center)
+    by, terms, total, _ = pointwise(posterior, by, max_draws, center)
     parts = [waic_terms(rows) for rows in _blocks(terms)]
     elpd, p = (np.concatenate(column) for column in zip(*parts, strict=True))
     bad = int((p > MAX_VARIANCE).sum())
@@ -167,13 +168,13 @@ def waic(posterior, by="pixels", max_draws=500, center=None) -> Predictive:
     return _predictive("waic", elpd, p, by, terms.shape[1], total, None, bad, note)
 
 
-def loo(posterior, by="pixels", max_draws=500, center=None) -> Predictive:
+def loo(posterior, by="bins", max_draws=500, center=None) -> Predictive:
     """Leave-one-out cross-validation by Pareto-smoothed importance sampling.
 
     Vehtari, Gelman & Gabry 2017, Statistics and Computing 27, 1413. Parameters, result and errors
     as for `waic`; ``pareto_k`` says how far each term can be trusted.
     """
-    terms, total, r_eff = pointwise(posterior, by, max_draws, center)
+    by, terms, total, r_eff = pointwise(posterior, by, max_draws, center)
     parts = [loo_terms(rows, r_eff) for rows in _blocks(terms)]
     elpd, p, k = (np.concatenate(column) for column in zip(*parts, strict=True))
     bad = int((k > MAX_K).sum())
@@ -217,28 +218,29 @@ def _blocks(terms):
 
 
 def pointwise(posterior, by, max_draws, center):
-    """Log-likelihoods (n, n_draw) of pixels or annuli for evenly thinned draws.
+    """Log-likelihoods (n, n_draw) of bins or annuli for evenly thinned draws.
 
     Returns
     -------
+    word : str, what the terms belong to.
     terms : (n, n_draw); 240 000 pixels and 500 draws take 1 GB.
     total : int, draws before thinning.
     r_eff : float, effective draws per draw that was kept.
     """
-    if by not in ("pixels", "annuli"):
-        raise InputError(f"is {by!r}", parameter="by", remedy="use 'pixels' or 'annuli'")
+    if by not in ("bins", "pixels", "annuli"):
+        raise InputError(f"is {by!r}", parameter="by", remedy="use 'bins' or 'annuli'")
     if max_draws < 2:
         raise InputError(f"is {max_draws}", parameter="max_draws", remedy="use hundreds")
     posterior._need_data("a pointwise likelihood")
-    from jaxspec.likelihood.forward import pointwise_log_likelihood
-
-    n_pix, total = len(posterior.data.pixels.counts), len(posterior)
+    kind = kind_of(posterior.data)
+    word = kind.bins if by == "pixels" or by == "bins" else by
+    merge = _merger(posterior, word, center)
+    n_pix, total = len(content(posterior.data)[0]), len(posterior)
     params = posterior.full.reshape(total, -1)
     n_draw = min(max_draws, total)
     chunk = min(max(NUMBERS // n_pix, 1), n_draw)
     n_draw -= n_draw % chunk  # calls of one shape are compiled once
     params = params[np.linspace(0, total - 1, n_draw).round().astype(int)]
-    merge = _merger(posterior, by, center)
     terms = None
     how = posterior.settings.get("integrate"), posterior.settings.get("stat")
     for start in range(0, n_draw, chunk):
@@ -249,19 +251,23 @@ def pointwise(posterior, by, max_draws, center):
         terms[:, start : start + chunk] = found.T
     if not np.isfinite(terms).all():
         raise InputError(
-            f"the log-likelihood of {(~np.isfinite(terms)).any(axis=1).sum()} {by} is not finite",
-            remedy="mask pixels where the model expects nothing but counts were seen",
+            f"the log-likelihood of {(~np.isfinite(terms)).any(axis=1).sum()} {word} is not finite",
+            remedy="leave out those where the model expects nothing but counts were seen",
         )
     effective = ess_bulk(posterior.chains)
     effective = effective[np.isfinite(effective)]
-    return terms, total, min(effective.mean() / n_draw, 1.0) if effective.size else 1.0
+    return word, terms, total, min(effective.mean() / n_draw, 1.0) if effective.size else 1.0
 
 
-def _merger(posterior, by, center):
-    """Function that sums log-likelihoods (n_draw, n_pix) over annuli, or leaves them."""
-    # an annulus of a radial profile is a pixel already
-    if by == "pixels" or not isinstance(posterior.data, Image):
+def _merger(posterior, word, center):
+    """Function that sums log-likelihoods (n_draw, n_bin) over annuli, or leaves them."""
+    kind = kind_of(posterior.data)
+    if word == kind.bins:
         return np.asarray
+    if not kind.has_pixels:
+        raise InputError(
+            f"a {kind.one} has no annuli", parameter="by", remedy=f"use 'bins', its {kind.bins}"
+        )
     order, starts = annuli(posterior.data.pixels, center_of(posterior, center))
     return lambda values: np.add.reduceat(np.asarray(values)[:, order], starts, axis=1)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from jaxspec.errors import InputError
+from jaxspec.likelihood.forward import log_constant, log_likelihoods
 from jaxspec.sample.posterior import Posterior, columns, fingerprint
 
 
@@ -21,11 +22,13 @@ class JointPosterior(Posterior):
     members : dict of (model name, row) to (n_chain, n_draw, n_par)
         All parameters of the model of each datum, links applied.
     items : dict of model name to the data; fits : dict of model name to FitResult
+    integrated : dict of (model name, row) to bool, whether the mean over pixels was taken.
     """
 
     members: dict = field(default_factory=dict)
     items: dict = field(default_factory=dict)
     fits: dict = field(default_factory=dict)
+    integrated: dict = field(default_factory=dict)
 
     def __getitem__(self, name):
         """Draws (n_chain, n_draw) of one parameter by its name in ``names``."""
@@ -44,13 +47,26 @@ class JointPosterior(Posterior):
             "sha256": "".join(f["sha256"][:8] for f in found),
         }
 
-    @property
-    def deviance_at_mean(self):
-        """Not defined for several data at once; see `of`."""
-        raise InputError(
-            "the deviance at the posterior mean is that of one datum",
-            remedy="use .of(row), or dic(form='variance')",
-        )
+    @cached_property
+    def deviance_at_mean(self) -> float:
+        """-2 ln L of all data at the posterior means, with all constants."""
+        total = 0.0
+        for (name, row), full in self.members.items():
+            mean = self.fits[name].model.linked(full.mean(axis=(0, 1)))[None]
+            total -= 2.0 * float(
+                log_likelihoods(*self._datum(name, row), mean, **self._how(name, row))[0]
+            )
+        return total
+
+    def _datum(self, name, row):
+        return self.fits[name].model, self.items[name][row]
+
+    def _how(self, name, row):
+        """Options with which the likelihood of one datum is computed."""
+        return {"integrate": self.integrated[name, row], "stat": self.fits[name].stat_names[row]}
+
+    def _need_data(self, what):
+        raise InputError(f"{what} is that of one datum", remedy="use .of(row)")
 
     def of(self, row=0, model="") -> Posterior:
         """What the chains say of one datum.
@@ -63,7 +79,7 @@ class JointPosterior(Posterior):
         Returns
         -------
         Posterior
-            Of all data, with the parameters of this one; its likelihoods are those of all data.
+            Given all data, with the parameters and the likelihood of this one.
         """
         items = self._items(model)
         if isinstance(row, str):
@@ -72,12 +88,14 @@ class JointPosterior(Posterior):
             raise InputError(f"there is no datum {row!r} of model {model!r}", remedy=".members")
         own = self.fits[model].model
         places, names, units = columns(own)
-        full = self.members[model, row]
+        full, how = self.members[model, row], self._how(model, row)
+        draws = full.reshape(-1, full.shape[-1])
+        value = log_likelihoods(own, items[row], draws, **how).reshape(full.shape[:2])
         return Posterior(
             model=own, data=items[row], names=names, units=units, chains=full[..., places],
-            full=full, log_likelihood=self.log_likelihood, log_constant=self.log_constant,
+            full=full, log_likelihood=value, log_constant=log_constant(own, items[row], **how),
             log_prior=self.log_prior, diverging=self.diverging, accepted=self.accepted,
-            steps=self.steps, best=full.mean(axis=(0, 1))[places], settings=self.settings,
+            steps=self.steps, best=full.mean(axis=(0, 1))[places], settings=self.settings | how,
             fit=self.fits[model].row(row),
         )  # fmt: skip
 

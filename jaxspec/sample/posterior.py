@@ -21,7 +21,7 @@ class Posterior:
     Parameters
     ----------
     model : Model, as it was sampled.
-    data : Image or RadialProfile; None after reading from a file.
+    data : Spectrum, Image or RadialProfile; None after reading from a file.
     names, units : tuple of str
         One per parameter that was not frozen, linked ones included; short where unambiguous.
     chains : (n_chain, n_draw, n_par) float64, equally weighted draws of these parameters.
@@ -138,7 +138,7 @@ class Posterior:
 
     @cached_property
     def fingerprint(self) -> dict:
-        """What tells the data apart: name, number of pixels, counts, and a hash of the pixels."""
+        """What tells the data apart: name, number of bins, counts, and a hash of them."""
         return self.settings.get("data", {}) if self.data is None else fingerprint(self.data)
 
     @cached_property
@@ -163,11 +163,11 @@ class Posterior:
         """Deviance information criterion; see `jaxspec.sample.information.dic`."""
         return information.dic(self, form, constant)
 
-    def waic(self, by: str = "pixels", *, max_draws: int = 500, center=None):
+    def waic(self, by: str = "bins", *, max_draws: int = 500, center=None):
         """Widely applicable information criterion; see `jaxspec.sample.information.waic`."""
         return information.waic(self, by, max_draws, center)
 
-    def loo(self, by: str = "pixels", *, max_draws: int = 500, center=None):
+    def loo(self, by: str = "bins", *, max_draws: int = 500, center=None):
         """Leave-one-out cross-validation; see `jaxspec.sample.information.loo`."""
         return information.loo(self, by, max_draws, center)
 

@@ -150,6 +150,10 @@ def _sample_set(joint, s, end, box, items, fits, how, seconds, count) -> JointPo
         for k, p in enumerate(joint.parts)
         for m in np.flatnonzero(p.places[s] >= 0)
     }
+    integrated = {
+        (p.name, int(p.group.full.index[lane])): _integrated(p.group.full, lane)
+        for p, lane in _members(joint, s)
+    }
     settings = how._asdict() | {"seconds": seconds, "step_size": float(tuned.step_size)}
     settings.pop("progress")
     model = next(iter(fits.values())).model
@@ -159,7 +163,7 @@ def _sample_set(joint, s, end, box, items, fits, how, seconds, count) -> JointPo
         log_prior=by_chain(prior), diverging=made.diverging.T, accepted=made.accepted.T,
         steps=made.steps.T, best=long[-1, space.index], settings=settings,
         fit=next(iter(fits.values())) if len(fits) == 1 else fits,
-        members=of, items=items, fits=fits,
+        members=of, items=items, fits=fits, integrated=integrated,
     )  # fmt: skip
 
 
@@ -172,6 +176,11 @@ def _parameters(objective, parts, priors, space, u):
         return theta, objective.lanes(parts, theta), PriorTerm(priors).log_density(theta)
 
     return jax.vmap(one)(u)
+
+
+def _integrated(batch, lane) -> bool:
+    """Whether the mean of the model over pixels is taken."""
+    return getattr(batch.gather(int(batch.which[lane])), "fine", None) is not None
 
 
 def _members(joint, s):

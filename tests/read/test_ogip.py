@@ -1,8 +1,6 @@
 """Every oddity of OGIP files that the reader accepts, on files built here."""
 
-import doctest
 import gzip
-import importlib
 import subprocess
 import sys
 
@@ -532,9 +530,3 @@ def test_reading_imports_neither_jax_nor_astropy(put):
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
-
-
-@pytest.mark.parametrize("name", ["paths", "fits", "pha", "response", "cache", "ogip", "write"])
-def test_examples_in_docstrings(name):
-    module = importlib.import_module(f"jaxspec.read.{name}")
-    assert doctest.testmod(module, optionflags=doctest.ELLIPSIS).failed == 0

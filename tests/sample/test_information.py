@@ -6,8 +6,10 @@ import pickle
 import numpy as np
 import pytest
 from scipy.stats import nbinom, poisson
+from toy import toy_response, toy_spectrum
 from toy_posterior import flat_posterior, tilted_posterior, toy_image, toy_pointwise
 
+import jaxspec as js
 from jaxspec.errors import InputError
 from jaxspec.reduce.profile import RadialProfile
 from jaxspec.sample import information
@@ -102,7 +104,7 @@ def test_thinning_is_even_and_said(posterior):
     found = posterior.loo(max_draws=100)
     assert found.n_draws == 100 and "100 of 4000 draws" in found.sentence
     assert found.elpd == pytest.approx(posterior.loo(max_draws=4000).elpd, abs=0.2)
-    terms, total, r_eff = pointwise(posterior, "pixels", 100, None)
+    _, terms, total, r_eff = pointwise(posterior, "pixels", 100, None)
     assert terms.shape == (69, 100) and total == 4000 and r_eff == 1.0
     every = posterior.full.reshape(4000, -1)
     at = np.linspace(0, 3999, 100).round().astype(int)
@@ -128,8 +130,8 @@ def test_annuli_are_sums_over_pixels(posterior, image):
     assert (np.diff(radius) >= 0).all() and sorted(order) == list(range(69))
     counts = np.add.reduceat(pixels.counts[order], starts)
     assert len(starts) == 6 and abs(counts - counts.mean()).max() <= pixels.counts.max()
-    terms, _, _ = pointwise(posterior, "annuli", 50, (4.0, 4.0))
-    single, _, _ = pointwise(posterior, "pixels", 50, None)
+    _, terms, _, _ = pointwise(posterior, "annuli", 50, (4.0, 4.0))
+    _, single, _, _ = pointwise(posterior, "pixels", 50, None)
     np.testing.assert_allclose(terms.sum(axis=0), single.sum(axis=0))
     order, starts = annuli(pixels, (4.0, 4.0))
     np.testing.assert_allclose(terms[2], single[order[starts[2] : starts[3]]].sum(axis=0))
@@ -154,7 +156,7 @@ def test_profiles_are_annuli_already(image):
 
 
 def test_bad_arguments(posterior):
-    with pytest.raises(InputError, match="'pixels' or 'annuli'"):
+    with pytest.raises(InputError, match="'bins' or 'annuli'"):
         posterior.waic("rings")
     with pytest.raises(InputError, match="max_draws"):
         posterior.loo(max_draws=1)
@@ -189,3 +191,18 @@ def test_equals_arviz(rng):
     elpd, p = waic_terms(mine)
     # ArviZ divides the variance by n, the paper by n - 1
     np.testing.assert_allclose(elpd + p, expected.waic_i.to_numpy() + p * 399 / 400, atol=1e-9)
+
+
+def test_a_spectrum_has_bins():
+    counts = np.array([3.0, 7.0, 5.0, 9.0, 4.0, 6.0])
+    spectrum = toy_spectrum(counts, response=toy_response(6, 6))  # one energy bin in each channel
+    model = js.Model("powerlaw")
+    model["PhoIndex"].freeze(0.0)
+    model["norm"].set(2e-4, min=1e-9, max=1.0)
+    found = js.sample(model, spectrum, stat="cstat", draws=1000, warmup=150, seed=4, progress=False)
+    loo = found.loo(max_draws=4000)
+    assert loo.by == "bins" and "6 bins" in loo.sentence
+    np.testing.assert_allclose(loo.pointwise, exact_loo(counts), atol=0.03)
+    assert found.waic().elpd == pytest.approx(exact_loo(counts).sum(), abs=0.3)
+    with pytest.raises(InputError, match="a spectrum has no annuli"):
+        found.loo("annuli")

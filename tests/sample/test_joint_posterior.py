@@ -71,6 +71,25 @@ def test_each_datum_has_its_part(posterior, spectra):
     assert "fake_1, fake_2, fake_3" in repr(posterior)
 
 
+def test_deviance_is_that_of_all_data_or_of_one(posterior, spectra):
+    model = js.Model("constant*powerlaw")
+    one = posterior.of(1)
+
+    def deviance(spectrum, value):
+        mean = predict(model, spectrum, value) * spectrum.exposure
+        return -2.0 * poisson.logpmf(spectrum.counts, mean).sum()
+
+    at_mean = [deviance(s, posterior.of(k).full.mean(axis=(0, 1))) for k, s in enumerate(spectra)]
+    assert posterior.dic().deviance_at_mean == pytest.approx(sum(at_mean), rel=1e-9)
+    assert posterior.dic().p_d == pytest.approx(4.0, abs=0.6)
+    assert one.dic().deviance_at_mean == pytest.approx(at_mean[1], rel=1e-9)
+    seen = deviance(spectra[1], one.full[2, 5])
+    assert -2.0 * one.log_likelihood[2, 5] == pytest.approx(seen, rel=1e-9)
+    assert one.waic().elpd == pytest.approx(-0.5 * at_mean[1], abs=4.0)
+    with pytest.raises(InputError, match="use .of"):
+        posterior.waic()
+
+
 def test_labels_give_a_row_each(spectra):
     model = model_of()
     model["factor"].freeze(1.0)
