@@ -9,8 +9,12 @@ import numpy as np
 
 from jaxspec._text import align
 from jaxspec.errors import InputError
+from jaxspec.estimate.compare_fits import FitComparison, compare_fits, in_words, preferred
+from jaxspec.fit.joint_result import JointResult
+from jaxspec.fit.result import FitResult
 from jaxspec.likelihood.forward import kind_of
 from jaxspec.sample.information import center_of
+from jaxspec.sample.posterior import Posterior
 
 CRITERIA = ("dic", "waic", "loo")
 
@@ -76,45 +80,78 @@ class Comparison:
         return f"<pre>{escape(repr(self))}</pre>"
 
 
-def compare(posteriors, criterion: str = "dic", **options) -> Comparison:
-    """Compare models that were sampled on the same data.
+def compare(results, criterion: str | None = None, **options) -> Comparison | FitComparison:
+    """Compare models that were sampled on, or fitted to, the same data.
 
     Parameters
     ----------
-    posteriors : dict from name to Posterior, two or more.
-    criterion : {"dic", "waic", "loo"}
-        "waic" and "loo" also give the standard error of each difference, from its terms for the
-        single pixels or annuli.
+    results : dict of name to Posterior, or to FitResult or JointResult; two or more.
+    criterion : {"dic", "waic", "loo"} for posteriors, {"aic", "bic"} for fits
+        By default "dic" or "aic". "waic" and "loo" also give the standard error of each
+        difference, from its terms for the single pixels or annuli. With k free parameters and n
+        bins or pixels, AIC is -2 ln L + 2 k (Akaike 1974), BIC is -2 ln L + k ln n (Schwarz 1978).
     **options
-        ``form, constant`` of `Posterior.dic` (by default "mean", but "variance" for all models if
-        one of them has a negative pD); ``by, max_draws, center`` of `Posterior.waic` and
-        `Posterior.loo`. All models get the same annuli, about the centre of the first.
+        Of posteriors: ``form, constant`` of `Posterior.dic` (by default "mean", but "variance" for
+        all models if one of them has a negative pD); ``by, max_draws, center`` of `Posterior.waic`
+        and `Posterior.loo`. All models get the same annuli, about the centre of the first.
 
     Returns
     -------
-    Comparison
-        On the deviance scale (-2 ln L): lower is better.
+    Comparison or FitComparison
+        Lower is better. Of fits, -2 ln L is the statistic: it leaves out a constant of the data.
+        Fits of many data are compared row by row, joint fits as a whole or label by label; where a
+        fit has no usable result, the row says so and has no value. A parameter on a limit counts
+        as free, and is noted.
 
     Raises
     ------
     InputError
-        Fewer than two posteriors, an unknown criterion, or different data.
+        Fewer than two results, results of different kinds, an unknown criterion, different data,
+        bins or statistics, or chi2-model, which is no likelihood.
 
     Examples
     --------
+    >>> import numpy as np
     >>> import jaxspec as js
-    >>> js.compare({"single": a, "double": b})                          # doctest: +SKIP
+    >>> dark = np.zeros((20, 20))
+    >>> empty = js.Image("toy", dark, dark + 4e6, dark > 0, exposure_unit="cm2 s")
+    >>> truth = {"x0": 9.0, "y0": 9.5, "S0": 1e-5, "rc": 2.0, "beta": 0.7, "B": 0.1}
+    >>> image = js.fake("beta", empty, params=truth, seed=1)
+    >>> found = js.compare({name: js.fit(name, image) for name in ("gauss2d", "beta")}, "bic")
+    >>> found.best
+    ['beta']
+    >>> [str(name) for name in found.table["name"]]
+    ['beta', 'gauss2d']
     >>> js.compare({"single": a, "double": b}, "loo", by="annuli")      # doctest: +SKIP
     """
-    if criterion not in CRITERIA:
+    if not isinstance(results, dict) or len(results) < 2:
         raise InputError(
-            f"is {criterion!r}", parameter="criterion", remedy=f"use {', '.join(CRITERIA)}"
-        )
-    if not isinstance(posteriors, dict) or len(posteriors) < 2:
-        raise InputError(
-            "a comparison takes a dict of two posteriors or more",
+            "a comparison takes a dict of two posteriors or more, or two fits",
             remedy='compare({"single": a, "double": b})',
         )
+    if _all_of(results, FitResult | JointResult):
+        if options:
+            raise InputError("have no meaning for fits", parameter=", ".join(options))
+        return compare_fits(results, criterion or "aic")
+    if _all_of(results, Posterior):
+        return _compare_posteriors(results, criterion or "dic", options)
+    found = ", ".join(f"{name} is a {type(r).__name__}" for name, r in results.items())
+    raise InputError(
+        f"a comparison takes posteriors of one datum, or fits, and {found}",
+        remedy="give results of js.sample, or of js.fit; of many posteriors, one row of each",
+    )
+
+
+def _all_of(results, kind):
+    return all(isinstance(result, kind) for result in results.values())
+
+
+def _compare_posteriors(posteriors, criterion, options) -> Comparison:
+    if criterion not in CRITERIA:
+        raise InputError(
+            f"is {criterion!r}, and these are posteriors", parameter="criterion",
+            remedy=f"use {', '.join(CRITERIA)}",
+        )  # fmt: skip
     _check_same_data(posteriors)
     first = next(iter(posteriors.values()))
     has_pixels = first.data is not None and kind_of(first.data).has_pixels
@@ -147,18 +184,12 @@ def ranked(criterion, results) -> Comparison:
 
 def _sentence(criterion, names, difference, error):
     """Say what is preferred to the next best model; DIC by the usual rule of thumb."""
-    best, other = names[:2]
     if criterion == "dic":
-        words = ["hardly", "slightly", "clearly", "strongly"]
-        word = words[np.searchsorted([2.0, 5.0, 10.0], difference, side="right")]
-        by = f"{difference:.1f}"
-    else:
-        # below 4 in elpd the standard error says little (Sivula, Magnusson & Vehtari 2020)
-        by = f"{difference:.1f} +- {error:.1f}"
-        small = difference < 8.0 or difference < 2.0 * error
-        word = "hardly" if small else "clearly" if difference < 4.0 * error else "strongly"
-    text = f"{best} is {word} preferred to {other}: its {criterion.upper()} is lower by {by}"
-    return text + ("; the data do not tell them apart" if word == "hardly" else "")
+        return in_words(criterion, names, difference)
+    # below 4 in elpd the standard error says little (Sivula, Magnusson & Vehtari 2020)
+    small = difference < 8.0 or difference < 2.0 * error
+    word = "hardly" if small else "clearly" if difference < 4.0 * error else "strongly"
+    return preferred(word, criterion, names, f"{difference:.1f} +- {error:.1f}")
 
 
 def _check_same_data(posteriors):

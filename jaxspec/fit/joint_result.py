@@ -40,8 +40,9 @@ class JointResult(dict):
             for members in self.slots
         )
         single = 0
-        for untied in self.own.values():
-            single += int((untied.own & np.isnan(untied.fixed)).sum())
+        for name, untied in self.own.items():
+            used = self[name].n_bins > 0  # a datum that was rejected has no parameters
+            single += int((untied.own & np.isnan(untied.fixed))[used].sum())
         return shared + single
 
     def covariance(self, a, b) -> np.ndarray:

@@ -147,6 +147,24 @@ def content(datum) -> tuple:
     return datum.pixels.counts, datum.pixels.x, datum.pixels.y
 
 
+def same_data(one, other) -> bool:
+    """Whether two data have the same bins, with the same counts and errors."""
+    if one is other:
+        return True
+    if kind_of(one).one != kind_of(other).one:
+        return False
+    pairs = zip(_bins_of(one), _bins_of(other), strict=True)
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+
+
+def _bins_of(datum) -> tuple:
+    """Arrays of `content`, and the errors of all bins."""
+    if isinstance(datum, Spectrum):
+        index, n = spectrum_bins(datum)
+        return *bin_counts(datum, index, n), index
+    return *content(datum), datum.pixels.error
+
+
 def in_one_piece(lane) -> Lane:
     """Lane without the blocks that a minimiser looks at, and without what pads the last of them."""
     if getattr(lane.inputs, "blocks", None) is None:

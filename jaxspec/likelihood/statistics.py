@@ -62,6 +62,9 @@ class Statistic(NamedTuple):
     errors : str, statistic whose `net` gives the errors that data are drawn with.
     poisson, background : bool, whether counts are Poisson; whether a background is needed.
     summary : str
+    likelihood : bool
+        Whether the value is -2 ln L but for a term that depends on the data alone; not where the
+        model sets the errors.
     """
 
     kernel: Callable
@@ -75,6 +78,7 @@ class Statistic(NamedTuple):
     poisson: bool
     background: bool
     summary: str
+    likelihood: bool = True
 
 
 def _per_second(bins):
@@ -189,7 +193,7 @@ STATISTICS = {
     "chi2-churazov": _chi2_entry("variance from neighbouring bins", "chi2-churazov"),
     "chi2-model": _chi2_entry(
         "variance from the model", "chi2", chi2_model, chi2_model_observed, _scatter_model
-    ),
+    )._replace(likelihood=False),
 }  # fmt: skip
 
 SYNONYMS = {

@@ -117,6 +117,9 @@ def test_refusals(pair):
     other = flat_posterior(image.masked(where=image.counts > 9))
     with pytest.raises(InputError, match=r"flat and other .* toy with 69 pixels and .* toy with"):
         compare({**pair, "other": other})
+    with pytest.raises(InputError, match="flat is a Posterior, fit is a str") as raised:
+        compare({"flat": pair["flat"], "fit": "beta"})
+    assert "results of js.sample" in str(raised.value)
     lost = replace(pair["flat"], data=None)
     with pytest.raises(InputError, match="unknown data"):
         compare({"flat": lost, "tilted": pair["tilted"]})
