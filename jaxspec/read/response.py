@@ -363,7 +363,7 @@ def _sum_matrices(parts, channel):
         if len(lo) < len(e_lo) and sizes[row].sum() > SPREAD:
             wide.append(_wide(other, channel, row))
         else:
-            total = total + _matrix(other, channel)[row]
+            total = total.astype(float) + _matrix(other, channel)[row]  # single would round sums
     return e_lo, e_hi, total, tuple(wide), notes
 
 
