@@ -17,6 +17,7 @@ from jaxspec.fit.arrow import WRITTEN_OUT
 from jaxspec.fit.chunks import lane_axes
 from jaxspec.fit.levmar import Bounds, minimise, nowhere
 from jaxspec.fit.start import Candidates, best_starts, rank_candidates
+from jaxspec.likelihood.linear import Lane
 from jaxspec.likelihood.objective import Links, Quadratic, lane_quadratic, linked
 
 LARGE = 2**20  # bytes of a lane that is alone in its chunk, from which compiling quickly pays more
@@ -75,7 +76,30 @@ def _ranked(term, functions, shared, lanes, numbers, own):
         box = bounds_of(numbers, own)
         return rank_candidates(term, functions, lane, numbers.links, numbers.candidates, box, hint)
 
-    return jax.vmap(one, in_axes=(lane_axes(lanes, shared), 0))(lanes, own)
+    return _over_lanes(one, shared, lanes, own)
+
+
+def _is_alone(lanes):
+    """Whether the chunk is one large lane."""
+    size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(lanes))
+    return len(lanes.mask) == 1 and size > LARGE
+
+
+def _over_lanes(work, shared, lanes, *own):
+    """``work(lane, *own)`` for every lane; for a large one by itself without an axis of lanes.
+
+    With that axis XLA copies the matrix of a loop once more: 250 MB for a calorimeter.
+    """
+    if not _is_alone(lanes):
+        axes = (lane_axes(lanes, shared), *(0 for _ in own))
+        return jax.vmap(work, in_axes=axes)(lanes, *own)
+    whole = lanes.inputs if shared else _first(lanes.inputs)
+    made = work(Lane(whole, _first(lanes.bins), lanes.mask[0]), *_first(own))
+    return jax.tree.map(lambda x: x[None], made)
+
+
+def _first(tree):
+    return jax.tree.map(lambda x: x[0] if np.ndim(x) else x, tree)
 
 
 def _starts(term, functions, shared, lanes, numbers, own):
@@ -119,8 +143,8 @@ def fit_chunk(term, functions, shared, lanes, numbers, own, starts, rank, fresh)
         starts = jax.lax.cond(
             fresh, lambda: _starts(term, functions, shared, lanes, numbers, own), lambda: starts
         )
-    n_lane, n_bin = lanes.mask.shape
-    alone = n_lane == 1 and sum(x.size for x in jax.tree.leaves(lanes)) * 8 > LARGE
+    n_bin = lanes.mask.shape[1]
+    alone = _is_alone(lanes)
 
     def one(lane, own, theta):
         state = minimise(
@@ -134,8 +158,7 @@ def fit_chunk(term, functions, shared, lanes, numbers, own, starts, rank, fresh)
         )
         return Minimum(state.theta, state.local, state.iterations, state.done)
 
-    axes = lane_axes(lanes, shared)
-    return jax.vmap(one, in_axes=(axes, 0, 0))(lanes, own, starts[:, rank]), starts
+    return _over_lanes(one, shared, lanes, own, starts[:, rank]), starts
 
 
 def parameters_of(functions, links, theta):

@@ -7,6 +7,7 @@ is a `Kind`: everything else treats all kinds alike.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from jaxspec.likelihood.linear import Lane
 from jaxspec.reduce.batch import Plan
 from jaxspec.reduce.bins import bin_counts, spectrum_bins
 from jaxspec.reduce.data import DataList
-from jaxspec.reduce.fold import Patterns
+from jaxspec.reduce.fold import Patterns, fold_wide
 from jaxspec.reduce.image import Image
 from jaxspec.reduce.profile import RadialProfile
 from jaxspec.reduce.spectra import Failure, SpectrumList
@@ -302,6 +303,12 @@ def _rates(term, inputs, params):
     return jax.vmap(lambda p: term.forward.mean(inputs, p))(params)
 
 
+@partial(jax.jit, static_argnames=("term",))
+def _fluxes(term, inputs, params):
+    flux = term.forward.tree.flux
+    return jax.vmap(lambda p: flux(inputs.e_lo, inputs.e_hi, inputs.tables, p))(params)
+
+
 def channel_rates(model, response: Response, params) -> np.ndarray:
     """Expected counts/s in every channel of a response.
 
@@ -317,7 +324,8 @@ def channel_rates(model, response: Response, params) -> np.ndarray:
     """
     n = len(response.channel)
     every = np.arange(n)
-    plan = Plan(every, n, every, response, every.tobytes())
+    fine = replace(response, wide=())  # all channels of wider parts are folded on the host
+    plan = Plan(every, n, every, fine, every.tobytes())
     shape = (len(response.e_lo), n)
     SPECTRA.check_model(model)
     term = SPECTRA.make_term(model, "cstat")
@@ -325,8 +333,11 @@ def channel_rates(model, response: Response, params) -> np.ndarray:
     with jax.enable_x64(True):
         foldings = spectrum_prepare.Foldings([plan], shape, Patterns(True), model.tree.prepare)
         each = max(1, AT_ONCE // max(*shape, foldings.length if foldings.sparse else 0))
-        made = [
-            np.asarray(_rates(term, foldings(0), params[i : i + each]))
-            for i in range(0, len(params), each)
-        ]
+        made = []
+        for i in range(0, len(params), each):
+            some = params[i : i + each]
+            made.append(np.asarray(_rates(term, foldings(0), some)))
+            if response.wide:
+                flux = np.asarray(_fluxes(term, foldings(0), some))
+                made[-1] = made[-1] + fold_wide(response, flux)
     return np.concatenate(made)

@@ -19,7 +19,7 @@ class SpectrumInputs(NamedTuple):
     ----------
     e_lo, e_hi : (n_energy,) keV
     tables : tuple of (..., n_energy), what ``tree.prepare`` made for these energies.
-    matrix : (n_energy, n_bin) cm2, or Sparse
+    matrix : (n_energy, n_bin) cm2, or Sparse, or Split
         Effective area times grouped redistribution.
     """
 
@@ -41,12 +41,28 @@ class Sparse(NamedTuple):
     like: jax.Array
 
 
+class Split(NamedTuple):
+    """A matrix with a part that acts on energy bins wider than those of the model.
+
+    ``fine`` is the rest of it, any matrix; ``row`` (n_energy,) int, ascending, says which of the
+    wider bins an energy lies in; ``area`` (n_energy,) cm2; ``wide`` (n_block, n, n_row), all bins
+    in blocks of n, maybe in single precision.
+    """
+
+    fine: Any
+    row: jax.Array
+    area: jax.Array
+    wide: jax.Array
+
+
 def project(rows, matrix):
     """Fold rows (k, n_energy): (k, n_bin).
 
     Value and derivatives are folded in one product, rows first: for 64 lanes of 320 energies and
     56 bins on one CPU core that takes 4 microseconds per lane, columns first 110.
     """
+    if isinstance(matrix, Split):
+        return project(rows, matrix.fine) + _project_wide(rows * matrix.area[None], matrix)
     if not isinstance(matrix, Sparse):
         return rows @ matrix
 
@@ -57,19 +73,38 @@ def project(rows, matrix):
     return jax.lax.map(one, rows)
 
 
-def project_back(matrix, weight):
+def _project_wide(rows, matrix):
+    """Fold rows (k, n_energy) through the wider part: (k, n_bin).
+
+    Bins first: 16384 bins and 3520 wider energy bins take 0.06 s, rows first 0.22 s.
+    """
+    n_row = matrix.wide.shape[-1]
+    sums = jax.ops.segment_sum(rows.T, matrix.row, n_row, indices_are_sorted=True)
+    folded = jax.lax.map(lambda block: block.astype(rows.dtype) @ sums, matrix.wide)
+    return folded.reshape(-1, rows.shape[0]).T
+
+
+def _wide_back(matrix, weight):
+    """Sum over the bins of the wider part with a weight (n_bin,): (n_energy,)."""
+    n_block, n, n_row = matrix.wide.shape
+
+    def add(total, block):
+        values, weights = block
+        return total + weights @ values.astype(weight.dtype), None
+
+    start = jnp.zeros(n_row, weight.dtype)
+    total, _ = jax.lax.scan(add, start, (matrix.wide, weight.reshape(n_block, n)))
+    return total[matrix.row] * matrix.area
+
+
+def project_back(matrix, weight, n_energy):
     """Sum over the bins with a weight (n_bin,): (n_energy,)."""
+    if isinstance(matrix, Split):
+        return project_back(matrix.fine, weight, n_energy) + _wide_back(matrix, weight)
     if not isinstance(matrix, Sparse):
         return matrix @ weight
-    return weight[matrix.bin] * matrix.value, matrix.energy
-
-
-def along(back, row):
-    """Scalar product of a flux (n_energy,) with what `project_back` gave."""
-    if not isinstance(back, tuple):
-        return row @ back
-    weights, energy = back
-    return row[energy] @ weights
+    parts = weight[matrix.bin] * matrix.value
+    return jnp.zeros(n_energy, parts.dtype).at[matrix.energy].add(parts)
 
 
 class SpectrumForward(NamedTuple):
@@ -110,12 +145,9 @@ class SpectrumForward(NamedTuple):
             total = jnp.zeros((n, n), params.dtype)
             if not jet.second:
                 return total
-            back = project_back(inputs.matrix, weight)
+            back = project_back(inputs.matrix, weight, len(inputs.e_lo))
             i, j = np.array(list(jet.second)).T
-            if isinstance(back, tuple):
-                sums = jnp.stack([along(back, row) for row in jet.second.values()])
-            else:
-                sums = jnp.stack(list(jet.second.values())) @ back
+            sums = jnp.stack(list(jet.second.values())) @ back
             total = total.at[i, j].set(sums)
             return total.at[j, i].set(sums)
 
@@ -131,10 +163,10 @@ class SpectrumForward(NamedTuple):
         folded = project(jet.value[None], inputs.matrix)[0]
 
         def back(weight):
-            on_energies = project_back(inputs.matrix, weight)
+            on_energies = project_back(inputs.matrix, weight, len(inputs.e_lo))
             zero = jnp.zeros((), params.dtype)
             rows = [jet.first.get(i) for i in range(params.shape[0])]
-            return jnp.stack([zero if r is None else along(on_energies, r) for r in rows])
+            return jnp.stack([zero if r is None else r @ on_energies for r in rows])
 
         return folded, back
 

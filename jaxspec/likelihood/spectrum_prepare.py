@@ -11,7 +11,7 @@ from jaxspec.errors import InputError
 from jaxspec.likelihood.choose import choose_statistic
 from jaxspec.likelihood.kernels import FLOOR
 from jaxspec.likelihood.objective import Term
-from jaxspec.likelihood.spectrum import Sparse, SpectrumForward, SpectrumInputs
+from jaxspec.likelihood.spectrum import Sparse, SpectrumForward, SpectrumInputs, Split
 from jaxspec.likelihood.statistics import weighted
 from jaxspec.reduce.batch import (
     Batch,
@@ -66,7 +66,9 @@ class Foldings:
         self.tables, self.kept, self.held = {}, {}, 0
         self.sparse = self._is_sparse()
         n_energy, n_bin = shape
+        rows = sum(part.n_row for part in max((p.response.wide for p in plans), key=len))
         self.nbytes = 24 * self.length if self.sparse else 8 * n_energy * n_bin
+        self.nbytes += 8 * rows * n_bin
 
     def _is_sparse(self):
         """Whether the largest of the matrices is better held as its elements alone."""
@@ -100,6 +102,8 @@ class Foldings:
             matrix = _elements(folding, self.length, self.shape[1])
         else:
             matrix = folding.dense(self.shape)
+        for part in self.patterns.wide_of(plan):
+            matrix = _split(matrix, part, self.shape)
         return SpectrumInputs(e_lo, e_hi, self.tables[key], matrix)
 
 
@@ -115,9 +119,22 @@ def _elements(folding, length, n_bin):
     )
 
 
+def _split(matrix, part, shape):
+    """`Split` padded to ``shape`` (n_energy, n_bin)."""
+    more, (n_block, n, n_row) = shape[0] - len(part.row), part.matrix.shape
+    wide = part.matrix
+    if n_block * n < shape[1]:
+        wide = np.zeros((1, shape[1], n_row))
+        wide[0, : n_block * n] = part.matrix.reshape(-1, n_row)
+    row = np.pad(part.row, (0, more), mode="edge").astype(np.int32)
+    return Split(matrix, row, np.pad(part.area, (0, more)), wide)
+
+
 def _stack(rows):
     import jax
 
+    if len(rows) == 1:  # a view: a large matrix is not copied
+        return jax.tree.map(lambda x: x[None], rows[0])
     return jax.tree.map(lambda *x: np.stack(x), *rows)
 
 

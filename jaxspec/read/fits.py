@@ -226,7 +226,7 @@ class HDU:
             )
         return np.where(missing, np.nan, values) if missing.any() else values
 
-    def ragged(self, name, take):
+    def ragged(self, name, take, native=True):
         """First ``take[i]`` values of every row, joined; rows may hold more.
 
         Parameters
@@ -234,10 +234,13 @@ class HDU:
         name : str
             A scalar, fixed-width or variable-length column.
         take : (rows,) int
+        native : bool
+            Whether the byte order must be the machine's. Else what lies in one piece is a view of
+            the bytes of the file, which costs no memory.
 
         Returns
         -------
-        (take.sum(),) array in native byte order
+        (take.sum(),) array
         """
         column = self.columns[name]
         if column.element is None:
@@ -260,7 +263,7 @@ class HDU:
         else:
             data = b"".join([heap[a:b] for a, b in zip(first.tolist(), stop.tolist(), strict=True)])
         values = np.frombuffer(data, _DTYPE[column.element])
-        return self._native(column, values)
+        return self._native(column, values) if native or not self._is_plain else values
 
     @property
     def _heap(self):

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from jaxspec._types import Response
+from jaxspec._types import Response, Wide
 from jaxspec.errors import InputError
 from jaxspec.read.fits import HDU, find_hdu, names_of
 
 KEV = dict(ev=1e-3, kev=1.0, mev=1e3, gev=1e6, tev=1e9)
+BLOCK = 2**22  # values that are looked at at once
+SPREAD = 2**24  # elements, 200 MB, up to which matrices on wider energy bins are spread and summed
 _TINY = 1e-10  # of ENERG_HI: stands in for ENERG_LO = 0, where most models have a pole
 
 _FULL = "HDUCLAS3 is FULL, so the matrix holds the effective area"
 
 
-def response_key(e_lo, e_hi, matrix, channel, e_min, e_max) -> bytes:
+def response_key(e_lo, e_hi, matrix, channel, e_min, e_max, wide=()) -> bytes:
     """Hash of the numbers of a response; equal keys mean interchangeable responses.
 
     Parameters
@@ -25,9 +28,12 @@ def response_key(e_lo, e_hi, matrix, channel, e_min, e_max) -> bytes:
     e_lo, e_hi : (n_energy,) keV
     matrix : scipy.sparse.csr_array, (n_energy, n_channel)
     channel, e_min, e_max : (n_channel,)
+    wide : tuple of Wide
     """
     digest = hashlib.sha256()
-    parts = (e_lo, e_hi, matrix.indptr, matrix.indices, matrix.data, channel, e_min, e_max)
+    parts = [e_lo, e_hi, matrix.indptr, matrix.indices, matrix.data, channel, e_min, e_max]
+    for part in wide:
+        parts += [part.row, part.run_row, part.first, part.width, part.start, part.data]
     for part in parts:
         digest.update(f"{part.dtype.str}{part.shape}".encode())
         digest.update(np.ascontiguousarray(part).data)
@@ -93,9 +99,12 @@ def select_channels(response: Response, index) -> Response:
     matrix = response.matrix[:, index]
     matrix.sort_indices()
     mark = response.key + index.astype(np.int64).tobytes()
+    place = np.full(len(response.channel) + 1, -1)  # one more, for column -1
+    place[index] = np.arange(len(index))
     return replace(
         response,
         matrix=matrix,
+        wide=tuple(replace(part, column=place[part.column]) for part in response.wide),
         channel=response.channel[index],
         e_min=response.e_min[index],
         e_max=response.e_max[index],
@@ -201,10 +210,28 @@ def _stated_channels(hdu, n):
 # ---------------------------------------------------------------------------- matrix
 
 
-def _matrix(hdu: HDU, channel):
-    """One MATRIX extension as a csr_array, rows as in the file."""
-    from scipy.sparse import csr_array
+class _Runs(NamedTuple):
+    """One MATRIX extension: rows in the order of the file, channels counted from 0.
 
+    ``e_lo, e_hi`` (n_row,) keV, ascending, and ``order`` (n_row,) the rows in that order, or None;
+    ``indptr`` (n_row + 1,) where the values of each row lie in ``data``; ``row, first, width``
+    (n_run,).
+    """
+
+    hdu: HDU
+    e_lo: np.ndarray
+    e_hi: np.ndarray
+    order: np.ndarray | None
+    row: np.ndarray
+    first: np.ndarray
+    width: np.ndarray
+    indptr: np.ndarray
+    data: np.ndarray
+
+
+def _read_runs(hdu: HDU, channel):
+    """`_Runs` of an extension, its values as they are stored, and what was assumed."""
+    e_lo, e_hi, order, grid_notes = energy_grid(hdu)
     for name in ("F_CHAN", "N_CHAN", "MATRIX"):
         if not hdu.has(name):
             raise hdu.fail("the column is missing", name, "is this the right file or extension?")
@@ -219,20 +246,59 @@ def _matrix(hdu: HDU, channel):
     offset, notes = _channel_offset(hdu, first, width, channel)
     ends = np.concatenate([[0], np.cumsum(width)])
     indptr = ends[np.concatenate([[0], np.cumsum(n_grp)])]
-    data = hdu.ragged("MATRIX", np.diff(indptr))
-    if data.dtype.kind != "f":
-        data = data.astype(np.float64)
-    if not np.isfinite(data).all():
-        row = int(np.searchsorted(indptr, np.argmin(np.isfinite(data)), "right"))
-        raise hdu.fail(f"row {row} holds NaN or infinity", "MATRIX", "remake the response")
-    if hdu.unit("MATRIX").replace(" ", "").lower() in ("m**2", "m2", "m^2"):
-        data = data * data.dtype.type(1e4)
-    index = (np.arange(ends[-1]) + np.repeat(first - offset - ends[:-1], width)).astype(np.int32)
-    matrix = csr_array((data, index, indptr.astype(np.int32)), shape=(len(n_grp), len(channel)))
+    data = hdu.ragged("MATRIX", np.diff(indptr), native=False)
+    for at in range(0, len(data), BLOCK):
+        good = np.isfinite(data[at : at + BLOCK]) if data.dtype.kind == "f" else np.ones(1)
+        if not good.all():
+            row = int(np.searchsorted(indptr, at + np.argmin(good), "right"))
+            raise hdu.fail(f"row {row} holds NaN or infinity", "MATRIX", "remake the response")
     row = np.repeat(np.arange(len(n_grp)), n_grp)
+    runs = _Runs(hdu, e_lo, e_hi, order, row, first - offset, width, indptr, data)
+    return runs, grid_notes + notes
+
+
+def _values(runs):
+    """Values of an extension in native byte order, a redistribution or cm2."""
+    data = runs.data.astype(np.float32 if runs.data.dtype.str[1:] == "f4" else np.float64)
+    if runs.hdu.unit("MATRIX").replace(" ", "").lower() in ("m**2", "m2", "m^2"):
+        data *= data.dtype.type(1e4)
+    return data
+
+
+def _matrix(runs, channel):
+    """One MATRIX extension as a csr_array, rows by ascending energy."""
+    from scipy.sparse import csr_array
+
+    row, first, width = runs.row, runs.first, runs.width
+    ends = np.concatenate([[0], np.cumsum(width)])
+    index = np.arange(ends[-1], dtype=np.int32) + np.repeat(
+        (first - ends[:-1]).astype(np.int32), width
+    )
+    shape = (len(runs.e_lo), len(channel))
+    matrix = csr_array((_values(runs), index, runs.indptr.astype(np.int32)), shape=shape)
     if np.any((row[1:] == row[:-1]) & (first[1:] < (first + width)[:-1]) & (width[1:] > 0)):
         matrix.sum_duplicates()
-    return matrix, notes
+    return matrix if runs.order is None else matrix[runs.order]
+
+
+def _wide(runs, channel, row) -> Wide:
+    """One MATRIX extension kept as its runs; ``row`` (n_energy,) acts at each fine energy."""
+    at = np.arange(len(runs.e_lo))
+    if runs.order is not None:
+        at[runs.order] = at.copy()
+    starts = np.concatenate([[0], np.cumsum(runs.width)])[:-1]
+    sort = np.argsort(at[runs.row], kind="stable")
+    swapped = runs.hdu.unit("MATRIX") != "" or runs.data.dtype.kind != "f"
+    return Wide(
+        row=row,
+        n_row=len(runs.e_lo),
+        run_row=at[runs.row][sort],
+        first=runs.first[sort],
+        width=runs.width[sort],
+        start=starts[sort],
+        column=np.arange(len(channel)),
+        data=_values(runs) if swapped else runs.data,
+    )
 
 
 def _groups(hdu, name, n_grp) -> np.ndarray:
@@ -270,24 +336,35 @@ def _channel_offset(hdu, first, width, channel):
     return offset, []
 
 
-def _sum_matrices(parts):
-    """Add matrices; one with wider energy bins acts on every finer bin inside its own."""
-    parts = sorted(parts, key=lambda p: -len(p[1]))
-    hdu, e_lo, e_hi, total = parts[0]
-    middle, notes = 0.5 * (e_lo + e_hi), []
-    for other, lo, hi, matrix in parts[1:]:
+def _sum_matrices(parts, channel):
+    """Add matrices; one with wider energy bins acts on every finer bin inside its own.
+
+    Returns
+    -------
+    e_lo, e_hi, matrix, wide, notes
+        ``wide`` holds what would be too large if it were spread over the finer bins.
+    """
+    finest, *others = sorted(parts, key=lambda p: -len(p.e_lo))
+    e_lo, e_hi, total = finest.e_lo, finest.e_hi, _matrix(finest, channel)
+    middle, slack, wide, notes = 0.5 * (e_lo + e_hi), 1e-3 * (e_hi - e_lo), [], []
+    for other in others:
+        hdu, lo, hi = other.hdu, other.e_lo, other.e_hi
         row = np.clip(np.searchsorted(lo, middle, "right") - 1, 0, len(lo) - 1)
         if len(lo) != len(e_lo):
-            notes.append(f"{other.label} {other.index}: wider energy bins, applied to finer ones")
-        slack = 1e-3 * (e_hi - e_lo)
+            notes.append(f"{hdu.label} {hdu.index}: wider energy bins, applied to finer ones")
         if np.any(lo[row] > e_lo + slack) or np.any(hi[row] < e_hi - slack):
-            raise other.fail(
+            raise hdu.fail(
                 "its energy bins do not contain those of the other MATRIX extension",
                 "ENERG_LO",
                 "choose one extension with file[n]",
             )
-        total = total + matrix[row]
-    return hdu, e_lo, e_hi, total, notes
+        sizes = np.diff(other.indptr)
+        sizes = sizes if other.order is None else sizes[other.order]
+        if len(lo) < len(e_lo) and sizes[row].sum() > SPREAD:
+            wide.append(_wide(other, channel, row))
+        else:
+            total = total.astype(float) + _matrix(other, channel)[row]  # single would round sums
+    return e_lo, e_hi, total, tuple(wide), notes
 
 
 def parse_rmf(hdus, name: str, wanted=None, spare_ebounds=None) -> Response:
@@ -335,11 +412,10 @@ def parse_rmf(hdus, name: str, wanted=None, spare_ebounds=None) -> Response:
         notes.append(f"{name}: no EBOUNDS; taken from the spectrum")
     parts = []
     for hdu in found:
-        e_lo, e_hi, order, grid_notes = energy_grid(hdu)
-        matrix, matrix_notes = _matrix(hdu, channel)
-        parts.append((hdu, e_lo, e_hi, matrix if order is None else matrix[order]))
-        notes += grid_notes + matrix_notes
-    _, e_lo, e_hi, matrix, sum_notes = _sum_matrices(parts)
+        runs, more = _read_runs(hdu, channel)
+        parts.append(runs)
+        notes += more
+    e_lo, e_hi, matrix, wide, sum_notes = _sum_matrices(parts, channel)
     if len(parts) > 1:
         notes.append(f"{name}: {len(parts)} MATRIX extensions summed")
     if str(found[0].get("HDUCLAS3", "")).strip().upper() == "FULL":
@@ -352,7 +428,8 @@ def parse_rmf(hdus, name: str, wanted=None, spare_ebounds=None) -> Response:
         channel=channel,
         e_min=e_min,
         e_max=e_max,
-        key=response_key(e_lo, e_hi, matrix, channel, e_min, e_max),
+        key=response_key(e_lo, e_hi, matrix, channel, e_min, e_max, wide),
         name=name,
         diagnostics=tuple(notes + sum_notes),
+        wide=wide,
     )

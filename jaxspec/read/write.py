@@ -174,7 +174,8 @@ def write_response(response: Response, path, *, overwrite=True):
     Raises
     ------
     InputError
-        If the file exists and may not be replaced, or cannot be written.
+        If the file exists and may not be replaced, or cannot be written, or the response has a part
+        on wider energy bins and an area.
 
     Examples
     --------
@@ -183,6 +184,12 @@ def write_response(response: Response, path, *, overwrite=True):
         write_response(response, "a.rsp")
     """
     matrix = response.matrix
+    if response.wide and not np.all(response.area == 1.0):
+        raise InputError(
+            f"{response.name} has a part on wider energy bins, over which the area changes",
+            file=os.fspath(path),
+            remedy="write two files, with write_rmf and write_arf",
+        )
     if not np.all(response.area == 1.0):
         matrix = matrix.copy()
         matrix.data = matrix.data * np.repeat(response.area, np.diff(matrix.indptr))
@@ -214,10 +221,51 @@ def _response_keywords(kind, version):
 
 
 def matrix_tables(response, matrix, name, kind) -> list:
-    """Tables of a response: the matrix under a name and its HDUCLAS3, and EBOUNDS."""
+    """Tables of a response: its matrices under a name and their HDUCLAS3, and EBOUNDS."""
     from astropy.io import fits
 
-    first, channels = int(response.channel[0]), len(response.channel)
+    grid = response.e_lo, response.e_hi
+    tables = [_matrix_table(response.channel, *grid, matrix, name, kind)]
+    tables += [_wide_table(response, part, name, kind) for part in response.wide]
+    columns = [
+        fits.Column("CHANNEL", "J", array=response.channel),
+        fits.Column("E_MIN", "D", unit="keV", array=response.e_min),
+        fits.Column("E_MAX", "D", unit="keV", array=response.e_max),
+    ]
+    bounds = fits.BinTableHDU.from_columns(columns, name="EBOUNDS")
+    limits = dict(TLMIN1=int(response.channel[0]), TLMAX1=int(response.channel[-1]))
+    common = _of_matrix(response.channel)
+    put_keywords(bounds.header, _response_keywords("EBOUNDS", "1.2.0") | common | limits)
+    return [*tables, bounds]
+
+
+def _of_matrix(channel):
+    return dict(RMFVERSN="1992a", CHANTYPE="PI", DETCHANS=len(channel))
+
+
+def _wide_table(response, part, name, kind):
+    """Table of a `Wide`: the rows that act at some energy of the response."""
+    from scipy.sparse import csr_array, vstack
+
+    kept = part.column >= 0
+    place = csr_array(
+        (np.ones(kept.sum()), (np.flatnonzero(kept), part.column[kept])),
+        shape=(len(kept), len(response.channel)),
+    )
+    matrix = vstack([csr_array(rows) @ place for _, _, rows in part.blocks()], format="csr")
+    used, first = np.unique(part.row, return_index=True)
+    last = np.append(first[1:], len(part.row)) - 1
+    matrix = matrix[used].astype(np.float32 if part.data.dtype.itemsize == 4 else float)
+    return _matrix_table(
+        response.channel, response.e_lo[first], response.e_hi[last], matrix, name, kind
+    )
+
+
+def _matrix_table(channel, e_lo, e_hi, matrix, name, kind):
+    """MATRIX extension: rows as runs of neighbouring channels."""
+    from astropy.io import fits
+
+    first, channels = int(channel[0]), len(channel)
     matrix = matrix.sorted_indices()
     n_grp, f_chan, n_chan = _runs(matrix)
     widest = max(int(n_grp.max(initial=0)), 1)
@@ -227,37 +275,25 @@ def matrix_tables(response, matrix, name, kind) -> list:
     for i, (a, b) in enumerate(zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True)):
         rows[i] = matrix.data[a:b]
     columns = [
-        fits.Column("ENERG_LO", "D", unit="keV", array=response.e_lo),
-        fits.Column("ENERG_HI", "D", unit="keV", array=response.e_hi),
+        fits.Column("ENERG_LO", "D", unit="keV", array=e_lo),
+        fits.Column("ENERG_HI", "D", unit="keV", array=e_hi),
         fits.Column("N_GRP", "J", array=n_grp),
         fits.Column("F_CHAN", vector, array=_padded(f_chan + first, n_grp, widest)),
         fits.Column("N_CHAN", vector, array=_padded(n_chan, n_grp, widest)),
         fits.Column("MATRIX", f"P{code}()", array=rows),
     ]
-    main = fits.BinTableHDU.from_columns(columns, name=name)
-    common = dict(RMFVERSN="1992a", CHANTYPE="PI", DETCHANS=channels)
+    table = fits.BinTableHDU.from_columns(columns, name=name)
+    limits = dict(TLMIN4=first, TLMAX4=first + channels - 1)
+    size = dict(NUMGRP=int(n_grp.sum()), NUMELT=int(matrix.nnz), LO_THRES=0.0)
     put_keywords(
-        main.header,
+        table.header,
         _response_keywords("RSP_MATRIX", "1.3.0")
-        | common
-        | dict(
-            HDUCLAS3=kind,
-            TLMIN4=first,
-            TLMAX4=first + channels - 1,
-            NUMGRP=int(n_grp.sum()),
-            NUMELT=int(matrix.nnz),
-            LO_THRES=0.0,
-        ),
+        | _of_matrix(channel)
+        | dict(HDUCLAS3=kind)
+        | limits
+        | size,
     )
-    columns = [
-        fits.Column("CHANNEL", "J", array=response.channel),
-        fits.Column("E_MIN", "D", unit="keV", array=response.e_min),
-        fits.Column("E_MAX", "D", unit="keV", array=response.e_max),
-    ]
-    bounds = fits.BinTableHDU.from_columns(columns, name="EBOUNDS")
-    limits = dict(TLMIN1=first, TLMAX1=int(response.channel[-1]))
-    put_keywords(bounds.header, _response_keywords("EBOUNDS", "1.2.0") | common | limits)
-    return [main, bounds]
+    return table
 
 
 def _runs(matrix):

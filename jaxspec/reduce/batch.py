@@ -141,12 +141,19 @@ def _unusable(spectrum, stat, plan, few, sane):
     if not (np.isfinite(spectrum.exposure) and spectrum.exposure > 0):
         return Status.BAD_DATA, f"The exposure is {spectrum.exposure}, not a positive time."
     response = spectrum.response
-    if id(response) not in sane:
-        parts = (response.matrix.data, response.area, response.e_lo, response.e_hi)
-        sane[id(response)] = all(np.isfinite(part).all() for part in parts)
-    if not sane[id(response)]:
+    parts = (response.matrix.data, response.area, response.e_lo, response.e_hi)
+    parts += tuple(part.data for part in response.wide)
+    if not all(_finite(part, sane) for part in parts):
         return Status.NAN_MODEL, f"The response {response.name} holds numbers that are not finite."
     return None
+
+
+def _finite(array, known):
+    """Whether all numbers are finite; asked once of each array, a million of them at a time."""
+    if id(array) not in known:
+        pieces = (array[at : at + 2**20] for at in range(0, len(array), 2**20))
+        known[id(array)] = all(np.isfinite(piece).all() for piece in pieces)
+    return known[id(array)]
 
 
 def padded(n):

@@ -11,6 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxspec.reduce.batch import padded
+
+SINGLE = 2**24  # elements from which numbers that single precision holds exactly stay in it, in
+IN_BLOCK = 64  # blocks of so many bins, which are made double one by one: 16384 bins and 3520 rows
+# take 230 MB instead of 461, and 0.13 s instead of 0.10 s; 0.6 s if they are made double at once
+
 
 class Pattern(NamedTuple):
     """Which elements of a sparse response make which element of the grouped matrix.
@@ -60,27 +66,94 @@ class Folding(NamedTuple):
         return np.bincount(flat, self.value, n_energy * n_bin).reshape(n_energy, n_bin)
 
 
-def find_pattern(plan, whole_grid=False) -> Pattern:
+class WideFolding(NamedTuple):
+    """Grouped part of a response on wider energy bins.
+
+    ``row`` (n_energy,) ascending, which row acts at an energy; ``area`` (n_energy,) cm2;
+    ``matrix`` (n_block, n, n_row), the redistribution alone, bins in blocks of n and zeros after
+    them: padding it later would take its memory once more.
+    """
+
+    row: np.ndarray
+    area: np.ndarray
+    matrix: np.ndarray
+
+
+def group_wide(wide, columns, index, n_bins) -> np.ndarray:
+    """Redistribution of all rows of a `Wide` summed into bins: (n_block, n, n_row).
+
+    Made from a few rows at a time: the channels of all rows would take more memory than their bins.
+    """
+    bin_of = _bin_of(columns, index, int(wide.column.max(initial=-1)) + 2)[wide.column]
+    kept = np.flatnonzero(bin_of >= 0)
+    kept = kept[np.argsort(bin_of[kept], kind="stable")]
+    filled, starts = np.unique(bin_of[kept], return_index=True)
+    alone = len(filled) == len(kept)
+    n = padded(n_bins)
+    exact = alone and _is_single(wide) and n * wide.n_row >= SINGLE
+    made = np.zeros((n, wide.n_row), np.float32 if exact else np.float64)
+    for begin, end, rows in wide.blocks() if len(kept) else ():
+        rows = rows[:, kept]
+        made[filled, begin:end] = (rows if alone else np.add.reduceat(rows, starts, axis=1)).T
+    return made.reshape(-1, IN_BLOCK if exact else n, wide.n_row)
+
+
+def _is_single(wide):
+    """Whether no number has more digits than single precision: runs that overlap are sums."""
+    row, end = wide.run_row, wide.first + wide.width
+    overlap = (row[1:] == row[:-1]) & (wide.first[1:] < end[:-1])
+    return wide.data.dtype.str[1:] == "f4" and not overlap.any()
+
+
+def fold_wide(response, flux) -> np.ndarray:
+    """Counts/s (n, n_channel) that fluxes (n, n_energy) make in the wider parts of a response.
+
+    Block by block: all channels of all rows are never in memory.
+    """
+    flux = flux * response.area
+    total = np.zeros((len(flux), len(response.channel)))
+    for part in response.wide:
+        starts = np.flatnonzero(np.diff(part.row, prepend=-1))
+        on_rows = np.zeros((len(flux), part.n_row))
+        on_rows[:, part.row[starts]] = np.add.reduceat(flux, starts, axis=1)
+        kept = part.column >= 0
+        for begin, end, rows in part.blocks():
+            total[:, part.column[kept]] += (on_rows[:, begin:end] @ rows)[:, kept]
+    return total
+
+
+def _bin_of(columns, index, n_channel):
+    """Bin of each channel of a response, -1 where it is dropped."""
+    kept = np.flatnonzero(index >= 0)
+    bin_of = np.full(n_channel, -1)
+    bin_of[columns[kept]] = index[kept]
+    return bin_of
+
+
+def find_pattern(plan, whole_grid=False, wide=()) -> Pattern:
     """Places of the elements of a plan's response that act on its bins.
 
     Parameters
     ----------
     plan : jaxspec.reduce.batch.Plan
     whole_grid : bool, keep all energies (models in which one bin depends on others).
+    wide : sequence of arrays, what `group_wide` made of the wider parts.
     """
     matrix = plan.response.matrix
     n_energy, n_channel = matrix.shape
-    kept = np.flatnonzero(plan.index >= 0)
-    bin_of = np.full(n_channel, -1)
-    bin_of[plan.columns[kept]] = plan.index[kept]
-    bins = bin_of[matrix.indices]
+    bins = _bin_of(plan.columns, plan.index, n_channel)[matrix.indices]
     used = np.flatnonzero(bins >= 0)
     energy = np.repeat(np.arange(n_energy), np.diff(matrix.indptr))[used]
     first, last = 0, n_energy
     area_there = plan.response.area[energy]
-    if not whole_grid and used.size:
-        acting = energy[(matrix.data[used] * area_there) != 0]
-        first, last = (acting[0], acting[-1] + 1) if acting.size else (0, n_energy)
+    if not whole_grid:
+        acting = [energy[(matrix.data[used] * area_there) != 0]]
+        acting += [
+            np.flatnonzero(rows.any(axis=(0, 1))[part.row] & (plan.response.area != 0))
+            for part, rows in zip(plan.response.wide, wide, strict=True)
+        ]
+        acting = np.concatenate(acting)
+        first, last = (acting.min(), acting.max() + 1) if acting.size else (0, n_energy)
     inside = (energy >= first) & (energy < last)
     return Pattern(
         matrix.indices, matrix.indptr, used[inside], used[~inside & (area_there != 0)],
@@ -106,14 +179,36 @@ class Patterns:
     """Patterns found so far; responses whose elements lie at the same places share one."""
 
     def __init__(self, whole_grid=False):
-        self.whole_grid, self.known = whole_grid, {}
+        self.whole_grid, self.known, self.grouped = whole_grid, {}, {}
 
     def of(self, plan) -> Pattern:
         """Pattern of a plan."""
-        area = plan.response.area != 0
-        key = (plan.binning, plan.response.matrix.shape, area.tobytes())
+        response = plan.response
+        area = response.area != 0
+        key = (plan.binning, response.matrix.shape, area.tobytes(), *map(id, response.wide))
         for pattern in self.known.setdefault(key, []):
-            if pattern.fits(plan.response.matrix):
+            if pattern.fits(response.matrix):
                 return pattern
-        self.known[key].append(find_pattern(plan, self.whole_grid))
-        return self.known[key][-1]
+        found = find_pattern(plan, self.whole_grid, self._wide(plan))
+        self.known[key].append(found)
+        return found
+
+    def _wide(self, plan) -> list:
+        """Grouped wider parts; equal ones, as with areas of their own, are made once."""
+        made = []
+        for part in plan.response.wide:
+            key = id(part), plan.binning
+            if key not in self.grouped:
+                rows = group_wide(part, plan.columns, plan.index, plan.n_bins)
+                self.grouped[key] = part, rows  # held, so that its id stays its own
+            made.append(self.grouped[key][1])
+        return made
+
+    def wide_of(self, plan) -> list[WideFolding]:
+        """Wider parts of a plan, cut to the energies of its pattern."""
+        pattern, made = self.of(plan), []
+        cut = slice(pattern.first, pattern.last)
+        for part, rows in zip(plan.response.wide, self._wide(plan), strict=True):
+            row = part.row[cut]
+            made.append(WideFolding(row, plan.response.area[cut], rows))
+        return made

@@ -158,7 +158,8 @@ def resolution(response):
 
     Each channel takes the row of the matrix whose energies hold the middle of the channel; the
     half-maximum points beside the highest channel of that row are interpolated. Rows without any
-    response take the value of their neighbours. Never below 1.
+    response take the value of their neighbours. Never below 1. What `Response.wide` adds is looked
+    at only among the channels of the matrix.
 
     Parameters
     ----------
@@ -171,8 +172,7 @@ def resolution(response):
     middle = 0.5 * (response.e_min + response.e_max)
     row = np.searchsorted(response.e_hi, middle).clip(0, len(response.e_hi) - 1)
     rows, back = np.unique(row, return_inverse=True)
-    width = [_widths(response.matrix[block].toarray()) for block in _blocks(rows)]
-    width = np.concatenate(width)[back]
+    width = np.concatenate([_widths(_cut(response, block)) for block in _blocks(rows)])[back]
     known = np.isfinite(width)
     if not known.any():
         return np.ones(len(width))
@@ -182,6 +182,21 @@ def resolution(response):
 
 def _blocks(rows, size=256):
     return [rows[i : i + size] for i in range(0, len(rows), size)]
+
+
+def _cut(response, rows):
+    """Rows of a response, cut to the channels that they act on and one more at either side."""
+    matrix = response.matrix[rows]
+    last = matrix.shape[1] - 1
+    if not matrix.nnz:
+        return np.zeros((len(rows), 1))
+    low, high = max(matrix.indices.min() - 1, 0), min(matrix.indices.max() + 1, last)
+    made = matrix[:, low : high + 1].toarray().astype(float)
+    for part in response.wide:
+        of = part.row[rows]
+        seen = np.flatnonzero((part.column >= low) & (part.column <= high))
+        made[:, part.column[seen] - low] += part.dense(of[0], of[-1] + 1)[of - of[0]][:, seen]
+    return made
 
 
 def _widths(matrix):

@@ -118,8 +118,12 @@ def response_rows(response, assumed=True) -> list[tuple[str, str]]:
     """Facts of a response: energies, channels, area, what was assumed."""
     ends = np.concatenate([response.e_min, response.e_max])
     matrix = response.matrix
-    area = response.area * np.asarray(matrix.sum(axis=1)).ravel()
-    filled = 100 * matrix.nnz / max(matrix.shape[0] * matrix.shape[1], 1)
+    rows, held = np.asarray(matrix.sum(axis=1)).ravel(), matrix.nnz
+    for part in response.wide:
+        sums = np.concatenate([block.sum(axis=1) for _, _, block in part.blocks()])
+        rows, held = rows + sums[part.row], held + len(part.data)
+    area = response.area * rows
+    filled = 100 * held / max(matrix.shape[0] * matrix.shape[1], 1)
     what, unit = ("area", " cm2") if area.max() > 1.5 else ("sum of a row", "")
     largest = _largest(response.e_lo, response.e_hi, area, unit)
     rows = [
