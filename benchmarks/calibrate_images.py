@@ -97,11 +97,8 @@ def ranks(name, n, seed=1, side=SIDE, limits=None, progress=False, **settings):
     rhat, divergent, acceptance = [], 0, []
     for i, image in enumerate(images):
         posterior = js.sample(model, image, seed=seed + i, progress=False, **settings)
-        # chain after chain would be cut unevenly: one draw of every chain, then the next
         for key in limits:
-            draws = posterior[key].T.ravel()
-            some = draws[np.linspace(0, draws.size - 1, RANKS - 1).round().astype(int)]
-            found[key][i] = np.sum(some < truths[key][i])
+            found[key][i] = rank_of(truths[key][i], posterior[key])
         rhat.append(posterior.rhat.max())
         divergent += posterior.n_divergent
         acceptance.append(posterior.acceptance)
@@ -116,14 +113,22 @@ def ranks(name, n, seed=1, side=SIDE, limits=None, progress=False, **settings):
     return found, noticed
 
 
+def rank_of(truth, draws):
+    """Rank of a truth, 0 to 99, among 99 evenly thinned draws (n_chain, n_draw)."""
+    # chain after chain would be cut unevenly: one draw of every chain, then the next
+    draws = draws.T.ravel()
+    return np.sum(draws[np.linspace(0, draws.size - 1, RANKS - 1).round().astype(int)] < truth)
+
+
 def uniformity(found):
-    """p-value of chi2 for even bins of rank; mean and width of the ranks scaled to 0 and 1."""
-    from scipy.stats import chisquare
+    """p-values of chi2 for even bins of rank and of KS; mean and width of ranks scaled to 0, 1."""
+    from scipy.stats import chisquare, kstest
 
     counts = np.bincount(found * BINS // RANKS, minlength=BINS)
     scaled = (found + 0.5) / RANKS
     return {
         "p_value": float(chisquare(counts).pvalue),
+        "ks_p_value": float(kstest(scaled, "uniform").pvalue),
         "mean_rank": float((scaled.mean() - 0.5) * np.sqrt(12 * len(found))),
         "rank_sd": float(scaled.std() * np.sqrt(12)),
         "counts": counts.tolist(),
