@@ -31,12 +31,16 @@ class Arrow(NamedTuple):
 
 
 def split(vector, like: Arrow):
-    """Shared part (n_shared,), and own parts [(n_lane, n_own), ...] of a long vector."""
+    """Shared part (n_shared,), and own parts [(n_lane, n_own), ...] of a long vector.
+
+    Axes in front stay; ``like`` has none.
+    """
     at = like.corner.shape[-1]
-    shared, parts = vector[:at], []
+    shared, parts = vector[..., :at], []
     for side in like.sides:
         n_lane, n_own = side.shape[:2]
-        parts.append(vector[at : at + n_lane * n_own].reshape(n_lane, n_own))
+        own = vector[..., at : at + n_lane * n_own]
+        parts.append(own.reshape(*vector.shape[:-1], n_lane, n_own))
         at += n_lane * n_own
     return shared, parts
 

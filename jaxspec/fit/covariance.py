@@ -80,70 +80,73 @@ def invert(information, scaling, mask):
     return np.where(both, 2.0 * inverse * units, 0.0), definite
 
 
-class SetCovariance(NamedTuple):
-    """Covariance of one joint set, without forming it.
+class SetCovariances(NamedTuple):
+    """Covariances of joint sets, without forming them.
 
     A lane's own parameters follow the shared ones as ``-follow @ shared``, and scatter around that
     with ``own``: between two lanes the covariance is that of the shared parameters, carried over.
 
     Parameters
     ----------
-    shared : (n_shared, n_shared)
-    follow : list of (n_place, n_own, n_shared), one for each part.
-    own : list of (n_place, n_own, n_own)
-    definite : bool
+    shared : (n_set, n_shared, n_shared)
+    follow : list of (n_set, n_place, n_own, n_shared), one for each part.
+    own : list of (n_set, n_place, n_own, n_own)
+    definite : (n_set,) bool
     """
 
     shared: np.ndarray
     follow: list
     own: list
-    definite: bool
+    definite: np.ndarray
 
 
-def invert_set(corner, sides, blocks, scaling, mask, masks) -> SetCovariance:
-    """2 / information of one set by elimination of the own parameters.
+def invert_sets(matrix, scaling, mask, masks) -> SetCovariances:
+    """2 / information of all sets by elimination of the own parameters.
 
     Parameters
     ----------
-    corner : (n_shared, n_shared); sides : list of (n_place, n_own, n_shared)
-    blocks : list of (n_place, n_own, n_own)
+    matrix : Arrow of arrays with a set axis in front
     scaling : (shared, [own, ...]) diagonals of the expected information.
-    mask, masks : the parameters that moved, (n_shared,) and [(n_place, n_own), ...].
+    mask, masks : the parameters that moved, (n_set, n_shared) and [(n_set, n_place, n_own), ...].
     """
-    follow, own, definite = [], [], True
-    for side, block, diagonal, moved in zip(sides, blocks, scaling[1], masks, strict=True):
+    corner, follow, own = matrix.corner, [], []
+    definite = np.ones(len(corner), dtype=bool)
+    parts = zip(matrix.sides, matrix.blocks, scaling[1], masks, strict=True)
+    for side, block, diagonal, moved in parts:
         if not moved.size:  # no parameter of its own
             follow.append(side)
             own.append(block)
             continue
         half, good = invert(block, _with_diagonal(diagonal), moved)
-        half = np.where(good[:, None, None], 0.5 * half, 0.0)
-        definite &= bool(good.all())
-        side = side * moved[..., None] * mask
+        half = np.where(good[..., None, None], 0.5 * half, 0.0)
+        definite &= good.all(axis=1)
+        side = side * moved[..., None] * mask[:, None, None, :]
         follow.append(half @ side)
         own.append(2.0 * half)
-        corner = corner - np.einsum("lok,lom->km", side, follow[-1])
-    shared, good = invert(corner, np.diag(scaling[0]), mask)
-    definite &= bool(good)
-    return SetCovariance(shared if definite else shared * np.nan, follow, own, definite)
+        corner = corner - np.einsum("slok,slom->skm", side, follow[-1])
+    shared, good = invert(corner, _with_diagonal(scaling[0]), mask)
+    definite &= good
+    shared = np.where(definite[:, None, None], shared, np.nan)
+    return SetCovariances(shared, follow, own, definite)
 
 
 def _with_diagonal(values):
     return values[..., None] * np.eye(values.shape[-1])
 
 
-def lane_covariance(found, part, place, layout) -> np.ndarray:
-    """Covariance (n_par, n_par) of one lane of a `SetCovariance`."""
-    lever = lane_lever(found, part, place, layout)
+def lane_covariances(found, part, layout) -> np.ndarray:
+    """Covariances (n_set, n_place, n_par, n_par) of the lanes of a part."""
+    lever = lane_levers(found, part, layout)
     own = np.array(layout.own, dtype=int)
-    made = lever @ found.shared @ lever.T
-    made[np.ix_(own, own)] += found.own[part][place]
+    made = lever @ found.shared[:, None] @ np.swapaxes(lever, -1, -2)
+    made[..., own[:, None], own] += found.own[part]
     return made
 
 
-def lane_lever(found, part, place, layout) -> np.ndarray:
-    """How the parameters of a lane follow the shared ones, (n_par, n_shared)."""
-    lever = np.zeros((len(layout.slots), len(found.shared)))
-    lever[list(layout.shared), layout.places] = 1.0
-    lever[list(layout.own)] = -found.follow[part][place]
+def lane_levers(found, part, layout) -> np.ndarray:
+    """How the parameters of lanes follow the shared ones, (n_set, n_place, n_par, n_shared)."""
+    follow = found.follow[part]
+    lever = np.zeros((*follow.shape[:2], len(layout.slots), follow.shape[-1]))
+    lever[..., list(layout.shared), layout.places] = 1.0
+    lever[..., list(layout.own), :] = -follow
     return lever

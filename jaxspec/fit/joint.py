@@ -9,9 +9,9 @@ from jaxspec.fit.arrow import split
 from jaxspec.fit.compiled import parameters_of
 from jaxspec.fit.covariance import (
     Errors,
-    invert_set,
-    lane_covariance,
-    lane_lever,
+    invert_sets,
+    lane_covariances,
+    lane_levers,
     movable,
 )
 from jaxspec.fit.problem import make_groups
@@ -41,7 +41,9 @@ def fit_joint(models, items, stats, labels, own, share, rows, options, progress=
     """
     joint, end = solve_joint(models, items, stats, labels, own, share, rows, options, progress)
     if end is None:
-        return {name: Together.nothing(labels[name]) for name in models}
+        return {
+            name: Together.nothing(labels[name], len(m.parameters)) for name, m in models.items()
+        }
     return record(joint, end, labels, rows)
 
 
@@ -98,14 +100,14 @@ def _fixed_in_rows(group, fixed):
 
 def _too_coarse(joint, items, end):
     """Whether a source became smaller than a pixel, so that pixels have to be integrated."""
-    shared, owns = zip(*(split(theta, joint.like) for theta in end.theta), strict=True)
+    shared, owns = split(end.theta, joint.like)
     for k, part in enumerate(joint.parts):
         settles = kind_of(items[part.name][int(part.group.full.index[0])]).settles
         if settles is None:
             continue
         fine = getattr(part.group.full.gather(0), "fine", None) is not None
         for s, p in np.argwhere(part.places >= 0):
-            theta = _lane_theta(part.layout, shared[s], owns[s][k][p])
+            theta = _lane_theta(part.layout, shared[s], owns[k][s, p])
             lane = part.places[s, p]
             row = int(part.group.full.index[lane])
             datum = items[part.name][row]
@@ -115,74 +117,65 @@ def _too_coarse(joint, items, end):
 
 
 def _lane_theta(layout, shared, own):
-    theta = np.zeros(len(layout.slots))
-    theta[list(layout.shared)] = np.asarray(shared)[layout.places]
-    theta[list(layout.own)] = own
+    """Parameters (..., n_par) of lanes from shared (..., n_shared) and own ones (..., n_own)."""
+    theta = np.zeros((*own.shape[:-1], len(layout.slots)))
+    theta[..., list(layout.shared)] = shared[..., layout.places]
+    theta[..., list(layout.own)] = own
     return theta
 
 
 def record(joint, end, labels, rows) -> dict:
     """Covariances of all sets, cut into rows; gives `Together` by model name."""
-    like, box = joint.like, box_of(joint)
-    acts = np.stack([_diagonal(end.local.fisher, s) for s in range(joint.n_set)])
-    mask = movable(end.theta, end.local.gradient, acts > 0, box)
-    found = {"observed": [], "expected": []}
-    edm = np.empty(joint.n_set)
-    for s in range(joint.n_set):
-        for kind, matrix in (("observed", end.local.hessian), ("expected", end.local.fisher)):
-            found[kind].append(_inverse(matrix, s, acts[s], mask[s], like))
-        best = found["observed"][s]
-        best = best if best.definite else found["expected"][s]
-        edm[s] = _decrease(best, np.where(mask[s], end.local.gradient[s], 0.0), like)
+    like, box, local = joint.like, box_of(joint), end.local
+    scaling = _diagonals(local.fisher)
+    acts = np.concatenate([x.reshape(joint.n_set, -1) for x in (scaling[0], *scaling[1])], axis=1)
+    mask = movable(end.theta, local.gradient, acts > 0, box)
+    found = [invert_sets(m, scaling, *split(mask, like)) for m in (local.hessian, local.fisher)]
+    edm = _decreases(found, *split(np.where(mask, local.gradient, 0.0), like))
     held = box.free & ~mask
-    made = {name: Together.nothing(labels[name], found["observed"], edm) for name in labels}
+    made = {}
+    for name, label in labels.items():
+        n_par = len(rows[name].model.parameters)
+        made[name] = Together.nothing(label, n_par, found[0].shared, edm)
     for k, part in enumerate(joint.parts):
         _record_part(joint, k, part, end, found, edm, held, rows[part.name], made[part.name])
     for name, together in made.items():
-        parts = [part for part in joint.parts if part.name == name]
-        _count_free(joint, box, parts, together)
+        _count_free(joint, box, name, together)
     return made
 
 
-def _count_free(joint, box, parts, together):
+def _count_free(joint, box, name, together):
     """Free parameters of each set, those of other models left out."""
-    for s in range(joint.n_set):
-        _, owns = split(box.free[s], joint.like)
-        n = 0
-        for k, part in enumerate(joint.parts):
-            if part in parts:
-                n += int(owns[k].sum())
-        slots = {slot for part in parts for slot in part.layout.places}
-        together.n_free[s] = n + int(box.free[s][sorted(slots)].sum())
+    shared, owns = split(box.free, joint.like)
+    parts = [(part, own) for part, own in zip(joint.parts, owns, strict=True) if part.name == name]
+    slots = sorted({slot for part, _ in parts for slot in part.layout.places})
+    together.n_free[:] = shared[:, slots].sum(axis=1)
+    for _, own in parts:
+        together.n_free += own.sum(axis=(1, 2))
 
 
 def _record_part(joint, k, part, end, found, edm, held, rows, together):
     """Rows of the lanes of one part."""
-    n_lane, n_par = len(part.group.full.index), len(part.layout.slots)
-    theta = np.zeros((n_lane, n_par))
-    covariance, fisher = np.zeros((2, n_lane, n_par, n_par))
-    holding = np.zeros((n_lane, n_par), bool)
-    definite, lane_edm = np.zeros(n_lane, bool), np.zeros(n_lane)
-    iterations = np.zeros(n_lane, int)
-    mean, levers = np.zeros(part.group.full.bins.counts.shape), {}
-    for s, p in np.argwhere(part.places >= 0):
-        lane = part.places[s, p]
-        shared, owns = split(end.theta[s], joint.like)
-        shared_held, own_held = split(held[s], joint.like)
-        theta[lane] = _lane_theta(part.layout, shared, owns[k][p])
-        holding[lane] = _lane_theta(part.layout, shared_held, own_held[k][p]) > 0
-        covariance[lane] = lane_covariance(found["observed"][s], k, p, part.layout)
-        fisher[lane] = lane_covariance(found["expected"][s], k, p, part.layout)
-        levers[lane] = lane_lever(found["observed"][s], k, p, part.layout)
-        definite[lane], lane_edm[lane] = found["observed"][s].definite, edm[s]
-        iterations[lane] = end.iterations[s]
-        mean[lane] = end.local.mean[k][s, p]
+    s, p = np.nonzero(part.places >= 0)
+    order = np.argsort(part.places[s, p])  # every lane stands in one place
+    s, p = s[order], p[order]
+    shared, owns = split(end.theta, joint.like)
+    shared_held, own_held = split(held, joint.like)
+    theta = _lane_theta(part.layout, shared[s], owns[k][s, p])
+    errors = Errors(
+        covariance=lane_covariances(found[0], k, part.layout)[s, p],
+        fisher=lane_covariances(found[1], k, part.layout)[s, p],
+        edm=edm[s],
+        held=_lane_theta(part.layout, shared_held[s], own_held[k][s, p]) > 0,
+        definite=found[0].definite[s],
+    )
     _, d_params = parameters_of(part.group.functions, part.group.numbers.links, theta)
-    rows_of = part.group.full.index
-    together.levers.update({int(rows_of[i]): d_params[i] @ lever for i, lever in levers.items()})
+    lever = lane_levers(found[0], k, part.layout)[s, p]
+    together.levers[part.group.full.index] = d_params @ lever
+    mean = end.local.mean[k][s, p]
     local = end.local._replace(value=_values(part, mean), mean=mean)
-    errors = Errors(covariance, fisher, lane_edm, holding, definite)
-    rows.fill(part.group, in_turn(part.group, theta), local, errors, iterations, with_priors=False)
+    theta, iterations = in_turn(part.group, theta), end.iterations[s]
+    rows.fill(part.group, theta, local, errors, iterations, with_priors=False)
 
 
 def _values(part, mean):
@@ -193,23 +186,21 @@ def _values(part, mean):
         return np.where(batch.mask, np.asarray(value), 0.0).sum(axis=1)
 
 
-def _diagonal(matrix, s):
-    parts = [np.diagonal(block[s], axis1=1, axis2=2).ravel() for block in matrix.blocks]
-    return np.concatenate([np.diagonal(matrix.corner[s]), *parts])
+def _diagonals(matrix):
+    """Diagonals of all sets: shared (n_set, n_shared), own [(n_set, n_place, n_own), ...]."""
+    blocks = [np.diagonal(block, axis1=-2, axis2=-1) for block in matrix.blocks]
+    return np.diagonal(matrix.corner, axis1=-2, axis2=-1), blocks
 
 
-def _inverse(matrix, s, diagonal, mask, like):
-    shared, parts = split(np.asarray(diagonal), like)
-    mask, masks = split(np.asarray(mask), like)
-    sides, blocks = [side[s] for side in matrix.sides], [block[s] for block in matrix.blocks]
-    return invert_set(matrix.corner[s], sides, blocks, (shared, parts), mask, masks)
+def _decreases(found, shared, owns):
+    """Expected decrease (n_set,) of the statistic, by the expected information where it must be."""
+    observed, expected = (_decrease(each, shared, owns) for each in found)
+    return np.where(found[0].definite, observed, expected)
 
 
-def _decrease(found, gradient, like):
-    """Expected decrease of the statistic of one set."""
-    shared, owns = split(gradient, like)
+def _decrease(found, shared, owns):
     total = 0.0
-    for part, own in enumerate(owns):
-        shared = shared - np.einsum("lok,lo->k", found.follow[part], own)
-        total += np.einsum("lo,lop,lp->", own, found.own[part], own)
-    return 0.25 * float(total + shared @ found.shared @ shared)
+    for follow, scatter, own in zip(found.follow, found.own, owns, strict=True):
+        shared = shared - np.einsum("slok,slo->sk", follow, own)
+        total = total + np.einsum("slo,slop,slp->s", own, scatter, own)
+    return 0.25 * (total + np.einsum("si,sij,sj->s", shared, found.shared, shared))

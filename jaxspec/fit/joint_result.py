@@ -60,10 +60,7 @@ class JointResult(dict):
         if one == other:
             return self[one].covariance(i, other=j)
         left, right = self[one].together, self[other].together
-        if i not in left.levers or j not in right.levers:
-            return np.zeros((len(self[one].columns), len(self[other].columns)))
-        shared = left.sets[left.label[i]].shared
-        whole = left.levers[i] @ shared @ right.levers[j].T
+        whole = left.levers[i] @ left.shared[left.label[i]] @ right.levers[j].T
         return whole[np.ix_(self[one].shown, self[other].shown)]
 
     @cached_property

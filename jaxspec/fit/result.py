@@ -35,32 +35,34 @@ class Together:
     Parameters
     ----------
     label : (n_row,) int, the joint set of each row.
-    sets : list of jaxspec.fit.covariance.SetCovariance
+    shared : (n_set, n_shared, n_shared), covariances of what the rows of a set share.
     edm : (n_set,)
-    levers : dict of row to (n_par, n_shared), how its parameters follow the shared ones.
+    levers : (n_row, n_par, n_shared)
+        How the parameters of a row follow the shared ones; zero for rows that were left out.
     n_free : (n_set,) int, free parameters.
     names : list, the labels that the user gave, or None for one set of everything.
     """
 
     label: np.ndarray
-    sets: list
+    shared: np.ndarray
     edm: np.ndarray
-    levers: dict
+    levers: np.ndarray
     n_free: np.ndarray
     names: list | None = None
 
     @classmethod
-    def nothing(cls, label, sets=(), edm=()):
+    def nothing(cls, label, n_par, shared=None, edm=()):
         """Sets whose lanes were not recorded yet."""
         n_set = 1 + int(np.max(label))
-        return cls(label, list(sets), np.asarray(edm), {}, np.zeros(n_set, dtype=int))
+        shared = np.zeros((n_set, 0, 0)) if shared is None else shared
+        levers = np.zeros((len(label), n_par, shared.shape[-1]))
+        return cls(label, shared, np.asarray(edm), levers, np.zeros(n_set, dtype=int))
 
     def covariance(self, a, b) -> np.ndarray:
         """Covariance (n_par, n_par) between the parameters of two different rows."""
-        if self.label[a] != self.label[b] or a not in self.levers or b not in self.levers:
-            size = next(iter(self.levers.values())).shape[0] if self.levers else 0
-            return np.zeros((size, size))
-        return self.levers[a] @ self.sets[self.label[a]].shared @ self.levers[b].T
+        if self.label[a] != self.label[b]:
+            return np.zeros((self.levers.shape[1],) * 2)
+        return self.levers[a] @ self.shared[self.label[a]] @ self.levers[b].T
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +185,7 @@ class FitResult:
         shown = np.ix_(self.shown, self.shown)
         if other is None or other == row:
             return self._covariance(kind)[row][shown]
-        if self.together is None or not self.together.levers:
+        if self.together is None:
             return np.zeros((len(self.shown),) * 2)
         return self.together.covariance(row, other)[shown]
 

@@ -241,20 +241,22 @@ def _start(joint, ranked, rank):
     owns = []
     for name in dict.fromkeys(part.name for part in joint.parts):
         some = [(p, r) for p, r in zip(joint.parts, ranked, strict=True) if p.name == name]
-        for s in range(joint.n_set):
-            total, rows = 0.0, []
-            for part, (thetas, chi2) in some:
-                lanes = part.places[s][part.places[s] >= 0]
-                total = total + np.minimum(chi2[lanes], 1e300).sum(axis=0)
-                rows.append(thetas[lanes])
-            if not sum(map(len, rows)):
-                continue
-            pick = np.argsort(total, kind="stable")[min(rank, np.size(total) - 1)]
-            chosen = np.concatenate([r[:, pick] for r in rows])
-            layout = some[0][0].layout
-            middle = np.median(chosen[:, layout.shared], axis=0)
-            unset = np.isnan(shared[s, layout.places])
-            shared[s, layout.places[unset]] = middle[unset]
+        total, chosen = 0.0, []
+        for part, (_, chi2) in some:
+            there = (part.places >= 0)[..., None]
+            known = np.minimum(chi2[np.maximum(part.places, 0)], 1e300)
+            total = total + np.where(there, known, 0.0).sum(axis=1)
+        order = np.argsort(total, axis=1, kind="stable")
+        pick = order[:, min(rank, order.shape[1] - 1), None]
+        for part, (thetas, _) in some:
+            there = (part.places >= 0)[..., None]
+            chosen.append(np.where(there, thetas[np.maximum(part.places, 0), pick], np.nan))
+        chosen = np.concatenate(chosen, axis=1)
+        layout = some[0][0].layout
+        sets = np.flatnonzero(np.any([(p.places >= 0).any(axis=1) for p, _ in some], axis=0))
+        middle = np.nanmedian(chosen[sets][:, :, layout.shared], axis=1)
+        at = np.ix_(sets, layout.places)
+        shared[at] = np.where(np.isnan(shared[at]), middle, shared[at])
     for part, (thetas, chi2) in zip(joint.parts, ranked, strict=True):
         own = np.array(part.layout.own, dtype=int)
         best = np.argsort(chi2, axis=1, kind="stable")[:, min(rank, chi2.shape[1] - 1)]
