@@ -23,7 +23,7 @@ from jaxspec.reduce.batch import (
 )
 from jaxspec.reduce.fold import Patterns, fold
 
-# Bytes of foldings that are kept for the next time they are asked for. Making one anew costs little:
+# Bytes of foldings that are kept until they are asked for again. Making one anew costs little:
 # a joint fit of 600 PCA spectra with their own responses takes 0.72 s without any and 0.68 s with
 # 64 or 256 MB; 40 spectra of 800 x 2400 fitted by themselves 2.8, 2.9 and 2.9 s.
 KEPT = 2**26
