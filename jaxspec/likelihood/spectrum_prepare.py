@@ -23,7 +23,10 @@ from jaxspec.reduce.batch import (
 )
 from jaxspec.reduce.fold import Patterns, fold
 
-KEPT = 2**28  # bytes of foldings that are kept for the next time they are asked for
+# Bytes of foldings that are kept until they are asked for again. Making one anew costs little:
+# a joint fit of 600 PCA spectra with their own responses takes 0.72 s without any and 0.68 s with
+# 64 or 256 MB; 40 spectra of 800 x 2400 fitted by themselves 2.8, 2.9 and 2.9 s.
+KEPT = 2**26
 LARGE = 2**23  # elements of a grouped matrix from which it may be held sparse
 FILL = 0.02  # share of elements below which a large matrix is held sparse
 
@@ -94,17 +97,17 @@ class Foldings:
 
     def _make(self, plan):
         folding = fold(plan, self.patterns.of(plan))
-        e_lo, e_hi = pad_energies(folding.e_lo, folding.e_hi, self.shape[0])
-        key = (e_lo.tobytes(), e_hi.tobytes())
+        key = (folding.e_lo.tobytes(), folding.e_hi.tobytes())
         if key not in self.tables:  # once for each distinct grid
-            self.tables[key] = self.prepare(e_lo, e_hi)
+            grid = pad_energies(folding.e_lo, folding.e_hi, self.shape[0])
+            self.tables[key] = *grid, self.prepare(*grid)
         if self.sparse:
             matrix = _elements(folding, self.length, self.shape[1])
         else:
             matrix = folding.dense(self.shape)
-        for part in self.patterns.wide_of(plan):
+        for part in self.patterns.wide_of(plan) if plan.response.wide else ():
             matrix = _split(matrix, part, self.shape)
-        return SpectrumInputs(e_lo, e_hi, self.tables[key], matrix)
+        return SpectrumInputs(*self.tables[key], matrix)
 
 
 def _elements(folding, length, n_bin):

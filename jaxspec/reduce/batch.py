@@ -17,6 +17,7 @@ from jaxspec._status import Status
 from jaxspec._types import Response, Spectrum
 from jaxspec.errors import InputError
 from jaxspec.reduce.bins import BinCounts, channel_columns, spectrum_bins
+from jaxspec.reduce.sane import bad_data, bad_energies
 from jaxspec.reduce.stack import stack_counts
 
 MAX_BUCKETS = 4  # shapes per statistic; every one is a compilation
@@ -134,18 +135,17 @@ def _unusable(spectrum, stat, plan, few, sane):
     if plan.n_bins < few:
         bins = "1 bin" if plan.n_bins == 1 else f"{plan.n_bins} bins"
         return Status.FEW_COUNTS, f"{bins} for {few} free parameters; nothing was fitted."
-    if not np.isfinite(spectrum.counts).all():
-        return Status.BAD_DATA, "The counts hold numbers that are not finite."
-    if not stat.startswith("chi2") and (spectrum.counts < 0).any():
-        return Status.BAD_DATA, f"{spectrum.counts.min():g} counts cannot be Poisson; use chi2."
-    if not (np.isfinite(spectrum.exposure) and spectrum.exposure > 0):
-        return Status.BAD_DATA, f"The exposure is {spectrum.exposure}, not a positive time."
+    bad = bad_data(spectrum, not stat.startswith("chi2"), stat != "cash")
+    if bad:
+        return Status.BAD_DATA, bad
     response = spectrum.response
     parts = (response.matrix.data, response.area, response.e_lo, response.e_hi)
     parts += tuple(part.data for part in response.wide)
     if not all(_finite(part, sane) for part in parts):
         return Status.NAN_MODEL, f"The response {response.name} holds numbers that are not finite."
-    return None
+    if id(response) not in sane:
+        sane[id(response)] = bad_energies(response)
+    return (Status.BAD_DATA, sane[id(response)]) if sane[id(response)] else None
 
 
 def _finite(array, known):

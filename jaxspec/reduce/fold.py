@@ -179,10 +179,15 @@ class Patterns:
     """Patterns found so far; responses whose elements lie at the same places share one."""
 
     def __init__(self, whole_grid=False):
-        self.whole_grid, self.known, self.grouped = whole_grid, {}, {}
+        self.whole_grid, self.known, self.grouped, self.planned = whole_grid, {}, {}, {}
 
     def of(self, plan) -> Pattern:
         """Pattern of a plan."""
+        if id(plan) not in self.planned:
+            self.planned[id(plan)] = plan, self._find(plan)  # held, so that its id stays its own
+        return self.planned[id(plan)][1]
+
+    def _find(self, plan) -> Pattern:
         response = plan.response
         area = response.area != 0
         key = (plan.binning, response.matrix.shape, area.tobytes(), *map(id, response.wide))
@@ -200,7 +205,7 @@ class Patterns:
             key = id(part), plan.binning
             if key not in self.grouped:
                 rows = group_wide(part, plan.columns, plan.index, plan.n_bins)
-                self.grouped[key] = part, rows  # held, so that its id stays its own
+                self.grouped[key] = part, rows
             made.append(self.grouped[key][1])
         return made
 

@@ -1,0 +1,98 @@
+"""What cannot be the data of a fit, said in one sentence, so that it ends as a row."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxspec.reduce.bins import exposures
+
+COUNTABLE = 2.0**53  # beyond, doubles do not count one by one
+SQUARED = 1e100  # largest scaled time, and least inverse one, whose squares are finite
+
+
+def bad_data(spectrum, poisson, with_background) -> str | None:
+    """Why a spectrum cannot be fitted, or None.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    poisson : bool, whether the statistic is one of Poisson counts.
+    with_background : bool, whether it looks at the background.
+
+    Raises
+    ------
+    InputError
+        If the background has other channels.
+    """
+    background = spectrum.background if with_background else None
+    found = _bad_counts(spectrum, "The", poisson) or _bad_scales(spectrum, "The")
+    if found is None and background is not None:
+        strict = poisson and background.poisserr
+        found = _bad_counts(background, "The background's", strict)
+        found = found or _bad_scales(background, "The background's")
+    return found or _bad_times(spectrum, background)
+
+
+def _bad_counts(spectrum, whose, poisson):
+    counts = spectrum.counts
+    if len(counts) != len(spectrum.channel):
+        return f"{whose} counts are {len(counts)} for {len(spectrum.channel)} channels."
+    low, high = counts.min(initial=0.0), counts.max(initial=0.0)  # NaN if there is one
+    if not np.isfinite(low + high):
+        return f"{whose} counts hold numbers that are not finite."
+    if max(-low, high) > COUNTABLE:
+        return f"{whose} counts reach {max(-low, high):g}, where doubles no longer count."
+    if poisson and low < 0:
+        return f"{low:g} counts cannot be Poisson; use chi2."
+    return _bad_errors(spectrum, whose)
+
+
+def _bad_errors(spectrum, whose):
+    used = {"SYS_ERR": spectrum.sys_err}
+    if not spectrum.poisserr:
+        used["STAT_ERR"] = spectrum.stat_err
+    for name, values in used.items():
+        if values is None:
+            continue
+        if len(values) != len(spectrum.counts):
+            return f"{whose} {name} has {len(values)} values for {len(spectrum.counts)} channels."
+        if not (values.min(initial=0.0) >= 0 and values.max(initial=0.0) < COUNTABLE):
+            return f"{whose} {name} holds numbers that cannot be errors."
+    return None
+
+
+def _bad_scales(spectrum, whose):
+    if not 0 < spectrum.exposure < np.inf:
+        return f"{whose} exposure is {spectrum.exposure:g}, not a positive time."
+    for name, values in (("AREASCAL", spectrum.areascal), ("BACKSCAL", spectrum.backscal)):
+        low, high = (values, values) if np.ndim(values) == 0 else (values.min(), values.max())
+        if not 0 <= low <= high < np.inf:
+            return f"{whose} {name} holds {low:g}, which cannot be a scale."
+        if np.ndim(values) and len(values) != len(spectrum.counts):
+            return f"{whose} {name} has {len(values)} values for {len(spectrum.counts)} channels."
+    return None
+
+
+def _bad_times(spectrum, background):
+    """Exposures whose squares leave the range of doubles: nothing of the fit would be right."""
+    if background is None:
+        times = (spectrum.exposure * spectrum.areascal,)
+    else:
+        times = exposures(spectrum)
+    for t, what in zip(times, ("The exposure", "The background's exposure"), strict=False):
+        high = np.max(t, initial=0.0)
+        low = np.min(np.where(np.asarray(t) > 0, t, 1.0), initial=1.0)
+        if not (high < SQUARED and low > 1 / SQUARED):
+            extreme = high if high >= SQUARED else low
+            return f"{what} with its scales is {extreme:g} s, too far from any real one."
+    if not np.any(times[0]):
+        return "AREASCAL is 0 everywhere, so that there is no exposure."
+    return None
+
+
+def bad_energies(response) -> str | None:
+    """Why the energies of a response cannot be a grid, or None."""
+    e_lo, e_hi = response.e_lo, response.e_hi
+    if e_lo[0] > 0 and np.all(e_hi > e_lo) and np.all(e_lo[1:] > e_lo[:-1]):
+        return None
+    return f"The energies of the response {response.name} do not ascend from above 0 keV."
