@@ -103,7 +103,7 @@ def move(theta, step, at, bounds):
     less than ``FAINT`` per bin if it vanished, is set to its limit: in its logarithm it would never
     get there.
     """
-    n_bin = sum(mean.size for mean in jax.tree.leaves(at.mean))
+    n_bin = bins_of(at)
     logarithm = in_logarithm(theta, bounds)
     ratio = jnp.where(logarithm, step / jnp.where(logarithm, theta, 1.0), 0.0)
     longest = jnp.where(bounds.positive, 1.0, 3.0)
@@ -113,6 +113,18 @@ def move(theta, step, at, bounds):
     trial = jnp.where(faint, bounds.lower, trial)
     trial = jnp.clip(trial, bounds.lower, bounds.upper)
     return jnp.where(bounds.free, trial, theta)
+
+
+def bins_of(at):
+    """Number of bins (n_par,) that each parameter acts on: all, or those of its own lane."""
+    sizes = [mean.size for mean in jax.tree.leaves(at.mean)]
+    if not isinstance(at.fisher, arrow.Arrow):
+        return sum(sizes)
+    shared = jnp.full(at.fisher.corner.shape[-1], sum(sizes), at.value.dtype)
+    pairs = zip(at.mean, at.fisher.sides, strict=True)
+    return arrow.join(
+        shared, [jnp.full(side.shape[:2], mean.shape[-1], shared.dtype) for mean, side in pairs]
+    )
 
 
 def nowhere(theta, n_bin) -> Quadratic:

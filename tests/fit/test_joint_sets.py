@@ -230,3 +230,28 @@ def test_an_image_and_a_spectrum_against_scipy():
     ) / (4 * 0.05**2)  # fmt: skip
     errors = np.sqrt(np.diag(2.0 * np.linalg.inv(curved)))  # in units of those that were found
     np.testing.assert_allclose(errors, 1.0, rtol=2e-3)
+
+
+def test_components_that_vanish_in_some_of_many_spectra():
+    """Two counts of a source of its own on a common background of thirty: some norms are zero.
+
+    The limit is where the fit of each spectrum with that background has it, and nothing waits.
+    """
+    n = 300
+    model = js.Model("powerlaw+powerlaw")
+    own, rest = (p.full_name for p in model.parameters if p.name == "norm")
+    model[3].set(0.5)
+    values = (1.7, np.full(n, 0.002), 0.2, 0.03)
+    params = dict(zip([p.full_name for p in model.parameters], values, strict=True))
+    spectra = js.fake(model, RESPONSE, exposure=10.0, params=params, seed=1)
+    model[1].freeze(1.7)
+    fit = js.fit(model, spectra, stat="cstat", joint=True, untie=[own])
+    assert fit.usable.all(), fit.status_counts
+    gone = fit.value(own) == 0.0
+    assert 0.02 * n < gone.sum() < 0.5 * n
+    assert ((fit.status == js.Status.AT_LIMIT) == gone).all()
+    for p in model.parameters[2:]:
+        p.freeze(fit.params[0, p.number - 1])
+    alone = js.fit(model, spectra, stat="cstat")
+    np.testing.assert_allclose(fit.stat[alone.usable], alone.stat[alone.usable], atol=1e-6)
+    assert fit.value(rest)[0] == pytest.approx(0.03, abs=4 * fit.error(rest)[0])
