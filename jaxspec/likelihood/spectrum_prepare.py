@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import partial
 
 import numpy as np
@@ -27,6 +27,8 @@ from jaxspec.reduce.fold import Patterns, fold
 # a joint fit of 600 PCA spectra with their own responses takes 0.72 s without any and 0.68 s with
 # 64 or 256 MB; 40 spectra of 800 x 2400 fitted by themselves 2.8, 2.9 and 2.9 s.
 KEPT = 2**26
+OFTEN = 64  # lanes with one folding, a full chunk, that are a batch of their own: their last bits
+# do not depend on what else is in the list
 LARGE = 2**23  # elements of a grouped matrix from which it may be held sparse
 FILL = 0.02  # share of elements below which a large matrix is held sparse
 
@@ -159,17 +161,23 @@ def make_batches(model, spectra, stats, few, reject) -> list[Batch]:
     lanes = plan_lanes(spectra, stats, few, reject)
     patterns = Patterns(model.tree.whole_grid)
     by_stat = defaultdict(lambda: defaultdict(list))
-    shapes = {}
+    shapes, uses = {}, Counter((lane.stat, _content(lane.plan)) for lane in lanes)
     for lane in lanes:
         if id(lane.plan) not in shapes:
             pattern = patterns.of(lane.plan)
             shapes[id(lane.plan)] = padded(pattern.last - pattern.first), padded(lane.plan.n_bins)
-        by_stat[lane.stat][shapes[id(lane.plan)]].append(lane)
+        often = uses[lane.stat, _content(lane.plan)] >= OFTEN
+        by_stat[lane.stat, often][shapes[id(lane.plan)]].append(lane)
     return [
         _fill(model, stat, shape, members, patterns)
-        for stat, shapes in by_stat.items()
+        for (stat, _), shapes in by_stat.items()
         for shape, members in merge_shapes(shapes).items()
     ]
+
+
+def _content(plan):
+    """What makes foldings equal."""
+    return plan.response.key, plan.binning
 
 
 def _fill(model, stat, shape, lanes, patterns) -> Batch:
@@ -177,7 +185,7 @@ def _fill(model, stat, shape, lanes, patterns) -> Batch:
     plans, place, number = [], {}, {}
     for lane in lanes:
         if id(lane.plan) not in number:  # equal contents are one folding
-            key = (lane.plan.response.key, lane.plan.binning)
+            key = _content(lane.plan)
             if key not in place:
                 place[key] = len(plans)
                 plans.append(lane.plan)

@@ -25,11 +25,18 @@ def bad_data(spectrum, poisson, with_background) -> str | None:
         If the background has other channels.
     """
     background = spectrum.background if with_background else None
-    found = _bad_counts(spectrum, "The", poisson) or _bad_scales(spectrum, "The")
+    found = (
+        _bad_counts(spectrum, "The", poisson)
+        or _bad_errors(spectrum, "The", not poisson)
+        or _bad_scales(spectrum, "The")
+    )
     if found is None and background is not None:
-        strict = poisson and background.poisserr
-        found = _bad_counts(background, "The background's", strict)
-        found = found or _bad_scales(background, "The background's")
+        whose = "The background's"
+        found = (
+            _bad_counts(background, whose, poisson and background.poisserr)
+            or _bad_errors(background, whose, False)
+            or _bad_scales(background, whose)
+        )
     return found or _bad_times(spectrum, background)
 
 
@@ -44,10 +51,10 @@ def _bad_counts(spectrum, whose, poisson):
         return f"{whose} counts reach {max(-low, high):g}, where doubles no longer count."
     if poisson and low < 0:
         return f"{low:g} counts cannot be Poisson; use chi2."
-    return _bad_errors(spectrum, whose)
+    return None
 
 
-def _bad_errors(spectrum, whose):
+def _bad_errors(spectrum, whose, weighs):
     used = {"SYS_ERR": spectrum.sys_err}
     if not spectrum.poisserr:
         used["STAT_ERR"] = spectrum.stat_err
@@ -58,6 +65,9 @@ def _bad_errors(spectrum, whose):
             return f"{whose} {name} has {len(values)} values for {len(spectrum.counts)} channels."
         if not (values.min(initial=0.0) >= 0 and values.max(initial=0.0) < COUNTABLE):
             return f"{whose} {name} holds numbers that cannot be errors."
+    errors = used.get("STAT_ERR")
+    if errors is not None and weighs and not errors.any() and spectrum.counts.any():
+        return f"{whose} STAT_ERR is 0 everywhere, so that nothing can be weighted."
     return None
 
 

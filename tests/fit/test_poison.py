@@ -15,7 +15,7 @@ from jaxspec.errors import InputError
 N = 32
 RESPONSE = toy_response(N)
 TRUTH = {"PhoIndex": 1.8, "norm": 0.3}
-STATISTICS = ("cstat", "wstat", "pgstat", "chi2")
+STATISTICS = ("wstat", "pgstat", "chi2")
 
 
 def good(n, seed=0):
@@ -25,7 +25,7 @@ def good(n, seed=0):
     return list(made)
 
 
-GOOD = good(12)
+GOOD = good(70)
 
 
 def counts(change):
@@ -223,6 +223,12 @@ def test_no_row_is_ok_without_numbers(fitted, stat):
     assert all(len(text) > 10 for text in mixed.messages)
     bad = mixed.status == Status.BAD_DATA
     assert bad.sum() > 10
+
+
+def test_errors_of_nothing_weigh_nothing(fitted):
+    _, mixed, _ = fitted["chi2"]
+    row = mixed.names.index("no error")
+    assert mixed.status[row] == Status.BAD_DATA and "STAT_ERR is 0" in mixed.messages[row]
 
 
 def test_what_is_wrong_is_said(fitted):
