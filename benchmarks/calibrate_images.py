@@ -83,20 +83,23 @@ def template(side=SIDE):
     return js.Image("calibration", dark, PEAK * (1 - 0.15 * r2), dark > 0, exposure_unit="cm2 s")
 
 
-def ranks(name, n, seed=1, side=SIDE, limits=None, progress=False, **settings):
+def ranks(name, n, seed=1, side=SIDE, limits=None, progress=False, together=False, **settings):
     """Ranks (n,) of the truth in each parameter, and what was noticed.
 
-    ``settings`` go to `jaxspec.sample`.
+    ``together`` samples all images in one call; ``settings`` go to `jaxspec.sample`.
     """
     limits = LIMITS[name] if limits is None else limits
-    settings = {"chains": CHAINS, "draws": DRAWS, "warmup": WARMUP} | settings
+    settings = {"chains": CHAINS, "draws": DRAWS, "warmup": WARMUP, "progress": False} | settings
     model, rng = prior_model(name, limits), np.random.default_rng(seed)
     truths = {key: rng.uniform(low, high, n) for key, (low, high) in limits.items()}
     images = js.fake(name, template(side), params=truths, seed=rng)
+    if together:
+        posteriors = js.sample(model, images, seed=seed, **settings)
+    else:
+        posteriors = (js.sample(model, x, seed=seed + i, **settings) for i, x in enumerate(images))
     found = {key: np.empty(n, int) for key in limits}
     rhat, divergent, acceptance = [], 0, []
-    for i, image in enumerate(images):
-        posterior = js.sample(model, image, seed=seed + i, progress=False, **settings)
+    for i, posterior in enumerate(posteriors):
         for key in limits:
             found[key][i] = rank_of(truths[key][i], posterior[key])
         rhat.append(posterior.rhat.max())

@@ -25,7 +25,7 @@ import jaxspec as js
 
 COLUMNS = (
     "case parameter mean_z sd_z q05_z q95_z worst_sigma min_ess emcee_ess max_rhat divergent "
-    "sample_s emcee_s"
+    "converged sample_s emcee_s"
 ).split()
 BLOCKS = 20
 DISC = {"nH": (0.0, 20.0), "Tin": (0.05, 5.0), "diskbb.norm": (0.0, 1e6), "PhoIndex": (0.0, 5.0),
@@ -49,9 +49,10 @@ def main():
     for name, make in problems.items():
         if args.cases and name not in args.cases:
             continue
-        problem = make()
-        lines += beside(name, *problem, args.draws, args.steps)
-        print(f"{name}: done", flush=True)
+        lines += beside(name, *make(), args.draws, args.steps)
+        print(
+            f"{name}: {lines[-1]['sample_s']:.3g} s, emcee {lines[-1]['emcee_s']:.3g} s", flush=True
+        )
     worst = max(abs(line[f"{s}_z"]) for line in lines for s in ("mean", "sd", "q05", "q95"))
     print(f"largest difference {worst:.2f} standard errors, "
           f"{max(line['worst_sigma'] for line in lines):.3f} sigma")  # fmt: skip
@@ -71,6 +72,8 @@ def beside(name, sample, density, draws, steps):
         "model": posterior.model.expression,
         "max_rhat": float(posterior.rhat.max()),
         "divergent": posterior.n_divergent,
+        "warnings": list(posterior.warnings),
+        "converged": posterior.converged,
         "sample_s": seconds,
         "emcee_s": theirs_s,
     }
@@ -96,18 +99,20 @@ def limited(expression, limits):
     """Model whose parameters have these limits: the flat prior of both sides."""
     model = js.Model(expression)
     for key, (low, high) in limits.items():
-        model[key].set(min=low, max=high)
+        model[key].set(np.clip(model[key].value, low, high), min=low, max=high)
         model[key].is_set = False  # the data choose the start
     return model
 
 
-def problem(expression, limits, spectrum, band, stat):
+def problem(expression, limits, spectrum, band, stat, sampler="auto"):
     """What `beside` needs of one spectrum."""
     model, folded = limited(expression, limits), folded_with_absorption(spectrum, band, stat)
     noticed = js.SpectrumList([spectrum]).notice(f"{band[0]}-{band[1]}")
 
     def sample(draws):
-        return js.sample(model, noticed, stat=stat, draws=draws, seed=1, progress=False)
+        return js.sample(
+            model, noticed, stat=stat, draws=draws, seed=1, progress=False, sampler=sampler
+        )
 
     flux = disc_flux if expression.startswith("TBabs") else power_flux
     logarithmic = [key.endswith("norm") for key in limits]
@@ -153,6 +158,15 @@ def simulated():
                            background=late.background, seed=3)  # fmt: skip
         return problem("TBabs*(diskbb+powerlaw)", DISC, spectrum[0], (3, 25), "pgstat")
 
+    def cut(truth, limits):
+        """Posterior cut by limits, sampled as one of a list would be."""
+        truth = {"nH": 4.0, "Tin": 1.3, "diskbb.norm": 60.0, "PhoIndex": 2.2,
+                 "powerlaw.norm": 1.5} | truth  # fmt: skip
+        spectrum = js.fake("TBabs*(diskbb+powerlaw)", late.response, 1500.0, truth,
+                           background=late.background, seed=6)[0]  # fmt: skip
+        limits = DISC | limits
+        return problem("TBabs*(diskbb+powerlaw)", limits, spectrum, (3, 25), "pgstat", "hmc")
+
     def few():
         rate = late.background.replace(counts=np.full(len(late.background.counts), 0.6),
                                        exposure=20.0, poisserr=True, stat_err=None)  # fmt: skip
@@ -173,6 +187,9 @@ def simulated():
         "disc, pgstat": disc,
         "few counts, wstat": few,
         "three instruments": joint,
+        "cut at nH": lambda: cut({"nH": 0.05}, {}),
+        "cut at PhoIndex": lambda: cut({}, {"PhoIndex": (2.2, 5.0)}),
+        "cut at both": lambda: cut({}, {"nH": (0.0, 4.0), "PhoIndex": (2.0, 2.2)}),
     }
 
 
