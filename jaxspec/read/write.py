@@ -252,7 +252,7 @@ def _wide_table(response, part, name, kind):
         (np.ones(kept.sum()), (np.flatnonzero(kept), part.column[kept])),
         shape=(len(kept), len(response.channel)),
     )
-    matrix = vstack([csr_array(rows) @ place for _, _, rows in part.blocks()], format="csr")
+    matrix = csr_array(vstack([csr_array(rows) @ place for _, _, rows in part.blocks()]))
     used, first = np.unique(part.row, return_index=True)
     last = np.append(first[1:], len(part.row)) - 1
     matrix = matrix[used].astype(np.float32 if part.data.dtype.itemsize == 4 else float)
