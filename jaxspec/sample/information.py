@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.likelihood.forward import content, kind_of, pointwise_log_likelihood
 from jaxspec.likelihood.image_prepare import source_places
-from jaxspec.reduce.image import Image
 from jaxspec.sample.diagnostics import ess_bulk
 from jaxspec.sample.psis import smooth_sorted
 
@@ -64,7 +64,7 @@ class Predictive:
     elpd, se : float, the sum over all pixels or annuli, and its standard error.
     p : float, effective number of parameters.
     pointwise : (n,), terms of ``elpd``.
-    by : "pixels" or "annuli"
+    by : "pixels", "annuli" or "bins"
     n_draws : int, draws that were used.
     pareto_k : (n,), shape of the tail of the weights for "loo"; None for "waic".
     n_bad : int, entries with k above 0.7, or for "waic" with a variance above 0.4.
@@ -145,7 +145,8 @@ def waic(posterior, by="pixels", max_draws=500, center=None) -> Predictive:
     ----------
     posterior : Posterior, with data.
     by : {"pixels", "annuli"}
-        What is predicted: each pixel, or each of 50 annuli of about equal counts.
+        What is predicted: each pixel (or bin of a spectrum), or each of 50 annuli of about equal
+        counts.
     max_draws : int
         Draws to use, evenly thinned.
     center : (x, y) pixels, of the annuli; by default the posterior median of x0 and y0.
@@ -164,7 +165,9 @@ def waic(posterior, by="pixels", max_draws=500, center=None) -> Predictive:
     elpd, p = (np.concatenate(column) for column in zip(*parts, strict=True))
     bad = int((p > MAX_VARIANCE).sum())
     note = f"; {bad} have a posterior variance above {MAX_VARIANCE}: prefer loo" if bad else ""
-    return _predictive("waic", elpd, p, by, terms.shape[1], total, None, bad, note)
+    return _predictive(
+        "waic", elpd, p, _unit(posterior, by), terms.shape[1], total, None, bad, note
+    )
 
 
 def loo(posterior, by="pixels", max_draws=500, center=None) -> Predictive:
@@ -179,7 +182,7 @@ def loo(posterior, by="pixels", max_draws=500, center=None) -> Predictive:
     bad = int((k > MAX_K).sum())
     note = f"; largest Pareto k {k.max():.2f}"
     note += f", {bad} above {MAX_K}: not to be trusted" if bad else f", none above {MAX_K}"
-    return _predictive("loo", elpd, p, by, terms.shape[1], total, k, bad, note)
+    return _predictive("loo", elpd, p, _unit(posterior, by), terms.shape[1], total, k, bad, note)
 
 
 def waic_terms(log_lik) -> tuple[np.ndarray, np.ndarray]:
@@ -212,6 +215,11 @@ def _predictive(criterion, elpd, p, by, n_draws, total, k, bad, note):
     )
 
 
+def _unit(posterior, by):
+    """What the terms are of: spectra and profiles have bins, whatever was asked for."""
+    return by if kind_of(posterior.data).has_pixels else "bins"
+
+
 def _blocks(terms):
     return (terms[i : i + ROWS] for i in range(0, len(terms), ROWS))
 
@@ -230,9 +238,7 @@ def pointwise(posterior, by, max_draws, center):
     if max_draws < 2:
         raise InputError(f"is {max_draws}", parameter="max_draws", remedy="use hundreds")
     posterior._need_data("a pointwise likelihood")
-    from jaxspec.likelihood.forward import pointwise_log_likelihood
-
-    n_pix, total = len(posterior.data.pixels.counts), len(posterior)
+    n_pix, total = len(content(posterior.data)[0]), len(posterior)
     params = posterior.full.reshape(total, -1)
     n_draw = min(max_draws, total)
     chunk = min(max(NUMBERS // n_pix, 1), n_draw)
@@ -259,8 +265,8 @@ def pointwise(posterior, by, max_draws, center):
 
 def _merger(posterior, by, center):
     """Function that sums log-likelihoods (n_draw, n_pix) over annuli, or leaves them."""
-    # an annulus of a radial profile is a pixel already
-    if by == "pixels" or not isinstance(posterior.data, Image):
+    # an annulus of a radial profile is a pixel already, and spectra have none
+    if by == "pixels" or not kind_of(posterior.data).has_pixels:
         return np.asarray
     order, starts = annuli(posterior.data.pixels, center_of(posterior, center))
     return lambda values: np.add.reduceat(np.asarray(values)[:, order], starts, axis=1)

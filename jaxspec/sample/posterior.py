@@ -16,12 +16,12 @@ from jaxspec.sample import diagnostics, information
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Chains of draws from the posterior of one image or radial profile.
+    """Chains of draws from the posterior of one spectrum, image or radial profile.
 
     Parameters
     ----------
     model : Model, as it was sampled.
-    data : Image or RadialProfile; None after reading from a file.
+    data : Spectrum, Image or RadialProfile; None after reading from a file.
     names, units : tuple of str
         One per parameter that was not frozen, linked ones included; short where unambiguous.
     chains : (n_chain, n_draw, n_par) float64, equally weighted draws of these parameters.
