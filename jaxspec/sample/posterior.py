@@ -16,7 +16,7 @@ from jaxspec.sample import diagnostics, information
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Chains of draws from the posterior of one image or radial profile.
+    """Chains of draws from the posterior of one spectrum, image or radial profile.
 
     Parameters
     ----------

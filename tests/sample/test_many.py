@@ -3,13 +3,15 @@
 import numpy as np
 import numpyro.distributions as dist
 import pytest
-from scipy.stats import chisquare
+from scipy.special import logsumexp
+from scipy.stats import chisquare, poisson
 from toy import toy_response
 from toy_images import simulated
 
 import jaxspec as js
 from jaxspec import Status
 from jaxspec.errors import InputError
+from jaxspec.likelihood.forward import predict
 from jaxspec.sample.nuts import advance_lanes
 
 RESPONSE = toy_response(n_channel=32, n_energy=40, fwhm=3.0)
@@ -61,6 +63,19 @@ def test_ranks_of_the_truth_are_uniform(many, truths):
         rank = [np.mean(p[name].ravel() < v) for p, v in zip(many, values, strict=True)]
         counts = np.histogram(rank, bins=6, range=(0, 1))[0]
         assert chisquare(counts).pvalue > 1e-3, (name, counts)
+
+
+@pytest.mark.parametrize("by", ["bins", "pixels"])
+def test_predictive_criteria_of_spectra(many, spectra, by):
+    """Bins of spectra are what is predicted; pixels is another word for them."""
+    posterior, spectrum = many[3], spectra[3]
+    found = posterior.waic(by=by, max_draws=40)
+    some = posterior.full.reshape(800, -1)[np.linspace(0, 799, 40).round().astype(int)]
+    rates = np.array([predict(js.Model("powerlaw"), spectrum, p) for p in some])
+    terms = poisson.logpmf(spectrum.counts, rates * spectrum.exposure)
+    exact = logsumexp(terms, axis=0) - np.log(40) - terms.var(axis=0, ddof=1)
+    np.testing.assert_allclose(found.pointwise, exact, rtol=1e-8)
+    assert found.by == "bins" and "32 bins" in repr(found)
 
 
 def test_nuts_and_hmc_agree(spectra, many):

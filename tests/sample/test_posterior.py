@@ -11,6 +11,7 @@ import jaxspec as js
 from jaxspec.errors import InputError
 from jaxspec.sample import diagnostics
 from jaxspec.sample.posterior import columns, fingerprint
+from jaxspec.sample.posteriors import judge
 from jaxspec.sample.summary import digits
 
 
@@ -190,3 +191,11 @@ def test_deviance_at_mean_obeys_links(image):
     at = posterior.deviance_at_mean
     fixed = make_posterior(model, image, np.array([[[mean, 2 * mean**2, 1.0]]]))
     assert at == pytest.approx(-2 * fixed.log_likelihood[0, 0], rel=1e-10)
+
+
+def test_a_row_with_divergent_draws_is_not_ok(posterior):
+    assert judge(posterior) == (js.Status.OK, "The chains agree.")
+    diverging = np.zeros((4, 1000), dtype=bool)
+    diverging[2, 7] = True
+    status, message = judge(replace(posterior, diverging=diverging))
+    assert status == js.Status.NOT_CONVERGED and "1 of 4000 draws diverged" in message
