@@ -18,8 +18,8 @@ LARGE = {"own": (1, 64, 4096), "shared": (1, 64, 4096)}  # for GPUs: not measure
 BYTES = {"cpu": 2**25}  # of inputs in one chunk
 LARGE_BYTES = 2**31
 # Bytes of inputs above which a lane is a chunk of its own. Measured on two cores, power laws
-# in chunks of 1, 4 and 16: 1.8, 1.3 and 1.4 ms each for 256 kB; 1.7, 2.2 and 2.6 for 512 kB; 6.1, 7.9 and 8.6
-# for 2 MB.
+# in chunks of 1, 4 and 16: 1.8, 1.3 and 1.4 ms each for 256 kB; 1.7, 2.2 and 2.6 for 512 kB;
+# 6.1, 7.9 and 8.6 for 2 MB.
 ALONE = 2**18
 
 
