@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from jaxspec.errors import InputError
 from jaxspec.fit.sets import layouts_of
 from jaxspec.fit.tables import astropy_unit
 
@@ -55,13 +56,29 @@ class JointResult(dict):
         Returns
         -------
         (n_column of a, n_column of b), over the ``columns`` of both results
+
+        Raises
+        ------
+        InputError
+            A name or row that is not there.
         """
-        (one, i), (other, j) = a, b
+        (one, i), (other, j) = self._place(a), self._place(b)
         if one == other:
             return self[one].covariance(i, other=j)
         left, right = self[one].together, self[other].together
         whole = left.levers[i] @ left.shared[left.label[i]] @ right.levers[j].T
         return whole[np.ix_(self[one].shown, self[other].shown)]
+
+    def _place(self, row):
+        """(name, number) of a row."""
+        if not isinstance(row, tuple) or len(row) != 2 or row[0] not in self:
+            raise InputError(
+                f"{row!r} is no row", remedy=f"give (name, row), a name of {', '.join(self)}"
+            )
+        name, number = row
+        if number not in range(len(self[name])):
+            raise InputError(f"{name!r} has {len(self[name])} rows, and {number!r} is none of them")
+        return name, int(number)
 
     @cached_property
     def table(self):

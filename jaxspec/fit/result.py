@@ -231,11 +231,7 @@ class FitResult:
             row = self.names.index(row) if row in self.names else _unknown_row(row)
         if self.status[row] not in self.USABLE:
             raise InputError(f"row {row} has no best fit: {self.messages[row]}")
-        model = self.model.copy()
-        for parameter, value in zip(model.parameters, self.params[row], strict=True):
-            if parameter.link is None:
-                parameter.value = float(value)
-        return model
+        return self.model.at(self.params[row])
 
     @cached_property
     def table(self):

@@ -61,7 +61,7 @@ def fit(
         ``untie={"constant.factor": [1.0, None, None]}``.
     share : list of str or dict
         Where ``model`` is a dict: parameters that are one in all models that have them; a dict
-        says how each model calls it, ``{"gas": "kT", "core": "apec.kT"}``.
+        says how each model calls it, ``share=[{"gas": "kT", "core": "apec.kT"}]``.
     priors : dict of name to numpyro distribution, optional
         The maximum of the posterior instead of the likelihood. Priors set on the parameters of
         the model count too.
@@ -191,6 +191,8 @@ def joint_task(models, data, stat, joint, untie) -> JointTask:
             remedy='give a dict, {"name": ["parameter"]}',
         )
     entries = models if several else {"": (models, data)}
+    if not entries:
+        raise InputError("is empty", parameter="model", remedy='give {"name": (model, data)}')
     task = JointTask({}, {}, {}, {}, {}, {}, None)
     for name, entry in entries.items():
         if not isinstance(entry, tuple | list) or len(entry) != 2:
@@ -213,6 +215,7 @@ def joint_task(models, data, stat, joint, untie) -> JointTask:
 
 def _fit_models(models, data, stat, joint, untie, share, options, progress):
     """Several models, each with its data, in one joint fit."""
+    began = time.perf_counter()
     task = joint_task(models, data, stat, joint, untie)
     with jax.enable_x64(True):
         made = fit_joint(*task[:5], share, task.rows, options, progress)
@@ -222,6 +225,8 @@ def _fit_models(models, data, stat, joint, untie, share, options, progress):
         settings = {"joint": True, "tol": options.tol, "max_iter": options.max_iter}
         task.rows[name].n_free = int(together.n_free.sum())
         results[name] = task.rows[name].result(shown, together, **settings, priors=priors)
+    for result in results.values():
+        result.settings["seconds"] = time.perf_counter() - began
     return JointResult.of(task.models, task.own, share, results)
 
 

@@ -146,7 +146,7 @@ def layouts_of(models: dict, own: dict, share) -> tuple[dict[str, Layout], list]
     ----------
     models : dict of name to Model
     own : dict of name to (n_par,) bool, parameters that are untied.
-    share : sequence of str or dict
+    share : str or dict, or list of them
         Parameters that are one in all models that have them; a dict says how each model calls it.
 
     Returns
@@ -155,8 +155,9 @@ def layouts_of(models: dict, own: dict, share) -> tuple[dict[str, Layout], list]
     slots : list of list of (model name, parameter index), the members of each shared place.
     """
     slots, of = [], {}
-    for entry in share:
+    for entry in _entries(share):
         members = _members(models, entry)
+        _check_alike(models, entry, members)
         for name, index in members:
             if own[name][index] or (name, index) in of:
                 raise InputError(f"{entry!r} is shared twice, or untied", parameter="share")
@@ -175,9 +176,46 @@ def layouts_of(models: dict, own: dict, share) -> tuple[dict[str, Layout], list]
     return layouts, slots
 
 
+def _entries(share) -> list:
+    """Entries of ``share``: a name or a dict alone is one."""
+    entries = [share] if isinstance(share, str | dict) else share
+    if not isinstance(entries, list | tuple) or any(not isinstance(e, str | dict) for e in entries):
+        raise InputError(
+            f"{share!r} is no list of parameters", parameter="share",
+            remedy='give ["kT"], or [{"a": "kT", "b": "apec.kT"}]',
+        )  # fmt: skip
+    return list(entries)
+
+
+def _check_alike(models, entry, members):
+    """Refuse to make one of parameters that cannot be equal."""
+    found = {name: models[name].parameters[index] for name, index in members}
+    each = list(found.values())
+
+    def refuse(what, remedy):
+        raise InputError(f"{entry!r} {what}", parameter="share", remedy=remedy)
+
+    if linked := [name for name, p in found.items() if p.link is not None]:
+        refuse(f"is linked in {linked[0]!r}", "share what it is linked to")
+    if len({p.frozen for p in each}) > 1:
+        frozen = [name for name, p in found.items() if p.frozen]
+        refuse(f"is frozen in {frozen[0]!r} and free elsewhere", "freeze it everywhere, or nowhere")
+    if each[0].frozen and len({p.value for p in each}) > 1:
+        values = ", ".join(f"{p.value:g} in {name!r}" for name, p in found.items())
+        refuse(f"is frozen at {values}", "freeze it at one value")
+    if max(p.min for p in each) >= min(p.max for p in each):
+        limits = ", ".join(f"{p.min:g} to {p.max:g} in {n!r}" for n, p in found.items())
+        refuse(f"has limits that do not overlap, {limits}", "change the limits")
+
+
 def _members(models, entry):
     """(model name, index) of the parameters that one entry of ``share`` makes one."""
     if isinstance(entry, dict):
+        if unknown := [name for name in entry if name not in models]:
+            raise InputError(
+                f"there is no model {unknown[0]!r}", parameter="share",
+                remedy=f"use {', '.join(map(str, models))}",
+            )  # fmt: skip
         return [(name, models[name][key].number - 1) for name, key in entry.items()]
     members = []
     for name, model in models.items():

@@ -143,6 +143,14 @@ class Model:
         with jax.enable_x64(True):
             return np.array(apply_links(raw, *self.link_map()))
 
+    def at(self, values) -> Model:
+        """Copy with other values (n_par,); linked parameters follow what they are linked to."""
+        model = self.copy()
+        for parameter, value in zip(model.parameters, values, strict=True):
+            if parameter.link is None:
+                parameter.value = float(value)
+        return model
+
     def linked(self, values) -> np.ndarray:
         """Values (..., n_par) with the links of the model applied to them."""
         links = self.link_map()

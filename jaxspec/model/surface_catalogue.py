@@ -54,6 +54,14 @@ def _kappa(beta):
     return 1.0 / (3.0 * beta - 0.5)
 
 
+def _slope_of(kappa):
+    return (1.0 / kappa + 0.5) / 3.0
+
+
+def _shift(kappa):
+    return -0.5 * jnp.log(kappa)
+
+
 def _natural(core, slope):
     """Coordinates of a beta model: kappa = 1 / (3 beta - 1/2) and w = rc sqrt(kappa).
 
@@ -63,9 +71,9 @@ def _natural(core, slope):
     return Natural(
         of=slope,
         to=_kappa,
-        back=lambda kappa: (1.0 / kappa + 0.5) / 3.0,
+        back=_slope_of,
         carried=core,
-        shift=lambda kappa: -0.5 * jnp.log(kappa),
+        shift=_shift,
     )
 
 

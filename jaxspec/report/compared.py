@@ -188,15 +188,17 @@ def data_arrays(spectrum, *, subtract=True, rebin=None, stat="chi2") -> Compared
     return joined(_of_spectrum(spectrum, statistic_name(stat), subtract), rebin)
 
 
-def fit_arrays(result, row, *, subtract=None, rebin=None) -> Compared:
+def fit_arrays(result, row=0, *, subtract=None, rebin=None) -> Compared:
     """Arrays of one row of a fit; `model_arrays` with the best-fit model and its statistic.
+
+    A posterior has one row, and its model is that at its mode.
 
     Raises
     ------
     InputError
-        A row without a best fit.
+        A row without a best fit, or what is no result of spectra.
     """
-    best = best_of(result, row)
+    best = best_of(result, row).of_spectrum()
     options = {"stat": best.stat, "subtract": subtract, "rebin": rebin}
     return model_arrays(best.data, best.model, **options)
 
@@ -231,6 +233,29 @@ def model_arrays(spectrum, model, *, stat="cstat", subtract=None, rebin=None) ->
     (curve,) = curves(model, [(response.e_lo, response.e_hi)], [model.values])
     model = {"expected": expected, "parts": fitted.parts(), "scatter": scatter, "curve": curve}
     return joined(replace(made, **model, photons=curve.between(*made.edges)), rebin)
+
+
+def model_band(posterior, q=(0.025, 0.16, 0.84, 0.975), *, draws=200, seed=0, **options):
+    """Quantiles of the folded model of a spectrum over its posterior.
+
+    Parameters
+    ----------
+    posterior : Posterior of a spectrum
+    q : (n_q,) fractions
+    draws, seed : how many draws, chosen at random.
+    **options : ``subtract, rebin`` of `fit_arrays`.
+
+    Returns
+    -------
+    (n_q, n) counts/s/keV, in the bins of `fit_arrays`
+    """
+    best, rebin = best_of(posterior), options.pop("rebin", None)
+    made = fit_arrays(posterior, **options)
+    full = posterior.full.reshape(-1, posterior.full.shape[-1])
+    some = np.random.default_rng(seed).choice(len(full), min(draws, len(full)), replace=False)
+    more = made.expected - best.expected()  # the background, where it is part of the model
+    each = [replace(made, expected=rate + more) for rate in best.expected(full[some])]
+    return np.quantile([joined(one, rebin).model for one in each], q, axis=0)
 
 
 def need_response(spectrum):

@@ -10,12 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.fit.joint_result import JointResult
 from jaxspec.fit.result import FitResult
 from jaxspec.likelihood.forward import kind_of, predict, predict_parts
 from jaxspec.likelihood.image_prepare import centers_of
 from jaxspec.reduce.profile import RadialProfile
 from jaxspec.reduce.profile import profile as sum_in_annuli
 from jaxspec.sample.posterior import Posterior, columns
+from jaxspec.sample.posteriors import Posteriors
 
 ARCSEC = {"arcsec": 1.0, "arcmin": 60.0, "arcsecond": 1.0, "arcminute": 60.0}
 
@@ -33,6 +35,16 @@ class Fitted(NamedTuple):
         """Itself, unless the data are no image or profile."""
         if not hasattr(self.data, "pixels"):
             raise InputError("is a fit of spectra", parameter="source", remedy="use plot.fit")
+        return self
+
+    def of_spectrum(self) -> Fitted:
+        """Itself, unless the data are no spectrum."""
+        if hasattr(self.data, "pixels"):
+            raise InputError(
+                "is a fit of images",
+                parameter="source",
+                remedy="use plot.profile",
+            )
         return self
 
     def expected(self, params=None) -> np.ndarray:
@@ -81,17 +93,26 @@ def best_of(source, row=0) -> Fitted:
         source._need_data("the figure")
         params = source.full[0, 0].copy()
         params[columns(source.model)[0]] = source.best
-        return Fitted(source.data, source.model, params, source.settings.get("integrate"))
-    if not isinstance(source, FitResult):
-        raise InputError(
-            f"is a {type(source).__name__}",
-            parameter="source",
-            remedy="give what js.fit, js.sample or js.profile made",
-        )
+        model, settings = source.model.at(params), source.settings
+        stat = settings.get("stat", "auto")
+        return Fitted(source.data, model, params, settings.get("integrate"), stat)
+    need_fit(source, "give what js.fit, js.sample or js.profile made")
     model = source.best(row)
     row = number_of(source, row)
     integrate, stat = source.settings.get("integrate"), source.stat_names[row]
     return Fitted(source.spectra[row], model, source.params[row], integrate, stat)
+
+
+def need_fit(result, remedy="give what js.fit made"):
+    """Raise `InputError` unless it is the result of one fit."""
+    if isinstance(result, Posteriors | JointResult):
+        remedy = (
+            "give one of them, as in [0]"
+            if isinstance(result, Posteriors)
+            else (f"give one of them, as in [{next(iter(result))!r}]")
+        )
+    if not isinstance(result, FitResult):
+        raise InputError(f"is a {type(result).__name__}", parameter="source", remedy=remedy)
 
 
 def number_of(result, row) -> int:

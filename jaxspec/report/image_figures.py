@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxspec.errors import InputError
 from jaxspec.reduce.center import peak
+from jaxspec.reduce.image import Image
 from jaxspec.reduce.regrid import in_pixels, position
 from jaxspec.report import draw, labels
 from jaxspec.report.fitted import best_of
@@ -200,6 +201,10 @@ def _axes(image, ax, fig):
 
 def _view(image, center, zoom):
     """Edges (left, right, bottom, top) in pixels of what is shown."""
+    if not isinstance(image, Image):
+        raise InputError(
+            f"is a {type(image).__name__}", parameter="image", remedy="give what js.read_image read"
+        )
     ny, nx = image.shape
     if zoom is not None:
         x, y = peak(image) if center is None else position(image, center)

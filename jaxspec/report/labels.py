@@ -50,13 +50,17 @@ def parameter_label(parameter, column, unit=None, power=0) -> str:
     Parameters
     ----------
     parameter : ModelParameter
-    column : str, its name in the table ("PhoIndex", or "powerlaw.norm" where "norm" is ambiguous).
+    column : str, its name in the table: "PhoIndex", "powerlaw.norm" where "norm" is ambiguous,
+        "factor[pn]" where one datum of several has it for itself.
     unit : str, optional; by default that of the parameter.
     power : int, power of ten that was taken out of the values.
     """
     words = getattr(parameter, "symbol", "") or parameter.name
+    column, _, datum = column.partition("[")
     if "." in column:
-        words = f"{parameter.component.replace('_', ' ')} {words}"
+        words = f"{column.rpartition('.')[0].replace('_', ' ').replace('.', ' ')} {words}"
+    if datum:
+        words += f" of {datum.removesuffix(']')}"
     unit = unit_text(parameter.unit if unit is None else unit)
     inside = " ".join(filter(None, (f"$10^{{{power}}}$" if power else "", unit)))
     return f"{words} [{inside}]" if inside else words

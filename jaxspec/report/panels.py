@@ -50,6 +50,22 @@ def model(ax, x, whole, parts, label, edges=None):
         line(part, lw=1.2, zorder=3, label=name, **look)
 
 
+def bands(ax, edges, quantiles):
+    """Draw what holds the model with 68 and 95 %, in steps.
+
+    Parameters
+    ----------
+    ax : matplotlib axes
+    edges : (low, high), (n,) each
+    quantiles : (4, n), at 2.5, 16, 84 and 97.5 %
+    """
+    low, inner_low, inner_high, high = (draw.outline(*edges, q) for q in quantiles)
+    look = {"color": draw.color(0), "lw": 0, "zorder": 2}
+    ax.fill_between(low[0], low[1], high[1], alpha=0.25, **look)
+    label = "model, 68 and 95 %"
+    ax.fill_between(inner_low[0], inner_low[1], inner_high[1], alpha=0.45, label=label, **look)
+
+
 def residuals(ax, edges, values, errors, label, x=None, middle=0.0, least=3.0):
     """Draw deviations (n,) of data from a model, around the value ``middle`` of a perfect one."""
     ax.axhline(middle, color=draw.color(0), lw=1.0, zorder=1)

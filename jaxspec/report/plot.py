@@ -2,11 +2,18 @@
 
 They show nothing. Without ``ax`` or ``fig`` a new pyplot figure is made. A figure of your own
 (``matplotlib.figure.Figure``) keeps pyplot and its backend out of it. The numbers that are drawn
-come from ``data_arrays``, ``fit_arrays``, ``model_arrays``, ``stack_spectra`` and ``stack_models``;
+come from ``data_arrays``, ``fit_arrays``, ``model_arrays``, ``model_band``, ``stack_spectra`` and
+``stack_models``;
 those of images from ``profile_arrays``, ``predictive_profile`` and ``residual_image``.
 """
 
-from jaxspec.report.compared import data_arrays, fit_arrays, model_arrays, profile_arrays
+from jaxspec.report.compared import (
+    data_arrays,
+    fit_arrays,
+    model_arrays,
+    model_band,
+    profile_arrays,
+)
 from jaxspec.report.draw import STYLE
 from jaxspec.report.image_checks import predictive_profile, residual_image
 from jaxspec.report.image_figures import exposure, image, masks, overview, residuals
@@ -28,6 +35,7 @@ __all__ = [
     "image",
     "masks",
     "model_arrays",
+    "model_band",
     "models",
     "overview",
     "predictive_profile",

@@ -10,8 +10,9 @@ import numpy as np
 from jaxspec._text import decimals
 from jaxspec.errors import InputError
 from jaxspec.report import draw
-from jaxspec.report.labels import parameter_label, parameter_of
+from jaxspec.report.labels import parameter_label
 from jaxspec.sample.posterior import Posterior
+from jaxspec.sample.posteriors import Posteriors
 from jaxspec.sample.summary import MAX_RHAT, MIN_ESS
 
 ONE_COLUMN = 6  # parameters up to which the traces stand in one column
@@ -37,6 +38,7 @@ def traces(posterior, fig=None, *, names=None):
     -------
     matplotlib figure
     """
+    need_posterior(posterior)
     names = _names(posterior, names)
     n_chain, n_draw = posterior.chains.shape[:2]
     lines, columns = draw.grid_of(len(names), 1 if len(names) <= ONE_COLUMN else 2)
@@ -92,8 +94,10 @@ def triangle(posterior, fig=None, *, names=None, truths=None):
     from matplotlib.colors import to_rgb
 
     many = posterior if isinstance(posterior, dict) else {"": posterior}
-    if not many or not all(isinstance(one, Posterior) for one in many.values()):
-        raise InputError("is no posterior", parameter="posterior", remedy="use js.sample")
+    if not many:
+        raise InputError("is empty", parameter="posterior", remedy="use js.sample")
+    for one in many.values():
+        need_posterior(one)
     first = next(iter(many.values()))
     if names is None:
         names = [n for n in first.names if all(n in one.names for one in many.values())]
@@ -125,9 +129,19 @@ def triangle(posterior, fig=None, *, names=None, truths=None):
     return fig
 
 
+def need_posterior(posterior):
+    """Raise `InputError` unless it is the posterior of one datum or joint fit."""
+    if isinstance(posterior, Posteriors):
+        raise InputError(
+            "is a list of posteriors", parameter="posterior", remedy="give one of them, as in [0]"
+        )
+    if not isinstance(posterior, Posterior):
+        raise InputError("is no posterior", parameter="posterior", remedy="use js.sample")
+
+
 def label_of(posterior, name, power=0) -> str:
     """Parameter with its unit, from which a power of ten is taken out."""
-    parameter = parameter_of(posterior.model, posterior.names, name)
+    parameter = posterior.parameter(name)
     known = dict(zip(posterior.names, posterior.units, strict=True))
     return parameter_label(parameter, name, known.get(name), power)
 

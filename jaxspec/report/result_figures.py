@@ -7,6 +7,7 @@ import numpy as np
 from jaxspec._status import Status
 from jaxspec._types import start_times
 from jaxspec.report import draw
+from jaxspec.report.fitted import need_fit
 from jaxspec.report.labels import parameter_label, parameter_of
 
 FEW = 10  # values up to which the axis holds all of them
@@ -34,6 +35,7 @@ def histograms(result, fig=None, *, names=None):
     -------
     matplotlib figure
     """
+    need_fit(result)
     names = list(result.columns if names is None else names)
     lines, columns = draw.grid_of(len(names), 2 if len(names) == 4 else 3)
     usable = result.usable
@@ -67,6 +69,7 @@ def timeline(result, fig=None, *, names=None):
     -------
     matplotlib figure
     """
+    need_fit(result)
     names = list(result.columns if names is None else names)
     time = start_times(result.spectra)
     timed = bool(np.isfinite(time).any())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxspec._types import Spectrum
 from jaxspec.errors import InputError
 from jaxspec.report import draw, labels, panels
-from jaxspec.report.compared import data_arrays, fit_arrays
-from jaxspec.report.fitted import number_of
+from jaxspec.report.compared import data_arrays, fit_arrays, model_band
+from jaxspec.report.fitted import best_of, need_fit, number_of
 from jaxspec.report.stacks import stack_models, stack_spectra
+from jaxspec.sample.posterior import Posterior
 
 
 def data(spectrum, ax=None, *, subtract=True, background=True, rebin=None):
@@ -32,6 +34,10 @@ def data(spectrum, ax=None, *, subtract=True, background=True, rebin=None):
     >>> import jaxspec as js
     >>> js.plot.data(js.read_pha("xp*_s2.pha")[0].notice("3-25"))      # doctest: +SKIP
     """
+    if not isinstance(spectrum, Spectrum):
+        raise InputError(
+            f"is a {type(spectrum).__name__}", parameter="spectrum", remedy="give one spectrum"
+        )
     with draw.style():
         ax = draw.axes_of(ax)
         arrays = data_arrays(spectrum, subtract=subtract, rebin=rebin)
@@ -47,13 +53,16 @@ def data(spectrum, ax=None, *, subtract=True, background=True, rebin=None):
     return ax.figure
 
 
-def fit(result, row, fig=None, *, residuals="delchi", subtract=None, background=True, rebin=None):
+def fit(result, row=0, fig=None, *, residuals="delchi", subtract=None, background=True, rebin=None):
     """Draw data and folded model of one row, with the residuals below.
+
+    A posterior is shown by the model at its mode, and the bands that hold the model with
+    68 and 95 % probability.
 
     Parameters
     ----------
-    result : FitResult
-    row : int or name
+    result : FitResult, or Posterior of a spectrum
+    row : int or name, of a FitResult.
     fig : matplotlib figure, optional; by default a new pyplot figure.
     residuals : {"delchi", "ratio"}
         (data - model) / error, or data / model. With a Poisson statistic the error is that of the
@@ -71,17 +80,20 @@ def fit(result, row, fig=None, *, residuals="delchi", subtract=None, background=
     """
     arrays = fit_arrays(result, row, subtract=subtract, rebin=rebin)
     left_over = _left_over(arrays, residuals)
-    row, edges = number_of(result, row), arrays.edges
+    best, edges = best_of(result, row), arrays.edges
     with draw.style():
         fig, ((upper,), (lower,)) = panels.panels(fig)
-        _label_axes(upper, arrays, result.spectra[row])
+        _label_axes(upper, arrays, best.data)
         draw.points(upper, edges, arrays.data, arrays.error, label=arrays.name)
-        parts, label = arrays.components, result.model.expression
+        parts, label = arrays.components, best.model.expression
         panels.model(upper, arrays.x, arrays.model, parts, label, edges)
+        if isinstance(result, Posterior):
+            options = {"subtract": subtract, "rebin": rebin}
+            panels.bands(upper, edges, model_band(result, **options))
         shown = _background(upper, arrays) if background else np.zeros(0)
         draw.flux_axis(upper, arrays.data, arrays.model, shown, errors=arrays.error)
         draw.legend(upper)
-        upper.set_title(draw.outcome(result, row), fontsize=9, loc="right")
+        upper.set_title(_outcome(result, row), fontsize=9, loc="right")
         panels.residuals(lower, edges, **left_over)
         lower.set_xlabel(upper.get_xlabel())
         upper.set_xlabel("")
@@ -89,15 +101,15 @@ def fit(result, row, fig=None, *, residuals="delchi", subtract=None, background=
     return fig
 
 
-def unfolded(result, row, ax=None, *, kind="eeufspec", rebin=None):
+def unfolded(result, row=0, ax=None, *, kind="eeufspec", rebin=None):
     """Draw the unfolded spectrum of one row: data x model / folded model.
 
     The points take over the shape of the model inside the resolution, and the figure says so.
 
     Parameters
     ----------
-    result : FitResult
-    row : int or name
+    result : FitResult, or Posterior of a spectrum
+    row : int or name, of a FitResult.
     ax : matplotlib axes, optional
     kind : {"eeufspec", "ufspec"}
         keV^2 (photons/cm2/s/keV), or photons/cm2/s/keV.
@@ -172,6 +184,7 @@ def models(result, ax=None, *, kind="eemodel"):
     -------
     matplotlib figure
     """
+    need_fit(result)
     stack = stack_models(result, kind)
     with draw.style():
         ax = draw.axes_of(ax)
@@ -222,6 +235,13 @@ def _lines(ax, stack, band=None):
     low, high = np.where(inside, stack.e_min, np.nan), np.where(inside, stack.e_max, np.nan)
     draw.energy_axis(ax, low, high, stack.has_energies)
     draw.flux_axis(ax, values)
+
+
+def _outcome(result, row):
+    """How well the model does, in a few words."""
+    if isinstance(result, Posterior):
+        return f"mode of {len(result)} draws"
+    return draw.outcome(result, number_of(result, row))
 
 
 def _label_axes(ax, arrays, spectrum):

@@ -22,12 +22,14 @@ class JointPosterior(Posterior):
     members : dict of (model name, row) to (n_chain, n_draw, n_par)
         All parameters of the model of each datum, links applied.
     items : dict of model name to the data; fits : dict of model name to FitResult
+    parameters : tuple of ModelParameter, one for each of ``names``.
     integrated : dict of (model name, row) to bool, whether the mean over pixels was taken.
     """
 
     members: dict = field(default_factory=dict)
     items: dict = field(default_factory=dict)
     fits: dict = field(default_factory=dict)
+    parameters: tuple = ()
     integrated: dict = field(default_factory=dict)
 
     def __getitem__(self, name):
@@ -35,6 +37,11 @@ class JointPosterior(Posterior):
         if name not in self.names:
             raise InputError(f"there is no parameter {name!r}", remedy=f"use {self.names}")
         return self.chains[:, :, self.names.index(name)]
+
+    def parameter(self, name):
+        """Parameter that a name in ``names`` stands for."""
+        self[name]  # says which names there are
+        return self.parameters[self.names.index(name)]
 
     @cached_property
     def fingerprint(self) -> dict:

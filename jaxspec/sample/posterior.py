@@ -66,6 +66,13 @@ class Posterior:
             return self.chains[:, :, self.names.index(name)]
         return self.full[:, :, self.model[name].number - 1]
 
+    def parameter(self, name):
+        """Parameter of the model that a name in ``names``, or any other, stands for."""
+        if name in self.names:
+            shown = [p for p in self.model.parameters if not p.frozen]
+            return shown[self.names.index(name)]
+        return self.model[name]
+
     def array(self, names) -> np.ndarray:
         """Draws (n_chain, n_draw, len(names)) in the order asked."""
         return np.stack([self[name] for name in names], axis=-1)

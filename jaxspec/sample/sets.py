@@ -116,7 +116,7 @@ def _sample_set(joint, s, end, box, items, fits, how, seconds, count) -> JointPo
     space = spaces.make_space(theta, bounds, ties, error)
     objective, full, coarse = _objective(joint, s, ties)
     mode, unit, correction = _mode(joint, s, end.theta, box, space, ties, local)
-    names, units = _names(joint, s, items, bounds)
+    names, parameters = _names(joint, s, items, bounds)
     links = Links(np.zeros((0, 0)), np.zeros(0))
     target = Target(full, coarse, links, _priors(joint, s), space, correction)
     seconds["mode"] = time.perf_counter() - began
@@ -158,12 +158,13 @@ def _sample_set(joint, s, end, box, items, fits, how, seconds, count) -> JointPo
     settings.pop("progress")
     model = next(iter(fits.values())).model
     return JointPosterior(
-        model=model, data=None, names=names, units=units, chains=chains, full=by_chain(long),
+        model=model, data=None, names=names, units=tuple(p.unit for p in parameters),
+        chains=chains, full=by_chain(long),
         log_likelihood=made.log_likelihood.T + constant, log_constant=constant,
         log_prior=by_chain(prior), diverging=made.diverging.T, accepted=made.accepted.T,
         steps=made.steps.T, best=long[-1, space.index], settings=settings,
         fit=next(iter(fits.values())) if len(fits) == 1 else fits,
-        members=of, items=items, fits=fits, integrated=integrated,
+        members=of, items=items, fits=fits, parameters=parameters, integrated=integrated,
     )  # fmt: skip
 
 
@@ -258,16 +259,16 @@ def _ties(joint, bounds):
 
 
 def _names(joint, s, items, bounds):
-    """Names and units of the free parameters; own ones carry the name of their datum."""
+    """Names of the free parameters, where own ones carry the name of their datum, and these."""
     slots = _slots(joint, s)
     several = len({part.name for part in joint.parts}) > 1
-    names, units = [], []
+    names, parameters = [], []
     for k in np.flatnonzero(bounds.free):
         p, model, row = slots[k]
         name = p.label if not several else f"{model}.{p.full_name}"
         names.append(name if row is None else f"{name}[{items[model].names[row]}]")
-        units.append(p.unit)
-    return tuple(names), tuple(units)
+        parameters.append(p)
+    return tuple(names), tuple(parameters)
 
 
 def _priors(joint, s):

@@ -124,3 +124,31 @@ def test_dense_form_of_an_arrow(rng):
     np.testing.assert_array_equal(whole, whole.T)
     np.testing.assert_array_equal(whole[2:, :2], sides[0][:, 0])
     assert whole[3, 3] == 3.0 and whole[2, 3] == 0.0
+
+
+def test_figures_of_a_joint_posterior_and_of_its_parts(posterior):
+    from matplotlib.figure import Figure
+
+    made = js.plot.triangle(posterior, Figure())
+    labels = [ax.get_xlabel() for ax in made.axes]
+    assert any("factor of fake_2" in label.replace("\n", " ") for label in labels)
+    assert len(js.plot.traces(posterior, Figure()).axes) == 4
+    assert posterior.parameter("factor[fake_3]").full_name == "constant.factor"
+    with pytest.raises(InputError, match=r"use \.of"):
+        js.plot.fit(posterior)
+    one = posterior.of(1)
+    drawn = js.plot.fit(one, fig=Figure())
+    assert "mode of 1000 draws" in drawn.axes[0].get_title("right")
+    band = js.plot.model_band(one)
+    rates = js.plot.fit_arrays(one).model
+    assert (band[0] < rates).mean() > 0.9 and (band[3] > rates).mean() > 0.9
+    # a rate of n counts is known to about 1 / sqrt(n) of all counts: far better than one bin
+    width = (band[2] - band[1]) / 2 / rates
+    total = one.data.counts.sum() ** -0.5
+    assert (width > 0.5 * total).all() and (width < 8 * total).all()
+
+
+def test_figures_say_what_they_take(posterior):
+    for draw in (js.plot.histograms, js.plot.timeline, js.plot.models, js.plot.data, js.plot.image):
+        with pytest.raises(InputError, match="is a JointPosterior"):
+            draw(posterior)

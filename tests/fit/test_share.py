@@ -1,0 +1,92 @@
+"""What can be shared between models, and what cannot; the result of a joint fit of several."""
+
+import pickle
+
+import numpy as np
+import pytest
+from toy import toy_response
+
+import jaxspec as js
+from jaxspec.errors import InputError
+
+RESPONSE = toy_response(n_channel=20, n_energy=24, fwhm=3.0)
+
+
+@pytest.fixture(scope="module")
+def spectra():
+    params = {"PhoIndex": 1.8, "norm": np.array([0.3, 0.2])}
+    return js.fake("powerlaw", RESPONSE, exposure=400.0, params=params, seed=3)
+
+
+@pytest.fixture(scope="module")
+def result(spectra):
+    both = {"pn": ("powerlaw", spectra[0]), "mos": ("powerlaw", spectra[1])}
+    return js.fit(both, joint=True, share="PhoIndex", stat="cstat")
+
+
+def frozen(value):
+    model = js.Model("powerlaw")
+    model["PhoIndex"].freeze(value)
+    return model
+
+
+def within(low, high):
+    model = js.Model("powerlaw")
+    model["PhoIndex"].set(0.5 * (low + high), min=low, max=high)
+    return model
+
+
+def linked():
+    model = js.Model("powerlaw")
+    model["PhoIndex"].link_to("norm * 4")
+    return model
+
+
+CANNOT = [
+    (frozen(1.7), frozen(2.0), ["PhoIndex"], r"frozen at 1.7 in 'a', 2 in 'b'"),
+    (frozen(1.7), "powerlaw", ["PhoIndex"], "frozen in 'a' and free elsewhere"),
+    (within(0, 1), within(2, 3), ["PhoIndex"], "0 to 1 in 'a', 2 to 3 in 'b'"),
+    (linked(), "powerlaw", ["PhoIndex"], "linked in 'a'"),
+    ("powerlaw", "powerlaw", 3, "3 is no list"),
+    ("powerlaw", "powerlaw", [3], "is no list"),
+    ("powerlaw", "powerlaw", [{"c": "norm", "a": "norm"}], "no model 'c'; use a, b"),
+    ("powerlaw", "powerlaw", [{"a": "kT", "b": "norm"}], "kT"),
+    ("powerlaw", "powerlaw", ["norm", "norm"], "shared twice"),
+]
+
+
+@pytest.mark.parametrize(("a", "b", "share", "said"), CANNOT)
+def test_what_cannot_be_one_is_refused(spectra, a, b, share, said):
+    both = {"a": (a, spectra[0]), "b": (b, spectra[1])}
+    for work in (js.fit, js.sample):
+        with pytest.raises(InputError, match=said):
+            work(both, joint=True, share=share)
+
+
+def test_frozen_at_one_value_may_be_shared(spectra):
+    both = {"a": (frozen(1.8), spectra[0]), "b": (frozen(1.8), spectra[1])}
+    found = js.fit(both, joint=True, share=["PhoIndex"], stat="cstat")
+    assert found.n_free == 2 and found["b"].value("PhoIndex")[0] == 1.8
+
+
+def test_no_model_at_all_is_refused():
+    with pytest.raises(InputError, match="is empty"):
+        js.fit({}, joint=True)
+
+
+def test_covariance_asks_for_rows(result):
+    assert result.covariance(("pn", 0), ("mos", 0)).shape == (2, 2)
+    for wrong in ("pn", ("pn", 5), ("pn", -1), ("apec", 0), ("pn",)):
+        with pytest.raises(InputError):
+            result.covariance(wrong, ("mos", 0))
+
+
+def test_the_summary_says_how_long_it_took(result):
+    assert "nan s" not in result.summary()
+
+
+def test_results_can_be_pickled(result):
+    again = pickle.loads(pickle.dumps(result))
+    assert again.table["value"].tolist() == result.table["value"].tolist()
+    beta = pickle.loads(pickle.dumps(js.Model("beta")))
+    assert beta.parameters[0].full_name == "beta.x0"
