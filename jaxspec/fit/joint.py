@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
+from jaxspec.errors import InputError
 from jaxspec.fit.arrow import split
 from jaxspec.fit.compiled import parameters_of
 from jaxspec.fit.covariance import (
@@ -14,6 +15,7 @@ from jaxspec.fit.covariance import (
     lane_levers,
     movable,
 )
+from jaxspec.fit.priors import prior_text
 from jaxspec.fit.problem import make_groups
 from jaxspec.fit.result import Together
 from jaxspec.fit.sets import layouts_of, members
@@ -74,9 +76,20 @@ def _assemble(models, items, stats, labels, own, layouts, n_set, rows, options):
             parts.append(Part(name, group, layout, places))
             for i, prior in group.numbers.priors.items():
                 if layout.slots[i] >= 0:
-                    priors.setdefault(layout.slots[i], prior)
+                    _add_prior(priors, layout.slots[i], prior, model.parameters[i])
     n_shared = layouts[next(iter(models))].n_shared
     return Joint(parts, n_set, n_shared, priors)
+
+
+def _add_prior(priors, slot, prior, parameter):
+    """Note the prior of a shared parameter, which may have only one."""
+    known = priors.setdefault(slot, prior)
+    if known is not prior and prior_text(known) != prior_text(prior):
+        raise InputError(
+            f"is shared and has two priors, {prior_text(known)} and {prior_text(prior)}",
+            parameter=parameter.full_name,
+            remedy="give one of the models no prior, or both the same",
+        )
 
 
 def _fixed_in_rows(group, fixed):

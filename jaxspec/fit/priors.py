@@ -59,6 +59,7 @@ def _draw_in(p, prior):
     if (
         np.size(ends[0]) > 1
         or getattr(prior, "batch_shape", ())
+        or getattr(prior, "event_shape", ())
         or getattr(support, "is_discrete", False)
     ):
         raise InputError(

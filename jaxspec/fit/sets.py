@@ -79,9 +79,10 @@ def untied(model, untie, n_row) -> Untied:
 def _fixed(parameter, values, n_row):
     try:
         numbers = np.array([np.nan if v is None else float(v) for v in values])
+        yes_or_no = any(isinstance(v, bool | np.bool_) for v in values)
     except (TypeError, ValueError):
-        numbers = np.zeros(0)
-    if len(numbers) != n_row:
+        numbers, yes_or_no = np.zeros(0), False
+    if len(numbers) != n_row or yes_or_no:
         raise InputError(
             f"is untied with {values!r}",
             parameter=parameter.full_name,
@@ -115,8 +116,17 @@ def labels_of(items, joint) -> tuple[np.ndarray, list]:
         return np.zeros(len(items), dtype=int), ["all"]
     if isinstance(joint, str):
         found = [_word(item, joint) for item in items]
-    else:
+    elif np.ndim(joint) == 1:
         found = list(joint)
+    else:
+        raise InputError(
+            f"{joint!r} is no list of labels", parameter="joint",
+            remedy="give True, a header keyword, or one label for each datum",
+        )  # fmt: skip
+    if any(label is None or label != label for label in found):
+        raise InputError(
+            "has labels that are missing", parameter="joint", remedy="give each datum a label"
+        )
     if len(found) != len(items):
         raise InputError(
             f"{len(found)} labels for {len(items)} data", parameter="joint", remedy="give one each"

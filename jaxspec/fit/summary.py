@@ -62,7 +62,7 @@ def one_row(result, row) -> list[str]:
         for label, column in zip(labels, result.columns, strict=True)
     ]
     stat, dof = result.total if result.joint else (result.stat[row], result.dof[row])
-    return [*lines, f"{'stat / dof':<{width}}{stat:.2f} / {dof}"]
+    return [*lines, f"{'stat / dof':<{max(width, 12)}}{stat:.2f} / {dof}"]
 
 
 def distribution(result, rows) -> list[str]:

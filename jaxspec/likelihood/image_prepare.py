@@ -61,7 +61,15 @@ def statistic(data, asked):
             parameter="stat",
             remedy='read the image with background=, or use "cstat"',
         )
-    return ("cstat" if name == "cash" else name), f"{name}, as asked."
+    if name == "wstat" and np.any(data.pixels.background % 1.0):
+        raise InputError(
+            f"wstat takes the background for counts, and the map of {data.name} is not of whole "
+            "numbers",
+            parameter="stat",
+            remedy='use "cstat", which takes the map as known, or give the map in counts',
+        )
+    means = ": the background map is taken for measured counts" if entry.background else ""
+    return ("cstat" if name == "cash" else name), f"{name}, as asked{means}."
 
 
 def check_data(data, stat):

@@ -109,7 +109,8 @@ class JointPosterior(Posterior):
     def _items(self, model):
         if model not in self.items:
             raise InputError(
-                f"there is no model {model!r}", remedy=f"use one of {', '.join(self.items)}"
+                f"there is no model {model!r}" if model != "" else "several models were joined",
+                remedy=f"use .of(row, model), a model of {', '.join(map(str, self.items))}",
             )
         return self.items[model]
 

@@ -115,6 +115,11 @@ def sample(
                   "nuts" if sampler == "auto" else sampler, progress)  # fmt: skip
         fit_options = Options(priors, 1e-8, 200, integrate, merge)
         return _sample_joint(model, data, stat, joint, untie, share, fit_options, how, began)
+    if untie or share:
+        raise InputError(
+            "has a meaning only in joint fits", parameter="untie" if untie else "share",
+            remedy="add joint=True",
+        )  # fmt: skip
     items = as_data(data)
     model = as_model(model, items)
     rows, stats = prepare_rows(model, items, stat)

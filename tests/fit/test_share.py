@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 from toy import toy_response
 
@@ -61,6 +62,45 @@ def test_what_cannot_be_one_is_refused(spectra, a, b, share, said):
     for work in (js.fit, js.sample):
         with pytest.raises(InputError, match=said):
             work(both, joint=True, share=share)
+
+
+def with_prior(mean):
+    model = js.Model("powerlaw")
+    model["PhoIndex"].prior = dist.Normal(mean, 0.01)
+    return model
+
+
+def test_a_shared_parameter_has_one_prior(spectra):
+    def fitted(a, b):
+        both = {"a": (a, spectra[0]), "b": (b, spectra[1])}
+        return js.fit(both, joint=True, share=["PhoIndex"], stat="cstat")
+
+    with pytest.raises(InputError, match="two priors"):
+        fitted(with_prior(1.81), with_prior(1.7))
+    once = fitted(with_prior(1.81), "powerlaw")
+    free = fitted("powerlaw", "powerlaw")
+    value, error = (getattr(free["a"], what)("PhoIndex")[0] for what in ("value", "error"))
+    mean = (value / error**2 + 1.81 / 0.01**2) / (1 / error**2 + 1 / 0.01**2)
+    for found in (once, fitted("powerlaw", with_prior(1.81)), fitted(*[with_prior(1.81)] * 2)):
+        assert found["b"].value("PhoIndex")[0] == pytest.approx(mean, abs=0.1 * error)
+
+
+@pytest.mark.parametrize("joint", [1, [["a", "b"]], [None, "a"], ["a", np.nan]])
+def test_labels_that_are_none_are_refused(spectra, joint):
+    with pytest.raises(InputError, match="joint"):
+        js.fit("powerlaw", spectra, joint=joint)
+
+
+def test_yes_and_no_are_no_values(spectra):
+    with pytest.raises(InputError, match="None"):
+        js.fit("powerlaw", spectra, joint=True, untie={"norm": [True, None]})
+
+
+@pytest.mark.parametrize("word", ["untie", "share"])
+def test_words_of_joint_fits_need_one(spectra, word):
+    for work in (js.fit, js.sample):
+        with pytest.raises(InputError, match="joint|dict of models"):
+            work("powerlaw", spectra, **{word: ["norm"]})
 
 
 def test_frozen_at_one_value_may_be_shared(spectra):
