@@ -93,8 +93,8 @@ def test_image_of_a1835(a1835):
     """Two beta models are preferred by far; the chains agree."""
     assert 1.3e5 < a1835.good.sum() < 1.4e5
     found = {
-        name: js.sample(name, a1835, seed=1, draws=250, target_accept=accept, progress=False)
-        for name, accept in (("beta", 0.85), ("double_beta", 0.95))
+        name: js.sample(name, a1835, seed=1, draws=draws, target_accept=accept, progress=False)
+        for name, draws, accept in (("beta", 120, 0.85), ("double_beta", 250, 0.95))
     }
     single, double = found["beta"], found["double_beta"]
     assert single.rhat.max() < 1.02 and single.n_divergent == 0

@@ -161,8 +161,8 @@ def test_emcee_agrees(image, posterior):
     start = posterior.mean + posterior.std * rng.standard_normal((24, 6)) * 0.5
     sampler = emcee.EnsembleSampler(24, 6, log_posterior)
     sampler._random.seed(5)
-    sampler.run_mcmc(start, 1500)
-    chain = sampler.get_chain(discard=300)
+    sampler.run_mcmc(start, 800)
+    chain = sampler.get_chain(discard=200)
     for place, name in enumerate(names):
         other, n = chain[:, :, place], ess_bulk(chain.transpose(1, 0, 2))[place]
         mine, own = posterior[name], ess_bulk(posterior.chains)[place]
