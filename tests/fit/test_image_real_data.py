@@ -94,7 +94,7 @@ def test_image_of_a1835(a1835):
     assert 1.3e5 < a1835.good.sum() < 1.4e5
     found = {
         name: js.sample(name, a1835, seed=1, draws=draws, target_accept=accept, progress=False)
-        for name, draws, accept in (("beta", 120, 0.85), ("double_beta", 250, 0.95))
+        for name, draws, accept in (("beta", 250, 0.85), ("double_beta", 250, 0.95))
     }
     single, double = found["beta"], found["double_beta"]
     assert single.rhat.max() < 1.02 and single.n_divergent == 0
