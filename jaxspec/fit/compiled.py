@@ -43,6 +43,7 @@ class LaneNumbers(NamedTuple):
     """What each lane has for itself, (n_lane, n_par) arrays and one (n_lane,).
 
     ``lower, upper`` limits and ``free``; ``given, width``: see `jaxspec.likelihood.hints.Hints`.
+    Compiled functions of single lanes also take what `common` gives, without the axis of lanes.
     """
 
     lower: Any
@@ -54,6 +55,16 @@ class LaneNumbers(NamedTuple):
     def take(self, lanes) -> LaneNumbers:
         """Numbers of some lanes."""
         return LaneNumbers(*(field[lanes] for field in self))
+
+    def common(self) -> LaneNumbers | None:
+        """What all lanes have, without the axis of lanes; None where they differ.
+
+        The candidates are then the same for all lanes, and models are evaluated and folded once in
+        a chunk that shares its inputs: a fifth of the time of 64 PCA spectra.
+        """
+        if all(np.array_equal(f, np.broadcast_to(f[:1], f.shape), equal_nan=True) for f in self):
+            return LaneNumbers(*(field[0] for field in self))
+        return None
 
 
 class Minimum(NamedTuple):
@@ -91,11 +102,17 @@ def _over_lanes(work, shared, lanes, *own):
     With that axis XLA copies the matrix of a loop once more: 250 MB for a calorimeter.
     """
     if not _is_alone(lanes):
-        axes = (lane_axes(lanes, shared), *(0 for _ in own))
+        axes = (lane_axes(lanes, shared), *(_own_axes(x) for x in own))
         return jax.vmap(work, in_axes=axes)(lanes, *own)
     whole = lanes.inputs if shared else _first(lanes.inputs)
-    made = work(Lane(whole, _first(lanes.bins), lanes.mask[0]), *_first(own))
+    own = (x if _own_axes(x) is None else _first(x) for x in own)
+    made = work(Lane(whole, _first(lanes.bins), lanes.mask[0]), *own)
     return jax.tree.map(lambda x: x[None], made)
+
+
+def _own_axes(own):
+    """Axis of lanes of an argument: none of what they have in common."""
+    return None if isinstance(own, LaneNumbers) and np.ndim(own.width) == 0 else 0
 
 
 def _first(tree):

@@ -98,11 +98,14 @@ def descend(group, batch, positions, rank, starts, label, progress):
     if not fresh:
         table[positions] = starts
 
+    common = group.own.common()
+
     def work(numbers, table, rank, fresh):
         def one(chunk):
-            lanes, own = chunk_lanes(batch, chunk.lanes), group.own.take(chunk.lanes)
+            own = group.own.take(chunk.lanes) if common is None else common
             return fit_chunk(
-                group.term, group.functions, batch.shared, lanes, numbers, own,
+                group.term, group.functions, batch.shared, chunk_lanes(batch, chunk.lanes),
+                numbers, own,
                 table[chunk.lanes], np.asarray(rank), None if known else np.asarray(fresh),
             )  # fmt: skip
 

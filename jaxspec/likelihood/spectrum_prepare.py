@@ -163,12 +163,15 @@ def make_batches(model, spectra, stats, few, reject) -> list[Batch]:
     lanes = plan_lanes(spectra, stats, few, reject)
     patterns = Patterns(model.tree.whole_grid)
     by_stat = defaultdict(lambda: defaultdict(list))
-    shapes, uses = {}, Counter((lane.stat, _content(lane.plan)) for lane in lanes)
+    shapes, contents = {}, {}
     for lane in lanes:
         if id(lane.plan) not in shapes:
             pattern = patterns.of(lane.plan)
             shapes[id(lane.plan)] = padded(pattern.last - pattern.first), padded(lane.plan.n_bins)
-        often = uses[lane.stat, _content(lane.plan)] >= OFTEN
+            contents[id(lane.plan)] = _content(lane.plan)
+    uses = Counter((lane.stat, contents[id(lane.plan)]) for lane in lanes)
+    for lane in lanes:
+        often = uses[lane.stat, contents[id(lane.plan)]] >= OFTEN
         by_stat[lane.stat, often][shapes[id(lane.plan)]].append(lane)
     return [
         _fill(model, stat, shape, members, patterns)

@@ -139,13 +139,20 @@ def _unusable(spectrum, stat, plan, few, sane):
     if bad:
         return Status.BAD_DATA, bad
     response = spectrum.response
+    if id(response) not in sane:
+        sane[id(response)] = _unusable_response(response, sane)
+    return sane[id(response)]
+
+
+def _unusable_response(response, sane):
     parts = (response.matrix.data, response.area, response.e_lo, response.e_hi)
     parts += tuple(part.data for part in response.wide)
     if not all(_finite(part, sane) for part in parts):
         return Status.NAN_MODEL, f"The response {response.name} holds numbers that are not finite."
-    if id(response) not in sane:
-        sane[id(response)] = bad_energies(response)
-    return (Status.BAD_DATA, sane[id(response)]) if sane[id(response)] else None
+    grid = id(response.e_lo), id(response.e_hi)  # many responses have one grid
+    if grid not in sane:
+        sane[grid] = bad_energies(response)
+    return (Status.BAD_DATA, sane[grid]) if sane[grid] else None
 
 
 def _finite(array, known):
