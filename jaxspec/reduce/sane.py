@@ -26,7 +26,8 @@ def bad_data(spectrum, poisson, with_background) -> str | None:
         If the background has other channels.
     """
     background = spectrum.background if with_background else None
-    if _usual(spectrum, poisson) and (background is None or _usual(background, False)):
+    n = len(spectrum.channel)
+    if _usual(spectrum, n, not poisson) and (background is None or _usual(background, n, False)):
         return None
     found = (
         _bad_counts(spectrum, "The", poisson)
@@ -43,17 +44,17 @@ def bad_data(spectrum, poisson, with_background) -> str | None:
     return found or _bad_times(spectrum, background)
 
 
-def _usual(spectrum, of_poisson_errors):
-    """Whether nothing of a spectrum is out of the ordinary, in 5 of the 80 microseconds."""
+def _usual(spectrum, n, weighs):
+    """Whether nothing of a spectrum of ``n`` channels is out of the ordinary, in 5 of the 80 microseconds."""
     if spectrum.sys_err is not None:
         return False
     for scale in (spectrum.exposure, spectrum.areascal, spectrum.backscal):
         if not (isinstance(scale, float) and 1 / USUAL < scale < USUAL):
             return False
-    n = len(spectrum.channel)
     if spectrum.poisserr or spectrum.stat_err is None:
         return _within(spectrum.counts, n)
-    return not of_poisson_errors and _within(spectrum.counts, n) and _within(spectrum.stat_err, n)
+    errors = spectrum.stat_err
+    return _within(spectrum.counts, n) and _within(errors, n) and (errors.any() or not weighs)
 
 
 def _within(values, n):
