@@ -122,7 +122,7 @@ def _select(spectra, options):
 
 def _check_outputs(outputs):
     """Find out before the fit whether its table can be written."""
-    from jaxspec.fit.result import FORMATS
+    from jaxspec.fit.tables import FORMATS
 
     for path in outputs:
         if path.suffix not in FORMATS:

@@ -198,13 +198,15 @@ def _check_same_data(posteriors):
         mine, theirs = one.fingerprint, posterior.fingerprint
         if not mine.get("sha256") or mine.get("sha256") != theirs.get("sha256"):
             raise InputError(
-                f"{first} and {name} were not sampled on the same data: {_describe(mine)} and "
-                f"{_describe(theirs)}",
-                remedy="sample both models on one image with one mask",
+                f"{first} and {name} were not sampled on the same data: {_describe(one)} and "
+                f"{_describe(posterior)}",
+                remedy="sample both models on one datum, with the same bins or the same mask",
             )
 
 
-def _describe(data):
+def _describe(posterior):
+    data = posterior.fingerprint
     if not data:
         return "unknown data"
-    return f"{data['name']} with {data['n_pix']} pixels and {data['counts']:.10g} counts"
+    bins = "bins" if posterior.data is None else kind_of(posterior.data).bins
+    return f"{data['name']} with {data['n_pix']} {bins} and {data['counts']:.10g} counts"

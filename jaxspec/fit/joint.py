@@ -21,7 +21,7 @@ from jaxspec.fit.result import Together
 from jaxspec.fit.sets import layouts_of, members
 from jaxspec.fit.solve import in_turn
 from jaxspec.fit.together import Joint, Part, box_of, minimise_sets
-from jaxspec.likelihood.forward import kind_of
+from jaxspec.likelihood.forward import kind_of, same_data
 from jaxspec.likelihood.statistics import STATISTICS
 
 
@@ -42,6 +42,7 @@ def fit_joint(models, items, stats, labels, own, share, rows, options, progress=
     dict of name to Together
     """
     joint, end = solve_joint(models, items, stats, labels, own, share, rows, options, progress)
+    _note_repeated(items, labels, rows)
     if end is None:
         return {
             name: Together.nothing(labels[name], len(m.parameters)) for name, m in models.items()
@@ -90,6 +91,20 @@ def _add_prior(priors, slot, prior, parameter):
             parameter=parameter.full_name,
             remedy="give one of the models no prior, or both the same",
         )
+
+
+def _note_repeated(items, labels, rows):
+    """Say where one set has the same data twice: they count twice, and errors are too small."""
+    seen = {}
+    for name, data in items.items():
+        for label, item in zip(labels[name], data, strict=True):
+            if getattr(item, "status", None) is not None:
+                continue
+            known = seen.setdefault((label, getattr(item, "path", "") or id(item)), [])
+            if any(one is item or same_data(one, item) for one in known):
+                sentence = f"{item.name} is in one joint fit twice, and counts twice."
+                rows[name].notes[sentence] += 1
+            known.append(item)
 
 
 def _fixed_in_rows(group, fixed):

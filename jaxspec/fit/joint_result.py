@@ -8,7 +8,6 @@ import numpy as np
 
 from jaxspec.errors import InputError
 from jaxspec.fit.sets import layouts_of
-from jaxspec.fit.tables import astropy_unit
 
 
 class JointResult(dict):
@@ -104,11 +103,19 @@ class JointResult(dict):
         return table
 
     def _row(self, name, index, row, of):
+        from jaxspec.fit.tables import astropy_unit  # astropy's tables take 0.6 s to import
+
         result = self[name]
         p = result.model.parameters[index]
         unit = astropy_unit(p.unit)
         value, error = result.value(p.full_name)[row], result.error(p.full_name)[row]
         return p.full_name, value, error, "" if unit is None else str(unit), ", ".join(of)
+
+    def write(self, path, overwrite=True):
+        """Write the table; see `jaxspec.fit.result.FitResult.write`."""
+        from jaxspec.fit.tables import write_table
+
+        return write_table(self.table, path, overwrite)
 
     def summary(self) -> str:
         """A few lines of text for each model, and the total."""

@@ -75,6 +75,15 @@ def _draw_in(p, prior):
             remedy="change the limits or the prior",
         )
     p.narrow(low, high)
+    # a bounded support was drawn in, so that a density that is zero here has no slope anywhere
+    ends = np.clip([p.min, p.max], -1e6, 1e6)
+    inside = ends[0] + (ends[1] - ends[0]) * np.array([0.1, 0.3, 0.5, 0.7, 0.9])
+    if not np.isfinite(np.asarray(prior.log_prob(inside))).any():
+        raise InputError(
+            f"has a prior {prior_text(prior)} that is no density",
+            parameter=p.full_name,
+            remedy="freeze the parameter to hold it at a value",
+        )
 
 
 def prior_text(prior) -> str:

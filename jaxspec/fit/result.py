@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import numpy as np
 
@@ -25,7 +24,6 @@ ROWS = (
     "iterations",
     "edm",
 )
-FORMATS = {".ecsv": "ascii.ecsv", ".fits": "fits", ".fit": "fits", ".parquet": "parquet"}
 
 
 @dataclass(eq=False)
@@ -41,6 +39,7 @@ class Together:
         How the parameters of a row follow the shared ones; zero for rows that were left out.
     n_free : (n_set,) int, free parameters.
     names : list, the labels that the user gave, or None for one set of everything.
+    fixed : (n_row, n_par) bool, what is held at a value that was given for the row; None: nothing.
     """
 
     label: np.ndarray
@@ -49,6 +48,7 @@ class Together:
     levers: np.ndarray
     n_free: np.ndarray
     names: list | None = None
+    fixed: np.ndarray | None = None
 
     @classmethod
     def nothing(cls, label, n_par, shared=None, edm=()):
@@ -167,6 +167,11 @@ class FitResult:
             sigma = np.sqrt(self._covariance(kind)[:, place, place])
         return np.where(sigma > 0, sigma, np.nan)
 
+    def is_fixed(self, name) -> np.ndarray:
+        """Rows (n_row,) in which a joint fit held a parameter at a value that was given for it."""
+        fixed = None if self.together is None else self.together.fixed
+        return np.zeros(len(self), bool) if fixed is None else fixed[:, self._place(name)]
+
     def covariance(self, row, kind="observed", *, other=None) -> np.ndarray:
         """Covariance of one row over the parameters in ``columns``, or of two rows.
 
@@ -277,21 +282,9 @@ class FitResult:
         InputError
             For another ending, or a folder that does not exist.
         """
-        path = Path(path)
-        if path.suffix not in FORMATS:
-            raise InputError(
-                f"the ending {path.suffix!r} is not known",
-                file=path,
-                remedy=f"use one of {', '.join(FORMATS)}",
-            )
-        if not path.parent.is_dir():
-            raise InputError("the folder does not exist", file=path, remedy="create it first")
-        if path.exists() and not overwrite:
-            raise InputError("the file exists", file=path, remedy="use overwrite=True")
         from jaxspec.fit.tables import write_table
 
-        write_table(self.table, path, FORMATS[path.suffix])
-        return path
+        return write_table(self.table, path, overwrite)
 
     def summary(self) -> str:
         """A few lines of text: how the rows ended, the parameters, what was noticed."""

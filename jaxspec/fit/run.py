@@ -155,6 +155,7 @@ def _fit_one_model(model, data, stat, joint, untie, share, options, progress):
             )  # fmt: skip
             together = made[""]
             together.names = None if joint is True else names
+            together.fixed = ~np.isnan(own.fixed)
             rows.n_free = int(together.n_free.sum())
             settings["untied"] = [p.full_name for p, o in zip(model, own.own, strict=True) if o]
     return rows.result(shown, together, **settings)
@@ -224,6 +225,7 @@ def _fit_models(models, data, stat, joint, untie, share, options, progress):
         shown, priors = _as_shown(task.models[name], task.items[name], options)
         settings = {"joint": True, "tol": options.tol, "max_iter": options.max_iter}
         task.rows[name].n_free = int(together.n_free.sum())
+        together.fixed = ~np.isnan(task.own[name].fixed)
         results[name] = task.rows[name].result(shown, together, **settings, priors=priors)
     for result in results.values():
         result.settings["seconds"] = time.perf_counter() - began
@@ -263,7 +265,8 @@ def as_model(model, items):
     units = {getattr(item, "exposure_unit", "") for item in items}
     if len(units) > 1:
         raise InputError(
-            f"the images have exposures in different units: {', '.join(sorted(units))}",
+            "the data have exposures in different units: "
+            + ", ".join(unit or "none" for unit in sorted(units)),
             parameter="data",
             remedy="fit them in separate calls",
         )

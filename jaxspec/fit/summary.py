@@ -58,11 +58,17 @@ def one_row(result, row) -> list[str]:
     labels = [label_of(result, column) for column in result.columns]
     width = max(map(len, labels), default=0) + 2
     lines = [
-        f"{label:<{width}}{result.value(column)[row]:.6g} +- {result.error(column)[row]:.2g}"
+        f"{label:<{width}}{result.value(column)[row]:.6g} {_error(result, column, row)}"
         for label, column in zip(labels, result.columns, strict=True)
     ]
     stat, dof = result.total if result.joint else (result.stat[row], result.dof[row])
     return [*lines, f"{'stat / dof':<{max(width, 12)}}{stat:.2f} / {dof}"]
+
+
+def _error(result, column, row):
+    if result.is_fixed(column)[row]:
+        return "(frozen here)"
+    return f"+- {result.error(column)[row]:.2g}"
 
 
 def distribution(result, rows) -> list[str]:

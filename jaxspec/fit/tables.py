@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 from astropy.table import QTable, Table
@@ -11,7 +12,10 @@ from astropy.units import Unit
 from astropy.utils.exceptions import AstropyWarning
 
 from jaxspec._status import Status
+from jaxspec.errors import InputError
 from jaxspec.likelihood.forward import kind_of
+
+FORMATS = {".ecsv": "ascii.ecsv", ".fits": "fits", ".fit": "fits", ".parquet": "parquet"}
 
 
 def facts(data) -> np.ndarray:
@@ -108,12 +112,35 @@ def _end(table, result, stat, stat_names, n_bins, dof, mean, variance, status, m
     return table
 
 
-def write_table(table, path, form):
-    """Write a QTable as ECSV, FITS or Parquet with its units and its metadata."""
+def write_table(table, path, overwrite=True) -> Path:
+    """Write a QTable with its units and its metadata; the ending chooses the format.
+
+    Raises
+    ------
+    InputError
+        Another ending than .ecsv, .fits, .fit or .parquet; a folder that does not exist; a file
+        that does, without ``overwrite``.
+    """
+    path = Path(path)
+    if path.suffix not in FORMATS:
+        raise InputError(
+            f"the ending {path.suffix!r} is not known",
+            file=path,
+            remedy=f"use one of {', '.join(FORMATS)}",
+        )
+    if not path.parent.is_dir():
+        raise InputError("the folder does not exist", file=path, remedy="create it first")
+    if path.exists() and not overwrite:
+        raise InputError("the file exists", file=path, remedy="use overwrite=True")
+    _write(table, path, FORMATS[path.suffix])
+    return path
+
+
+def _write(table, path, form):
     if form == "fits":
         flat = Table(table, copy=False)
         flat.meta = {key: _text(value) for key, value in table.meta.items()}
-        for name in ("name", "message"):
+        for name in {"name", "message"} & set(flat.colnames):
             flat[name] = [str(text).encode("ascii", "replace").decode() for text in table[name]]
         with warnings.catch_warnings():
             # long values become HIERARCH or CONTINUE cards, and 1e22 cm-2 is no FITS unit

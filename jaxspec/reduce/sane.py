@@ -45,7 +45,7 @@ def bad_data(spectrum, poisson, with_background) -> str | None:
 
 
 def _usual(spectrum, n, weighs):
-    """Whether nothing of a spectrum of ``n`` channels is out of the ordinary, in 5 of the 80 microseconds."""
+    """Whether nothing is out of the ordinary, found in 5 instead of 80 microseconds."""
     if spectrum.sys_err is not None:
         return False
     for scale in (spectrum.exposure, spectrum.areascal, spectrum.backscal):

@@ -15,8 +15,8 @@ from jaxspec.errors import InputError
 class Posteriors(Sequence):
     """Independent posteriors in the order of the data.
 
-    ``posteriors[3]`` and ``posteriors["name"]`` give the `Posterior` of one datum; iterating gives
-    all, with None where there is none.
+    ``posteriors[3]`` and ``posteriors["name"]`` give the `Posterior` of one datum, or raise
+    `InputError` with the message of a row that has none; iterating, and a slice, give None there.
 
     Attributes
     ----------
@@ -63,7 +63,13 @@ class Posteriors(Sequence):
             if row not in self.names:
                 raise InputError(f"there is no row named {row!r}", remedy=".names lists them")
             row = self.names.index(row)
-        return self._items[row]
+        found = self._items[row]
+        if found is None:
+            raise InputError(f"row {row} has no posterior: {self.messages[row]}")
+        return found
+
+    def __iter__(self):
+        return iter(self._items)
 
     @property
     def ok(self) -> np.ndarray:
@@ -105,6 +111,12 @@ class Posteriors(Sequence):
         if first is not None:
             table.meta.update(MODEL=first.model.expression, SETTINGS=dict(first.settings))
         return table
+
+    def write(self, path, overwrite=True):
+        """Write the table; see `jaxspec.fit.result.FitResult.write`."""
+        from jaxspec.fit.tables import write_table
+
+        return write_table(self.table, path, overwrite)
 
     def summary(self) -> str:
         """How the rows ended, and the worst diagnostics."""

@@ -203,6 +203,7 @@ def test_a_prior_that_ends_is_a_limit(image, fitted):
         ({"rc": dist.Poisson(3.0)}, "discrete"),
         ({"rc": dist.Normal(np.ones(2), 1.0)}, "several"),
         ({"rc": dist.Uniform(1e4, 2e4)}, "zero there"),
+        ({"rc": dist.Delta(4.0)}, "no density; freeze"),
     ],
 )
 def test_priors_that_are_none(image, priors, text):

@@ -58,6 +58,7 @@ def test_identical_spectra_together_are_one_with_more_exposure(spectra):
     once = js.fit("powerlaw", long, stat="cstat")
     np.testing.assert_allclose(twice.params[0], once.params[0], rtol=1e-6)
     np.testing.assert_allclose(twice.error("norm")[0], once.error("norm")[0], rtol=1e-5)
+    assert "is in one joint fit twice, and counts twice" in twice.summary()
 
 
 def test_statistics_may_differ(spectra):

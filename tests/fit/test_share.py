@@ -130,3 +130,10 @@ def test_results_can_be_pickled(result):
     assert again.table["value"].tolist() == result.table["value"].tolist()
     beta = pickle.loads(pickle.dumps(js.Model("beta")))
     assert beta.parameters[0].full_name == "beta.x0"
+
+
+def test_the_table_is_written(result, tmp_path):
+    path = result.write(tmp_path / "joint.ecsv")
+    assert "PhoIndex" in path.read_text()
+    with pytest.raises(InputError, match=r"'\.txt' is not known"):
+        result.write(tmp_path / "joint.txt")

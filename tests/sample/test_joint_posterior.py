@@ -37,6 +37,8 @@ def posterior(spectra):
 
 def test_it_is_as_wide_as_the_joint_fit_says(posterior, spectra):
     fit = js.fit(model_of(), spectra, joint=True, untie=UNTIE, stat="cstat")
+    assert " 1 (frozen here)" in fit.summary() and "nan" not in fit.summary()
+    np.testing.assert_array_equal(fit.is_fixed("factor"), [True, False, False])
     assert posterior.names == ("PhoIndex", "norm", "factor[fake_2]", "factor[fake_3]")
     assert posterior.rhat.max() < 1.03
     pairs = [("PhoIndex", "PhoIndex", 0), ("norm", "norm", 0),
