@@ -29,8 +29,8 @@ _SENTENCES = {
     Status.OK: "The fit converged; the errors are from the curvature of the statistic.",
     Status.NO_DATA: "No usable channel is left after quality, grouping and ranges.",
     Status.FEW_COUNTS: "Fewer usable bins than free parameters; nothing was fitted.",
-    Status.NOT_CONVERGED: "The iteration limit was reached before the minimum; raise max_iter "
-    "or set a better start.",
+    Status.NOT_CONVERGED: "The fit ended before the minimum, at the iteration limit or where no "
+    "step leads down; set a better start, or raise max_iter.",
     Status.AT_LIMIT: "The minimum lies on a parameter limit, or a parameter no longer acts on "
     "the model there; its error is not defined.",
     Status.HESSIAN_NOT_PD: "The statistic is not curved upwards in every direction at the end "

@@ -6,7 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-FLAT = 1e-14  # relative curvature below which a direction has no error
+# Relative curvature below which a direction has no error. The Fisher information of parameters that
+# act exactly alike is below 4e-16; of two black bodies that hardly differ, 5e-14. The observed
+# information says nothing: rounding gives it anything from -1e-7 to 1e-9 there.
+FLAT = 1e-14
+RIDGE = 1e-9  # of the curvature along each parameter, so that flat directions do not count
+ALIKE = 0.3  # share of the largest, from which a parameter is named as part of such a direction
 
 
 class Errors(NamedTuple):
@@ -19,7 +24,10 @@ class Errors(NamedTuple):
     edm : (n_lane,), decrease of the statistic that is still expected.
     held : (n_lane, n_par) bool, free parameters on a limit or without influence.
     definite : (n_lane,) bool
-        False where the observed information is not positive definite; its covariance is NaN.
+        False where the information is not positive definite; the covariance is NaN.
+    distinct : (n_lane,) bool
+        False where parameters can be changed together without any effect on the model.
+    alike : (n_lane, n_par) bool, these parameters, where they were looked for.
     """
 
     covariance: np.ndarray
@@ -27,6 +35,8 @@ class Errors(NamedTuple):
     edm: np.ndarray
     held: np.ndarray
     definite: np.ndarray
+    distinct: np.ndarray
+    alike: np.ndarray
 
 
 def movable(theta, gradient, acts, bounds):
@@ -48,11 +58,29 @@ def errors(theta, local, bounds) -> Errors:
     acts = np.diagonal(local.fisher, axis1=-2, axis2=-1) > 0
     mask = np.asarray(movable(theta, local.gradient, acts, bounds))
     covariance, definite = invert(local.hessian, local.fisher, mask)
-    fisher, _ = invert(local.fisher, local.fisher, mask)
+    fisher, distinct = invert(local.fisher, local.fisher, mask)
+    covariance[~distinct] = np.nan
     best = np.where(definite[..., None, None], covariance, fisher)
+    alike = np.zeros(mask.shape, dtype=bool)
+    for lane in map(tuple, np.argwhere(~distinct)):
+        best[lane], alike[lane] = _told_apart(local.fisher[lane], mask[lane])
     pull = np.where(mask, local.gradient, 0.0)
     edm = 0.25 * np.einsum("...i,...ij,...j->...", pull, best, pull)
-    return Errors(covariance, fisher, edm, np.asarray(bounds.free) & ~mask, definite)
+    held = np.asarray(bounds.free) & ~mask
+    return Errors(covariance, fisher, edm, held, definite & distinct, distinct, alike)
+
+
+def _told_apart(fisher, mask):
+    """2 / information in the directions that act (n_par, n_par), and who makes up the flattest."""
+    scale = np.where(mask, 1.0 / np.sqrt(np.where(mask, np.diagonal(fisher), 1.0)), 0.0)
+    units = scale[:, None] * scale[None, :]
+    if not np.isfinite(fisher[np.ix_(mask, mask)]).all():
+        return np.full_like(fisher, np.nan), np.zeros_like(mask)
+    width, direction = np.linalg.eigh(np.where(units > 0, fisher * units, 0.0) + np.diag(~mask))
+    acts = width > FLAT * width[-1]
+    inverse = (direction[:, acts] / width[acts]) @ direction[:, acts].T
+    share = np.where(mask, np.abs(direction[:, 0]), 0.0)
+    return 2.0 * inverse * units, share > ALIKE * share.max(initial=0.0)
 
 
 def invert(information, scaling, mask):
@@ -128,6 +156,15 @@ def invert_sets(matrix, scaling, mask, masks) -> SetCovariances:
     definite &= good
     shared = np.where(definite[:, None, None], shared, np.nan)
     return SetCovariances(shared, follow, own, definite)
+
+
+def ridged(matrix, scaling):
+    """Arrow matrix of all sets with `RIDGE` of its diagonal (shared, [own, ...]) added."""
+    shared, owns = scaling
+    blocks = [b + RIDGE * _with_diagonal(d) for b, d in zip(matrix.blocks, owns, strict=True)]
+    return matrix._replace(
+        corner=matrix.corner + RIDGE * _with_diagonal(shared), blocks=tuple(blocks)
+    )
 
 
 def _with_diagonal(values):

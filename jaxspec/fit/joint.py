@@ -14,6 +14,7 @@ from jaxspec.fit.covariance import (
     lane_covariances,
     lane_levers,
     movable,
+    ridged,
 )
 from jaxspec.fit.priors import prior_text
 from jaxspec.fit.problem import make_groups
@@ -159,7 +160,14 @@ def record(joint, end, labels, rows) -> dict:
     acts = np.concatenate([x.reshape(joint.n_set, -1) for x in (scaling[0], *scaling[1])], axis=1)
     mask = movable(end.theta, local.gradient, acts > 0, box)
     found = [invert_sets(m, scaling, *split(mask, like)) for m in (local.hessian, local.fisher)]
-    edm = _decreases(found, *split(np.where(mask, local.gradient, 0.0), like))
+    pull = split(np.where(mask, local.gradient, 0.0), like)
+    distinct = found[1].definite
+    edm = _decreases(found, *pull)
+    if not distinct.all():  # what is left to gain in the directions that act
+        near = invert_sets(ridged(local.fisher, scaling), scaling, *split(mask, like))
+        edm = np.where(distinct, edm, _decrease(near, *pull))
+    hidden = np.where(distinct[:, None, None], found[0].shared, np.nan)
+    found[0] = found[0]._replace(shared=hidden, definite=found[0].definite & distinct)
     held = box.free & ~mask
     made = {}
     for name, label in labels.items():
@@ -196,6 +204,8 @@ def _record_part(joint, k, part, end, found, edm, held, rows, together):
         edm=edm[s],
         held=_lane_theta(part.layout, shared_held[s], own_held[k][s, p]) > 0,
         definite=found[0].definite[s],
+        distinct=found[1].definite[s],
+        alike=np.zeros((len(s), len(part.layout.slots)), dtype=bool),
     )
     _, d_params = parameters_of(part.group.functions, part.group.numbers.links, theta)
     lever = lane_levers(found[0], k, part.layout)[s, p]

@@ -141,7 +141,7 @@ def nowhere(theta, n_bin) -> Quadratic:
 
 
 def start(theta, nothing):
-    """State before the statistic was evaluated at all; the first `advance` does so at theta.
+    """State before the statistic was evaluated; the first `advance` does so at theta (n_par,).
 
     Evaluating it here as well would put the model twice into the compiled code.
     """

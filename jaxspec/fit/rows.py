@@ -22,6 +22,10 @@ SPARSE = (
     "More than half of the bins have no background count: there W-stat underestimates the source; "
     "group the spectrum so that bins hold some background."
 )
+TOGETHER = (
+    "can be changed together without any effect on the model: there is no single minimum, and "
+    "errors are not defined; freeze one of them."
+)
 
 
 class Rows:
@@ -106,11 +110,15 @@ class Rows:
         status = judge(found, local.value, params)
         self.status[rows] = status
         names = [p.full_name for p in self.model.parameters]
-        for row, code, held in zip(rows, status, found.held, strict=True):
+        ends = zip(rows, status, found.held, found.distinct, found.alike, strict=True)
+        for row, code, held, distinct, alike in ends:
             self.messages[row] = Status(code).sentence
             if code == Status.AT_LIMIT:
                 which = ", ".join(names[i] for i in np.flatnonzero(held))
                 self.messages[row] = f"{which}: {Status.AT_LIMIT.sentence}"
+            elif code == Status.HESSIAN_NOT_PD and not distinct:
+                which = ", ".join(names[i] for i in np.flatnonzero(alike))
+                self.messages[row] = f"{which or 'Some parameters'} {TOGETHER}"
 
     def result(self, model=None, together=None, **settings) -> FitResult:
         """Freeze the rows; ``model`` is that of the first datum, with its limits and units."""

@@ -79,7 +79,7 @@ def is_turning(p) -> bool:
 
 
 def _combinations(choices, lengths):
-    """At most `CANDIDATES` rows of the product; lengths of several sources ascend."""
+    """At most `CANDIDATES` rows (n, n_par) of the product; lengths of several sources ascend."""
     rng = np.random.default_rng(0)
     if math.prod(map(len, choices)) > MANY:
         return np.stack([rng.choice(c, CANDIDATES) for c in choices], axis=1)

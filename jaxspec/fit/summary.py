@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 
+from jaxspec._status import Status
 from jaxspec.likelihood.forward import kind_of
 
 REASONS = 3  # unusable rows whose message is shown
@@ -62,7 +63,10 @@ def one_row(result, row) -> list[str]:
         for label, column in zip(labels, result.columns, strict=True)
     ]
     stat, dof = result.total if result.joint else (result.stat[row], result.dof[row])
-    return [*lines, f"{'stat / dof':<{max(width, 12)}}{stat:.2f} / {dof}"]
+    lines.append(f"{'stat / dof':<{max(width, 12)}}{stat:.2f} / {dof}")
+    if result.status[row] != Status.OK:
+        lines.append(result.messages[row])
+    return lines
 
 
 def _error(result, column, row):

@@ -101,7 +101,11 @@ def fill(layout, shared, own):
 
 
 def _part(term, functions, layout, common, part, shared, own) -> Quadratic:
-    """`Quadratic`s of all lanes of a part, with a lane axis."""
+    """`Quadratic`s of all lanes of a part, with a lane axis.
+
+    ``shared`` (n_shared,), ``own`` (n_place, n_own); ``common`` (static): all lanes have the same
+    inputs, which then have no lane axis.
+    """
     theta = fill(layout, shared, own)
 
     def one(lane, t):
@@ -345,7 +349,7 @@ def over_sets(work, n_set, at_once, progress):
 
 
 def part_data(part, batch, sets):
-    """`PartData` of some sets, and whether all lanes share their inputs."""
+    """`PartData` of sets (n,) int, arrays (n, n_place, ...); and whether all lanes share inputs."""
     lanes = part.places[sets]
     there = lanes >= 0
     lanes = np.maximum(lanes, 0)

@@ -202,7 +202,10 @@ def _space(ties, one):
 
 
 def _modes(group, ties, lanes, optima, spaces_of):
-    """Mode of the posterior of each lane, Cholesky factor of the covariance there, correction."""
+    """Mode of each lane (`Expansion`), Cholesky factor (d, d) of the covariance, `Correction`.
+
+    ``lanes`` (n,) int; ``optima, spaces_of``, and what is handed back, are lists of n.
+    """
 
     def around(batch):
         def answer(questions, which):

@@ -39,7 +39,11 @@ def expand(ties, space, quadratic, u) -> Expansion:
 
 @partial(jax.jit, static_argnames=("ties",))
 def _expand(ties, space, gradient, hessian, u):
-    """Log volume element, gradient and Hessian of minus the log posterior; the chain rule."""
+    """Log volume element, gradient (d,) and Hessian (d, d) of minus the log posterior.
+
+    The chain rule for ``gradient`` (d,) and ``hessian`` (d, d) of the statistic by the free
+    parameters.
+    """
     empty = jnp.zeros((0,), u.dtype)
     statistic = Quadratic(jnp.zeros(()), gradient, hessian, hessian, empty)
     found = pull_back(statistic, lambda v: to_free(ties, space, v), u)
@@ -82,7 +86,7 @@ def find_mode(start, near=NEAR):
 
 
 def spectrum(hessian):
-    """Eigenvalues, made positive and bounded from below, and eigenvectors, in scaled parameters.
+    """Eigenvalues (d,), made positive and bounded from below, and eigenvectors (d, d).
 
     Where the posterior is not curved upwards its width is taken from the size of the curvature.
     """

@@ -103,7 +103,10 @@ def advance(objective, target, warp, chains, step_size, key, n, check, *, max_de
 def advance_lanes(
     objective, shared, targets, warps, chains, step_sizes, keys, n, check, *, max_depth, sampler
 ):
-    """`advance` of several lanes; arrays have a lane axis but for what is ``shared``."""
+    """`advance` of several lanes; arrays (n_lane, ...) but for inputs that are ``shared``.
+
+    Draws of z (n_lane, n, n_chain, d); ``n`` and ``check`` are one number for all lanes.
+    """
 
     def one(target, warp, chains, step_size, key):
         return _advance(

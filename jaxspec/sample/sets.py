@@ -285,7 +285,7 @@ def _priors(joint, s):
 
 
 def _dense(local, s):
-    """`Quadratic` of one set with plain matrices; NumPy."""
+    """`Quadratic` of one set with plain matrices (n_long, n_long); NumPy."""
     return local._replace(
         value=local.value[s],
         gradient=local.gradient[s],
@@ -320,7 +320,10 @@ def _errors(local, bounds):
 
 
 def _mode(joint, s, every, box, space, ties, local):
-    """Mode of the posterior, Cholesky factor of the covariance there, correction."""
+    """Mode of set ``s`` (`Expansion`), Cholesky factor (d, d) of the covariance, `Correction`.
+
+    ``every`` (n_set, n_long), where the other sets stay.
+    """
 
     def around(stage):
         def answer(u):

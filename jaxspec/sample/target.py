@@ -69,7 +69,7 @@ def prior_terms(objective, target, u):
 
 
 def log_stand_in(objective, target, u):
-    """Logarithm of the stand-in for the posterior density of u."""
+    """Logarithm of the stand-in for the posterior density of u (d,)."""
     params, prior = prior_terms(objective, target, u)
     c = target.correction
     away = u - c.u

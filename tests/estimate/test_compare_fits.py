@@ -136,13 +136,13 @@ def test_rows_without_a_usable_fit(fits):
     assert np.isnan(found.values[0, 0]) and np.isfinite(found.values[1:]).all()
     assert found.best[0] == "" and np.isnan(found.by[0])
     assert found.stat[0, 0] == fits["free"].stat[0]  # shown all the same
-    assert "iteration limit" in found.notes[0]["free"]
+    assert "before the minimum" in found.notes[0]["free"]
     assert found.notes[1]["free"].startswith("powerlaw.PhoIndex: The minimum lies on a parameter")
     assert "not curved upwards" in found.notes[2]["free"]
     assert "1 cannot be compared" in found.sentence
     text = repr(found)
     assert "fake_2, free: powerlaw.PhoIndex: The minimum lies" in text
-    assert "free: The iteration limit" in found.table["note"][0]
+    assert "free: The fit ended before" in found.table["note"][0]
     one = js.compare({"free": bad.row(0), "frozen": fits["frozen"].row(0)})
     assert "nothing can be compared" in one.sentence and one.best == [""]
     assert list(one.table["name"]) == ["frozen", "free"]

@@ -7,6 +7,7 @@ from toy import toy_response
 from toy_images import TRUTHS, simulated
 
 import jaxspec as js
+from jaxspec import Status
 from jaxspec.errors import InputError
 
 RESPONSE = toy_response(n_channel=40, n_energy=60, fwhm=3.0)
@@ -126,3 +127,15 @@ def test_images_together():
         assert abs(value[0] - TRUTHS["beta"][name]) < 4 * error
         assert error < apart.error(name).min()
     assert joint.stat.sum() > apart.stat.sum()
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_what_the_data_cannot_tell_apart_is_said(spectra, joint):
+    """Status and errors hang on no rounding where a factor and a norm are one amplitude."""
+    result = js.fit("constant*powerlaw", spectra, stat="cstat", joint=joint)
+    assert (result.status == Status.HESSIAN_NOT_PD).all()
+    assert np.isnan(result.error("factor")).all() and np.isfinite(result.params).all()
+    which = "Some parameters" if joint else "constant.factor, powerlaw.norm"
+    assert all(m.startswith(f"{which} can be changed together") for m in result.messages)
+    plain = js.fit("powerlaw", spectra, stat="cstat", joint=joint)
+    np.testing.assert_allclose(result.stat, plain.stat, atol=1e-6)

@@ -130,7 +130,7 @@ def test_covariance(rng):
 
 def test_expected_decrease_at_the_end_point():
     at = Quadratic(np.array(1.0), np.array([2.0, 0, 0]), 2 * np.eye(3), 2 * np.eye(3), np.zeros(0))
-    *_, edm, held, definite = errors(np.zeros(3), at, bounds())
+    _, _, edm, held, definite, *_ = errors(np.zeros(3), at, bounds())
     assert edm == pytest.approx(1.0)  # value 1 + 2 x + x^2 falls to 0
     assert definite
     assert not held.any()
