@@ -68,10 +68,10 @@ def chunk_positions(batch, positions=None, size=None) -> list[Chunk]:
 def chunk_lanes(batch, lanes) -> Lane:
     """Arrays of the lanes (n,): inputs once if the batch is ``shared``, else one per lane."""
     which = batch.which[lanes]
-    return Lane(
-        inputs=batch.gather(int(which[0]) if batch.shared else which),
-        bins=jax.tree.map(lambda x: x[lanes], batch.bins),
-        mask=batch.mask[lanes],
+    return Lane.of(
+        batch.gather(int(which[0]) if batch.shared else which),
+        jax.tree.map(lambda x: x[lanes], batch.bins),
+        batch.mask[lanes],
     )
 
 

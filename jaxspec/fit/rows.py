@@ -109,16 +109,19 @@ class Rows:
             self.notes[SPARSE] += int((empty > 0.5 * self.n_bins[rows]).sum())
         status = judge(found, local.value, params)
         self.status[rows] = status
-        names = [p.full_name for p in self.model.parameters]
-        ends = zip(rows, status, found.held, found.distinct, found.alike, strict=True)
-        for row, code, held, distinct, alike in ends:
-            self.messages[row] = Status(code).sentence
-            if code == Status.AT_LIMIT:
-                which = ", ".join(names[i] for i in np.flatnonzero(held))
-                self.messages[row] = f"{which}: {Status.AT_LIMIT.sentence}"
-            elif code == Status.HESSIAN_NOT_PD and not distinct:
-                which = ", ".join(names[i] for i in np.flatnonzero(alike))
-                self.messages[row] = f"{which or 'Some parameters'} {TOGETHER}"
+        sentences = {code: Status(code).sentence for code in np.unique(status)}
+        for row, code in zip(rows, status, strict=True):
+            self.messages[row] = sentences[code]
+        for lane in np.flatnonzero(status == Status.AT_LIMIT):
+            said = f"{self._names(found.held[lane])}: {Status.AT_LIMIT.sentence}"
+            self.messages[rows[lane]] = said
+        for lane in np.flatnonzero((status == Status.HESSIAN_NOT_PD) & ~found.distinct):
+            which = self._names(found.alike[lane]) or "Some parameters"
+            self.messages[rows[lane]] = f"{which} {TOGETHER}"
+
+    def _names(self, which):
+        """Full names of the parameters in ``which`` (n_par,) bool."""
+        return ", ".join(self.model.parameters[i].full_name for i in np.flatnonzero(which))
 
     def result(self, model=None, together=None, **settings) -> FitResult:
         """Freeze the rows; ``model`` is that of the first datum, with its limits and units."""

@@ -113,7 +113,7 @@ def rank_candidates(term, functions, lane, links, candidates, box, hint):
     thetas : (n_candidate, n_par); chi2 : (n_candidate,), infinite for repetitions.
     """
     target, variance = STATISTICS[term.stat].net(lane.bins)
-    usable = lane.mask & (variance > 0)
+    usable = (lane.mask > 0) & (variance > 0)
     weight = jnp.where(usable, 1.0 / jnp.where(usable, variance, 1.0), 0.0)
     index, is_log = amplitudes(term.forward.tree)
     index, is_log = np.array(index, dtype=int), np.array(is_log, dtype=bool)

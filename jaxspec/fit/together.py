@@ -362,7 +362,7 @@ def part_data(part, batch, sets):
     if not common:
         inputs = jax.tree.map(by_set, inputs)
     bins = jax.tree.map(lambda x: x[lanes], batch.bins)
-    data = Lane(inputs, bins, batch.mask[lanes] & there[..., None])
+    data = Lane.of(inputs, bins, batch.mask[lanes] & there[..., None])
     own = set(part.layout.own)
     priors = {i: p for i, p in part.group.numbers.priors.items() if i in own}
     return PartData(data, part.group.numbers.links, priors), common

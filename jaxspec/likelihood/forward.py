@@ -214,7 +214,7 @@ def lane_of(model, datum, values=None, integrate=None, stat=None):
         )
         batch = made[0][0]
     bins = type(batch.bins)(*(field[0] for field in batch.bins))
-    lane = Lane(batch.gather(0), bins, batch.mask[0])
+    lane = Lane.of(batch.gather(0), bins, batch.mask[0])
     return term, lane, int(batch.mask[0].sum())
 
 

@@ -15,12 +15,19 @@ class Lane(NamedTuple):
     ----------
     inputs : what its forward model needs, `SpectrumInputs` or `ImageInputs`.
     bins : BinCounts of (n_bin,) arrays; images count as exposed for one second.
-    mask : (n_bin,) bool, False for padding.
+    mask : (n_bin,) float64, 1 for bins and 0 for padding.
+        To be multiplied with: XLA's code for a choice by truth values is not vectorised, and the
+        likelihood of 240 000 pixels takes 3.4 ms with them and 1.4 ms with numbers.
     """
 
     inputs: Any
     bins: Any
     mask: jax.Array
+
+    @classmethod
+    def of(cls, inputs, bins, there) -> Lane:
+        """Lane from truth values ``there`` (..., n_bin), False for padding."""
+        return cls(inputs, bins, there.astype(float))
 
 
 class Linear(NamedTuple):

@@ -68,7 +68,7 @@ class Term(NamedTuple):
         mean, jacobian, curve = self.forward.linear(lane.inputs, params)
         per_bin = stat.kernel(lane.bins, mean, self.floor)
         bent = stat.observed(lane.bins, mean, self.floor)
-        value, slope, curvature, bent = (jnp.where(lane.mask, x, 0.0) for x in (*per_bin, bent))
+        value, slope, curvature, bent = (x * lane.mask for x in (*per_bin, bent))
         return Quadratic(
             value=jnp.sum(value),
             gradient=jacobian @ slope,
@@ -82,11 +82,11 @@ class Term(NamedTuple):
         stat = STATISTICS[self.stat]
         mean = self.forward.mean(lane.inputs, params)
         value = stat.log_likelihood(lane.bins, mean, self.floor) + stat.constant(lane.bins)
-        return jnp.where(lane.mask, value, 0.0)
+        return value * lane.mask
 
     def constant(self, lane):
         """What `log_likelihood` leaves out, summed over the bins."""
-        return jnp.sum(jnp.where(lane.mask, STATISTICS[self.stat].constant(lane.bins), 0.0))
+        return jnp.sum(STATISTICS[self.stat].constant(lane.bins) * lane.mask)
 
     def log_likelihood(self, lane, params):
         """Log-likelihood without the constant; its reverse derivative is that of ``pull``."""
@@ -97,7 +97,7 @@ class Term(NamedTuple):
 def _log_likelihood(term, lane, params):
     mean = term.forward.mean(lane.inputs, params)
     value = STATISTICS[term.stat].log_likelihood(lane.bins, mean, term.floor)
-    return jnp.sum(jnp.where(lane.mask, value, 0.0))
+    return jnp.sum(value * lane.mask)
 
 
 def _forwards(term, lane, params):
@@ -105,8 +105,8 @@ def _forwards(term, lane, params):
     stat = STATISTICS[term.stat]
     value = stat.log_likelihood(lane.bins, mean, term.floor)
     slope = stat.kernel(lane.bins, mean, term.floor).slope
-    gradient = pull(jnp.where(lane.mask, -0.5 * slope, 0.0))
-    return jnp.sum(jnp.where(lane.mask, value, 0.0)), (gradient, lane)
+    gradient = pull(-0.5 * slope * lane.mask)
+    return jnp.sum(value * lane.mask), (gradient, lane)
 
 
 def _backwards(term, saved, cotangent):
