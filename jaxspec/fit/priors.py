@@ -34,8 +34,16 @@ def prior_map(model, priors) -> dict:
             f"{priors!r} is not a dict of parameter name to distribution", parameter="priors"
         )
     found = {p.number - 1: p.prior for p in model.parameters if p.prior is not None}
+    given = {}
     for key, prior in (priors or {}).items():
-        found[model[key].number - 1] = prior
+        index = model[key].number - 1
+        if index in given:
+            raise InputError(
+                f"has two priors, by the names {given[index]} and {key}",
+                parameter=model.parameters[index].full_name,
+                remedy="give one",
+            )
+        given[index], found[index] = key, prior
     for index, prior in found.items():
         p = model.parameters[index]
         if not callable(getattr(prior, "log_prob", None)):

@@ -152,6 +152,10 @@ class FitResult:
             return self.shown[self.columns.index(name)]
         return self.model[name].number - 1
 
+    def full_name(self, name) -> str:
+        """Full name of a parameter that is given by its name in ``columns``."""
+        return self.model.parameters[self._place(name)].full_name
+
     def value(self, name) -> np.ndarray:
         """Best-fit values (n_row,) of one parameter."""
         return self.params[:, self._place(name)]
@@ -188,6 +192,8 @@ class FitResult:
         (n_column, n_column)
         """
         shown = np.ix_(self.shown, self.shown)
+        row = self.number(row)
+        other = None if other is None else self.number(other)
         if other is None or other == row:
             return self._covariance(kind)[row][shown]
         if self.together is None:
@@ -230,10 +236,20 @@ class FitResult:
         cut["covariances"] = {k: v[row : row + 1] for k, v in self.covariances.items()}
         return replace(self, **cut, data=type(self.data)([self.data[row]]), together=None)
 
+    def number(self, row) -> int:
+        """Number of a row from its number or its name."""
+        if isinstance(row, str):
+            return self.names.index(row) if row in self.names else _unknown_row(row)
+        whole = isinstance(row, int | np.integer) and not isinstance(row, bool)
+        if not whole or not -len(self) <= row < len(self):
+            raise InputError(
+                f"there is no row {row!r}", remedy=f"the rows are 0 to {len(self) - 1}"
+            )
+        return int(row) % len(self)
+
     def best(self, row):
         """Model with its values set to the best fit of one row (index or name)."""
-        if isinstance(row, str):
-            row = self.names.index(row) if row in self.names else _unknown_row(row)
+        row = self.number(row)
         if self.status[row] not in self.USABLE:
             raise InputError(f"row {row} has no best fit: {self.messages[row]}")
         return self.model.at(self.params[row])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -108,6 +109,7 @@ def fit(
             f"{on_error!r} is not a choice", parameter="on_error", remedy="use 'status' or 'raise'"
         )
     _check_limits(max_iter, tol)
+    check_integrate(integrate)
     options = Options(priors, tol, max_iter, integrate)
     if isinstance(model, dict):
         result = _fit_models(model, data, stat, joint, untie, share, options, progress)
@@ -214,16 +216,55 @@ def joint_task(models, data, stat, joint, untie) -> JointTask:
     return task
 
 
+def given_priors(models, priors, share):
+    """Set the priors of a call on several models; None, for there are no others then.
+
+    A key is a parameter of one of them, or of those that share it, or "model.parameter".
+
+    Raises
+    ------
+    InputError
+        A parameter that no model has, or that several have without sharing it.
+    """
+    if not isinstance(priors, dict) or "" in models:
+        return priors
+    entries = share if isinstance(share, list | tuple) else [share]
+    shared = {name for e in entries for name in (e.values() if isinstance(e, dict) else [e])}
+    for key, prior in priors.items():
+        name, _, rest = str(key).partition(".")
+        if name in models and rest:
+            models[name][rest].prior = prior
+            continue
+        having = [name for name, model in models.items() if key in _names_of(model)]
+        if not having or len(having) > 1 and key not in shared:
+            found = f"is in {' and '.join(having)}" if having else "is in none of the models"
+            example = f"{next(iter(models))}.{key}"
+            raise InputError(
+                f"{key!r} {found}", parameter="priors", remedy=f"say which, as in {example!r}"
+            )
+        for name in having:
+            models[name][key].prior = prior
+    return None
+
+
+def _names_of(model):
+    short = Counter(p.name for p in model.parameters)
+    return {p.full_name for p in model.parameters} | {n for n, k in short.items() if k == 1}
+
+
 def _fit_models(models, data, stat, joint, untie, share, options, progress):
     """Several models, each with its data, in one joint fit."""
     began = time.perf_counter()
     task = joint_task(models, data, stat, joint, untie)
+    options = options._replace(priors=given_priors(task.models, options.priors, share))
     with jax.enable_x64(True):
         made = fit_joint(*task[:5], share, task.rows, options, progress)
     results = {}
     for name, together in made.items():
         shown, priors = _as_shown(task.models[name], task.items[name], options)
         settings = {"joint": True, "tol": options.tol, "max_iter": options.max_iter}
+        own = zip(shown, task.own[name].own, strict=True)
+        settings["untied"] = [p.full_name for p, o in own if o]
         task.rows[name].n_free = int(together.n_free.sum())
         together.fixed = ~np.isnan(task.own[name].fixed)
         results[name] = task.rows[name].result(shown, together, **settings, priors=priors)
@@ -256,6 +297,10 @@ def as_data(data):
 
 def as_model(model, items):
     """Copy of a model, or model of an expression, for these data; refuses what cannot be fitted."""
+    if not isinstance(model, str | Model):
+        raise InputError(
+            f"{model!r} is no model", parameter="model", remedy="give a Model or an expression"
+        )
     model = Model(model) if isinstance(model, str) else model.copy()
     kind_of(items[0]).check_model(model)
     if not model.free_names:
@@ -323,6 +368,16 @@ def _check_limits(max_iter, tol):
     if isinstance(tol, str) or not 0 < tol < np.inf:
         raise InputError(
             f"{tol!r} is not a positive number", parameter="tol", remedy="1e-8 is usual"
+        )
+
+
+def check_integrate(integrate):
+    """Refuse what is neither yes nor no nor None."""
+    if not isinstance(integrate, bool | np.bool_ | None):
+        raise InputError(
+            f"{integrate!r} is not True, False or None",
+            parameter="integrate",
+            remedy="leave it out",
         )
 
 

@@ -61,6 +61,12 @@ def untied(model, untie, n_row) -> Untied:
     """
     if isinstance(untie, str):
         untie = [untie]
+    if not isinstance(untie, dict | list | tuple | set):
+        raise InputError(
+            f"{untie!r} is no list of names",
+            parameter="untie",
+            remedy='give ["parameter"], or {"parameter": [1.0, None]}',
+        )
     given = untie if isinstance(untie, dict) else dict.fromkeys(untie)
     own = np.zeros(len(model.parameters), dtype=bool)
     fixed = np.full((n_row, len(model.parameters)), np.nan)
@@ -69,6 +75,10 @@ def untied(model, untie, n_row) -> Untied:
         if parameter.frozen or parameter.link is not None:
             raise InputError(
                 "cannot be untied: it is frozen or linked", parameter=name, remedy="thaw it first"
+            )
+        if own[parameter.number - 1]:
+            raise InputError(
+                "is untied twice", parameter=parameter.full_name, remedy="name it once"
             )
         own[parameter.number - 1] = True
         if values is not None:
@@ -79,10 +89,11 @@ def untied(model, untie, n_row) -> Untied:
 def _fixed(parameter, values, n_row):
     try:
         numbers = np.array([np.nan if v is None else float(v) for v in values])
-        yes_or_no = any(isinstance(v, bool | np.bool_) for v in values)
+        given = [v for v in values if v is not None]
+        wrong = any(isinstance(v, bool | np.bool_ | str) or not np.isfinite(v) for v in given)
     except (TypeError, ValueError):
-        numbers, yes_or_no = np.zeros(0), False
-    if len(numbers) != n_row or yes_or_no:
+        numbers, wrong = np.zeros(0), False
+    if len(numbers) != n_row or wrong:
         raise InputError(
             f"is untied with {values!r}",
             parameter=parameter.full_name,
@@ -139,10 +150,12 @@ def labels_of(items, joint) -> tuple[np.ndarray, list]:
 def _word(item, word):
     value = getattr(item, word, None)
     if value is None:
-        value = (getattr(item, "header", None) or {}).get(word.upper())
+        header = getattr(item, "header", None) or {}
+        value = header.get(word.upper())
     if value is None:
+        kept = f" (of its header {', '.join(header)} are kept)" if header else ""
         raise InputError(
-            f"{item.name} has neither an attribute {word!r} nor a header keyword {word.upper()}",
+            f"{item.name} has no attribute {word!r}, and no keyword {word.upper()} was read{kept}",
             parameter="joint",
             remedy="give an array of labels, one for each datum",
         )

@@ -9,6 +9,7 @@ import numpy as np
 from jaxspec._status import Status
 from jaxspec.likelihood.forward import kind_of
 
+ROWS = 10  # of a joint fit, of which own parameters are shown
 REASONS = 3  # unusable rows whose message is shown
 
 
@@ -55,12 +56,19 @@ def label_of(result, column):
 
 
 def one_row(result, row) -> list[str]:
-    """Values and errors of one row; of a joint fit, those of the first spectrum."""
-    labels = [label_of(result, column) for column in result.columns]
-    width = max(map(len, labels), default=0) + 2
+    """Values and errors of one row; of a joint fit also what other rows have for themselves."""
+    shown, own = [], set(result.settings.get("untied", ()))
+    for column in result.columns:
+        label = label_of(result, column)
+        if result.full_name(column) in own:
+            rows = [k for k in np.flatnonzero(result.usable) if k >= row][:ROWS]
+            shown += [(f"{label} of {result.names[k]}", column, k) for k in rows]
+        else:
+            shown.append((label, column, row))
+    width = max((len(label) for label, *_ in shown), default=0) + 2
     lines = [
-        f"{label:<{width}}{result.value(column)[row]:.6g} {_error(result, column, row)}"
-        for label, column in zip(labels, result.columns, strict=True)
+        f"{label:<{width}}{result.value(column)[k]:.6g} {_error(result, column, k)}"
+        for label, column, k in shown
     ]
     stat, dof = result.total if result.joint else (result.stat[row], result.dof[row])
     lines.append(f"{'stat / dof':<{max(width, 12)}}{stat:.2f} / {dof}")

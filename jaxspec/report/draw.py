@@ -198,7 +198,8 @@ def outcome(result, row):
     """How well the model of a row does, in a few words."""
     from jaxspec._status import Status
 
-    text = f"{result.stat_names[row]} {result.stat[row]:.1f} / {result.dof[row]} dof"
+    less = "bins" if result.joint else "dof"  # parameters of a joint fit belong to no row
+    text = f"{result.stat_names[row]} {result.stat[row]:.1f} / {result.dof[row]} {less}"
     status = Status(result.status[row])
     return text if status == Status.OK else f"{text}, {status.name}"
 

@@ -117,7 +117,7 @@ def need_fit(result, remedy="give what js.fit made"):
 
 def number_of(result, row) -> int:
     """Number of a row that is given by number or name."""
-    return result.names.index(row) if isinstance(row, str) else row
+    return result.number(row)
 
 
 class Rings(NamedTuple):

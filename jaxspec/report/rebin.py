@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from jaxspec.errors import InputError
+
 
 def joined(made, rebin):
     """Join neighbours until they reach (min_significance, max_bins); sums are added.
@@ -21,6 +23,10 @@ def joined(made, rebin):
     """
     if rebin is None or not len(made.counts):
         return made
+    if not isinstance(rebin, tuple | list) or len(rebin) != 2:
+        raise InputError(
+            f"is {rebin!r}", parameter="rebin", remedy="give (significance, most bins), as (5, 20)"
+        )
     starts = _starts(made, *rebin)
 
     def total(values):

@@ -89,10 +89,12 @@ class JointPosterior(Posterior):
             Given all data, with the parameters and the likelihood of this one.
         """
         items = self._items(model)
-        if isinstance(row, str):
-            row = items.names.index(row) if row in items.names else -1
-        if (model, row) not in self.members:
-            raise InputError(f"there is no datum {row!r} of model {model!r}", remedy=".members")
+        number = items.names.index(row) if row in items.names else row
+        if (model, number) not in self.members:
+            of = f" of {model}" if model else ""
+            there = ", ".join(items.names[i] for name, i in self.members if name == model)
+            raise InputError(f"there is no datum {row!r}{of}", remedy=f"there are {there}")
+        row = number
         own = self.fits[model].model
         places, names, units = columns(own)
         full, how = self.members[model, row], self._how(model, row)
@@ -110,7 +112,8 @@ class JointPosterior(Posterior):
         if model not in self.items:
             raise InputError(
                 f"there is no model {model!r}" if model != "" else "several models were joined",
-                remedy=f"use .of(row, model), a model of {', '.join(map(str, self.items))}",
+                remedy=f"use .of(row, model), as .of(0, {next(iter(self.items))!r}); there are "
+                + ", ".join(map(str, self.items)),
             )
         return self.items[model]
 

@@ -74,17 +74,15 @@ def sample_group(group, items, rows, fit_options, how, began) -> dict[int, Drawn
     _check_limits(group.models[0])
     seconds = {"prepare": time.perf_counter() - began}
     with ThreadPoolExecutor(1) as pool:
-        # XLA compiles the sampler on another core while the optimum is being looked for
+        # XLA compiles the sampler on another core while optimum and mode are being looked for
         ready = pool.submit(_compile, group, how)
         with jax.enable_x64(True):
             parts = solve(group, items, fit_options, how.progress)
         seconds["fit"] = time.perf_counter() - began - seconds["prepare"]
-        ready.result()
-    seconds["compile"] = time.perf_counter() - began - seconds["prepare"] - seconds["fit"]
-    made = {}
-    for solved in parts:
-        rows.record(solved)
-        made |= _sample_solved(solved, items, how, seconds)
+        made = {}
+        for solved in parts:
+            rows.record(solved)
+            made |= _sample_solved(solved, items, how, seconds, ready)
     return made
 
 
@@ -99,7 +97,7 @@ def _check_limits(model):
             )
 
 
-def _sample_solved(solved, items, how, seconds) -> dict[int, Drawn]:
+def _sample_solved(solved, items, how, seconds, ready) -> dict[int, Drawn]:
     group, end = solved
     usable = np.flatnonzero(np.isfinite(end.local.value))
     if len(items) == 1 and not usable.size:
@@ -113,7 +111,7 @@ def _sample_solved(solved, items, how, seconds) -> dict[int, Drawn]:
     with counter(total, how.progress) as count:
 
         def work(chunk):
-            return _sample_chunk(group, end, items, chunk, how, dict(seconds), count)
+            return _sample_chunk(group, end, items, chunk, how, dict(seconds), count, ready)
 
         if len(chunks) < 2:
             parts = [work(chunk) for chunk in chunks]
@@ -124,8 +122,8 @@ def _sample_solved(solved, items, how, seconds) -> dict[int, Drawn]:
     return {drawn.row: drawn for part in parts for drawn in part}
 
 
-def _sample_chunk(group, end, items, chunk, how, seconds, count) -> list[Drawn]:
-    """Chains of the lanes of one chunk."""
+def _sample_chunk(group, end, items, chunk, how, seconds, count, ready) -> list[Drawn]:
+    """Chains of the lanes of one chunk, as soon as the sampler is ``ready``."""
     began = time.perf_counter()
     lanes = chunk.lanes[: chunk.size]
     optima = [optimum(group, end, lane) for lane in lanes]
@@ -133,6 +131,8 @@ def _sample_chunk(group, end, items, chunk, how, seconds, count) -> list[Drawn]:
     spaces_of = [_space(ties, one) for one in optima]
     modes, units, corrections = _modes(group, ties, lanes, optima, spaces_of)
     seconds["mode"] = time.perf_counter() - began
+    ready.result()
+    seconds["compile"] = time.perf_counter() - began - seconds["mode"]
     data = [items[int(group.full.index[lane])] for lane in lanes]
     streams = [stream_of(how.seed, datum) for datum in data]
     objective = Objective(group.term, group.functions, ties)
@@ -147,9 +147,10 @@ def _sample_chunk(group, end, items, chunk, how, seconds, count) -> list[Drawn]:
         for mode, unit, stream in zip(modes, units, streams, strict=True)
     ]  # fmt: skip
     tuned = in_step(starts, movers[0])
-    seconds["warm-up"] = time.perf_counter() - began - seconds["mode"]
+    tuned_at = time.perf_counter()
+    seconds["warm-up"] = tuned_at - began - seconds["mode"] - seconds["compile"]
     made = in_step([draw(one, how.draws, count) for one in tuned], movers[1])
-    seconds["draws"] = time.perf_counter() - began - seconds["mode"] - seconds["warm-up"]
+    seconds["draws"] = time.perf_counter() - tuned_at
     merged = group.full if group.coarse is None else group.coarse
     inputs = group.full.gather(int(group.full.which[lanes[0]]))
     settings = {

@@ -9,7 +9,14 @@ import numpy as np
 
 from jaxspec.errors import InputError
 from jaxspec.fit.problem import Options, make_groups
-from jaxspec.fit.run import as_data, as_model, joint_task, prepare_rows
+from jaxspec.fit.run import (
+    as_data,
+    as_model,
+    check_integrate,
+    given_priors,
+    joint_task,
+    prepare_rows,
+)
 from jaxspec.sample.lanes import How, sample_group
 from jaxspec.sample.posterior import Posterior
 from jaxspec.sample.posteriors import Posteriors
@@ -110,6 +117,7 @@ def sample(
     began = time.perf_counter()
     options = {"chains": chains, "draws": draws, "warmup": warmup, "max_depth": max_depth}
     _check(options | {"seed": seed}, target_accept, sampler)
+    check_integrate(integrate)
     if joint is not False or isinstance(model, dict):
         how = How(chains, draws, warmup, seed, target_accept, max_depth,
                   "nuts" if sampler == "auto" else sampler, progress)  # fmt: skip
@@ -145,6 +153,8 @@ def sample(
 def _sample_joint(model, data, stat, joint, untie, share, fit_options, how, began):
     """Posteriors of joint sets."""
     task = joint_task(model, data, stat, joint, untie)
+    priors = given_priors(task.models, fit_options.priors, share)
+    fit_options = fit_options._replace(priors=priors)
     made = sample_sets(*task[:5], share, task.rows, fit_options, how, began)
     if task.names is None:
         if not made or made[0] is None:

@@ -139,3 +139,39 @@ def test_what_the_data_cannot_tell_apart_is_said(spectra, joint):
     assert all(m.startswith(f"{which} can be changed together") for m in result.messages)
     plain = js.fit("powerlaw", spectra, stat="cstat", joint=joint)
     np.testing.assert_allclose(result.stat, plain.stat, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("untie", "said"),
+    [
+        ({"constant.factor": [np.nan, None]}, "is untied with"),
+        ({"constant.factor": ["1.5", None]}, "is untied with"),
+        ({"constant.factor": [1, None], "factor": [None, 1]}, "untied twice"),
+        (3, "no list of names"),
+    ],
+)
+def test_what_unties_nothing_is_refused(spectra, untie, said):
+    with pytest.raises(InputError, match=said):
+        js.fit("constant*powerlaw", spectra[:2], joint=True, untie=untie, stat="cstat")
+
+
+def test_what_is_no_model_or_row_or_choice_is_refused(spectra):
+    for model in (None, 3, ("powerlaw",)):
+        with pytest.raises(InputError, match="is no model"):
+            js.fit(model, spectra)
+    with pytest.raises(InputError, match="not True, False or None"):
+        js.fit("powerlaw", spectra, integrate="yes")
+    two = {"PhoIndex": dist.Normal(2, 1), "powerlaw.PhoIndex": dist.Normal(1, 1)}
+    with pytest.raises(InputError, match="two priors"):
+        js.fit("powerlaw", spectra, priors=two)
+
+
+def test_the_summary_shows_what_every_row_has_for_itself(spectra):
+    untie = {"factor": [1.0, None]}
+    joint = js.fit("constant*powerlaw", spectra[:2], joint=True, untie=untie, stat="cstat")
+    text = " ".join(joint.summary().split())
+    assert f"factor of {joint.names[0]} 1 (frozen here)" in text
+    assert f"factor of {joint.names[1]} {joint.value('factor')[1]:.6g} +-" in text
+    for wrong in (9, 1.5, "nobody", True):
+        with pytest.raises(InputError, match="no row"):
+            joint.best(wrong)

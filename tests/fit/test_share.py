@@ -137,3 +137,22 @@ def test_the_table_is_written(result, tmp_path):
     assert "PhoIndex" in path.read_text()
     with pytest.raises(InputError, match=r"'\.txt' is not known"):
         result.write(tmp_path / "joint.txt")
+
+
+def test_priors_of_a_call_say_of_which_model(spectra):
+    """A name that one model has, a name that is shared, or the name of the model before it."""
+    both = {"a": ("powerlaw", spectra[0]), "b": ("constant*powerlaw", spectra[1])}
+    tight = dist.Normal(2.5, 1e-4)
+
+    def fit(name, **options):
+        return js.fit(both, joint=True, stat="cstat", priors={name: tight}, **options)
+
+    one = fit("a.PhoIndex")
+    assert one["a"].value("PhoIndex")[0] == pytest.approx(2.5, abs=1e-3)
+    assert one["b"].value("PhoIndex")[0] < 2.2
+    shared = fit("PhoIndex", share="PhoIndex")
+    np.testing.assert_allclose([r.value("PhoIndex")[0] for r in shared.values()], 2.5, atol=1e-3)
+    for name, said in (("PhoIndex", "is in a and b; say which, as in 'a.PhoIndex'"),
+                       ("kT", "is in none"), ("a.kT", "no parameter 'kT'")):  # fmt: skip
+        with pytest.raises(InputError, match=said):
+            fit(name)
