@@ -65,7 +65,7 @@ def fit(
         says how each model calls it, ``share=[{"gas": "kT", "core": "apec.kT"}]``.
     priors : dict of name to numpyro distribution, optional
         The maximum of the posterior instead of the likelihood. Priors set on the parameters of
-        the model count too.
+        the model count too. Where several models are joined, ``"name.parameter"`` says of which.
     integrate : bool, optional
         For images: take the mean of the model over the pixels around the centres instead of its
         value at their middle. By default where a source is smaller than a pixel.
