@@ -19,8 +19,6 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("suite")
 
-MUCH = 1.2e9  # bytes of one of the two workers
-
 DATA = Path(os.environ.get("JAXSPEC_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
@@ -32,15 +30,9 @@ def pytest_configure(config):
 
 
 def pytest_runtest_teardown(item, nextitem):
-    """Forget compiled code after the last test of a file, or where it grows: it would need 3 GB."""
-    if nextitem is not None and (nextitem.path != item.path or memory() > MUCH):
+    """Forget compiled code after the last test of a file: all of it together needs 3 GB."""
+    if nextitem is not None and nextitem.path != item.path:
         jax.clear_caches()
-
-
-def memory():
-    """Resident bytes of this process, 0 where the system does not say."""
-    pages = Path("/proc/self/statm")
-    return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if pages.exists() else 0
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def fit(
     joint : bool, str or array of one label per datum
         True: all data together with one set of parameters. Labels: those of one label together,
         all labels in one call. A word is a label of the data themselves: an attribute, or a
-        keyword of their headers such as "OBS_ID".
+        keyword of their headers such as "OBJECT".
     untie : str, list of str, or dict of name to list
         In joint fits: parameters that each datum has for itself. A dict gives for each datum a
         number, at which the parameter is frozen there, or None, where it is free:
