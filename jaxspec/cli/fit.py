@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from jaxspec.cli.common import debug, end, freeze, main, no_cache, set_values, start
-from jaxspec.errors import FitError, InputError
+from jaxspec.errors import FitError
 
 
 @main.command(
@@ -122,16 +122,10 @@ def _select(spectra, options):
 
 def _check_outputs(outputs):
     """Find out before the fit whether its table can be written."""
-    from jaxspec.fit.tables import FORMATS
+    from jaxspec.fit.tables import check_path
 
     for path in outputs:
-        if path.suffix not in FORMATS:
-            known = ", ".join(FORMATS)
-            raise InputError(
-                f"the ending {path.suffix!r} is not known", file=path, remedy=f"use {known}"
-            )
-        if not path.parent.is_dir():
-            raise InputError("the folder does not exist", file=path, remedy="create it first")
+        check_path(path)
 
 
 def _usable(result):

@@ -62,25 +62,22 @@ def errors(theta, local, bounds) -> Errors:
     covariance[~distinct] = np.nan
     best = np.where(definite[..., None, None], covariance, fisher)
     alike = np.zeros(mask.shape, dtype=bool)
-    for lane in map(tuple, np.argwhere(~distinct)):
-        best[lane], alike[lane] = _told_apart(local.fisher[lane], mask[lane])
+    if not distinct.all():  # what is left to gain in the directions that act
+        ridge = RIDGE * _with_diagonal(np.diagonal(local.fisher, axis1=-2, axis2=-1))
+        near, _ = invert(local.fisher + ridge, local.fisher, mask)
+        best = np.where(distinct[..., None, None], best, near)
+        alike = _alike(local.fisher, mask) & ~distinct[..., None]
     pull = np.where(mask, local.gradient, 0.0)
     edm = 0.25 * np.einsum("...i,...ij,...j->...", pull, best, pull)
     held = np.asarray(bounds.free) & ~mask
     return Errors(covariance, fisher, edm, held, definite & distinct, distinct, alike)
 
 
-def _told_apart(fisher, mask):
-    """2 / information in the directions that act (n_par, n_par), and who makes up the flattest."""
-    scale = np.where(mask, 1.0 / np.sqrt(np.where(mask, np.diagonal(fisher), 1.0)), 0.0)
-    units = scale[:, None] * scale[None, :]
-    if not np.isfinite(fisher[np.ix_(mask, mask)]).all():
-        return np.full_like(fisher, np.nan), np.zeros_like(mask)
-    width, direction = np.linalg.eigh(np.where(units > 0, fisher * units, 0.0) + np.diag(~mask))
-    acts = width > FLAT * width[-1]
-    inverse = (direction[:, acts] / width[acts]) @ direction[:, acts].T
-    share = np.where(mask, np.abs(direction[:, 0]), 0.0)
-    return 2.0 * inverse * units, share > ALIKE * share.max(initial=0.0)
+def _alike(fisher, mask):
+    """Parameters (..., n_par) that make up the flattest direction."""
+    matrix, _, _ = _in_units(fisher, fisher, mask)
+    share = np.where(mask, np.abs(np.linalg.eigh(matrix)[1][..., 0]), 0.0)
+    return share > ALIKE * share.max(axis=-1, keepdims=True, initial=0.0)
 
 
 def invert(information, scaling, mask):
@@ -93,19 +90,27 @@ def invert(information, scaling, mask):
         directions are compared.
     mask : (..., n_par) bool
     """
-    diagonal = np.diagonal(scaling, axis1=-2, axis2=-1)
-    scale = np.where(mask, 1.0 / np.sqrt(np.where(mask, diagonal, 1.0)), 0.0)
-    units = scale[..., :, None] * scale[..., None, :]
-    matrix = information * units
-    matrix = matrix + np.eye(mask.shape[-1]) * ~mask[..., None, :]
-    finite = np.isfinite(matrix).all(axis=(-2, -1))
-    matrix = np.where(finite[..., None, None], matrix, np.eye(mask.shape[-1]))
+    matrix, units, finite = _in_units(information, scaling, mask)
     width, direction = np.linalg.eigh(matrix)
     definite = finite & (width[..., 0] > FLAT * width[..., -1])
     width = np.where(definite[..., None], width, np.nan)
     inverse = (direction / width[..., None, :]) @ np.swapaxes(direction, -1, -2)
     both = mask[..., :, None] & mask[..., None, :]
     return np.where(both, 2.0 * inverse * units, 0.0), definite
+
+
+def _in_units(information, scaling, mask):
+    """Information in units of ``scaling``, these units, and where it is finite; see `invert`.
+
+    The identity for what is masked out, or not finite.
+    """
+    diagonal = np.diagonal(scaling, axis1=-2, axis2=-1)
+    scale = np.where(mask, 1.0 / np.sqrt(np.where(mask, diagonal, 1.0)), 0.0)
+    units = scale[..., :, None] * scale[..., None, :]
+    matrix = information * units
+    matrix = matrix + np.eye(mask.shape[-1]) * ~mask[..., None, :]
+    finite = np.isfinite(matrix).all(axis=(-2, -1))
+    return np.where(finite[..., None, None], matrix, np.eye(mask.shape[-1])), units, finite
 
 
 class SetCovariances(NamedTuple):

@@ -43,16 +43,19 @@ def fit_joint(models, items, stats, labels, own, share, rows, options, progress=
     dict of name to Together
     """
     joint, end = solve_joint(models, items, stats, labels, own, share, rows, options, progress)
-    _note_repeated(items, labels, rows)
     if end is None:
         return {
             name: Together.nothing(labels[name], len(m.parameters)) for name, m in models.items()
         }
-    return record(joint, end, labels, rows)
+    made = record(joint, end, labels, rows)
+    for name, together in made.items():
+        together.fixed = ~np.isnan(own[name].fixed)
+    return made
 
 
 def solve_joint(models, items, stats, labels, own, share, rows, options, progress=None):
     """`Joint` of all data that can be fitted, and the `Minimum` of its sets; None without any."""
+    _note_repeated(items, labels, rows)
     layouts, _ = layouts_of(models, {n: u.own for n, u in own.items()}, share)
     n_set = 1 + max(int(label.max()) for label in labels.values())
     joint = _assemble(models, items, stats, labels, own, layouts, n_set, rows, options)
@@ -102,7 +105,7 @@ def _note_repeated(items, labels, rows):
             if getattr(item, "status", None) is not None:
                 continue
             known = seen.setdefault((label, getattr(item, "path", "") or id(item)), [])
-            if any(one is item or same_data(one, item) for one in known):
+            if any(same_data(one, item) for one in known):
                 sentence = f"{item.name} is in one joint fit twice, and counts twice."
                 rows[name].notes[sentence] += 1
             known.append(item)

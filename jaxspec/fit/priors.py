@@ -34,16 +34,7 @@ def prior_map(model, priors) -> dict:
             f"{priors!r} is not a dict of parameter name to distribution", parameter="priors"
         )
     found = {p.number - 1: p.prior for p in model.parameters if p.prior is not None}
-    given = {}
-    for key, prior in (priors or {}).items():
-        index = model[key].number - 1
-        if index in given:
-            raise InputError(
-                f"has two priors, by the names {given[index]} and {key}",
-                parameter=model.parameters[index].full_name,
-                remedy="give one",
-            )
-        given[index], found[index] = key, prior
+    found |= by_index(model, priors or {})
     for index, prior in found.items():
         p = model.parameters[index]
         if not callable(getattr(prior, "log_prob", None)):
@@ -57,6 +48,21 @@ def prior_map(model, priors) -> dict:
                 "has a prior but is not free", parameter=p.full_name, remedy="thaw or unlink it"
             )
         _draw_in(p, prior)
+    return found
+
+
+def by_index(model, priors) -> dict:
+    """Priors by parameter index, from those by name; refuses two for one parameter."""
+    found, names = {}, {}
+    for key, prior in priors.items():
+        index = model[key].number - 1
+        if index in found:
+            raise InputError(
+                f"has two priors, by the names {names[index]} and {key}",
+                parameter=model.parameters[index].full_name,
+                remedy="give one",
+            )
+        found[index], names[index] = prior, key
     return found
 
 

@@ -238,14 +238,7 @@ class FitResult:
 
     def number(self, row) -> int:
         """Number of a row from its number or its name."""
-        if isinstance(row, str):
-            return self.names.index(row) if row in self.names else _unknown_row(row)
-        whole = isinstance(row, int | np.integer) and not isinstance(row, bool)
-        if not whole or not -len(self) <= row < len(self):
-            raise InputError(
-                f"there is no row {row!r}", remedy=f"the rows are 0 to {len(self) - 1}"
-            )
-        return int(row) % len(self)
+        return row_number(self.names, row)
 
     def best(self, row):
         """Model with its values set to the best fit of one row (index or name)."""
@@ -324,5 +317,19 @@ def _version(name):
         return "not installed"
 
 
-def _unknown_row(name):
-    raise InputError(f"there is no row named {name!r}", remedy="result.names lists them")
+def row_number(names, row) -> int:
+    """Number of a row from its number or its name; ``names`` are those of all rows.
+
+    Raises
+    ------
+    InputError
+        There is no such row.
+    """
+    if isinstance(row, str):
+        if row not in names:
+            raise InputError(f"there is no row named {row!r}", remedy=".names lists them")
+        return names.index(row)
+    whole = isinstance(row, int | np.integer) and not isinstance(row, bool)
+    if not whole or not -len(names) <= row < len(names):
+        raise InputError(f"there is no row {row!r}", remedy=f"the rows are 0 to {len(names) - 1}")
+    return int(row) % len(names)

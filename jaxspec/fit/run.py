@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,11 +12,11 @@ import numpy as np
 from jaxspec.errors import FitError, InputError
 from jaxspec.fit.joint import fit_joint
 from jaxspec.fit.joint_result import JointResult
-from jaxspec.fit.priors import prior_map, prior_texts
+from jaxspec.fit.priors import by_index, prior_map, prior_texts
 from jaxspec.fit.problem import Options, make_groups
 from jaxspec.fit.result import FitResult
 from jaxspec.fit.rows import Rows
-from jaxspec.fit.sets import labels_of, untied
+from jaxspec.fit.sets import labels_of, layouts_of, untied
 from jaxspec.fit.solve import solve
 from jaxspec.likelihood.forward import kind_of
 from jaxspec.model.model import Model
@@ -157,9 +156,8 @@ def _fit_one_model(model, data, stat, joint, untie, share, options, progress):
             )  # fmt: skip
             together = made[""]
             together.names = None if joint is True else names
-            together.fixed = ~np.isnan(own.fixed)
             rows.n_free = int(together.n_free.sum())
-            settings["untied"] = [p.full_name for p, o in zip(model, own.own, strict=True) if o]
+            settings["untied"] = own.names(model)
     return rows.result(shown, together, **settings)
 
 
@@ -216,57 +214,62 @@ def joint_task(models, data, stat, joint, untie) -> JointTask:
     return task
 
 
-def given_priors(models, priors, share):
-    """Set the priors of a call on several models; None, for there are no others then.
+def given_priors(task, priors, share):
+    """Set the priors of a call on the models of a `JointTask`; None, for no others are left then.
 
     A key is a parameter of one of them, or of those that share it, or "model.parameter".
 
     Raises
     ------
     InputError
-        A parameter that no model has, or that several have without sharing it.
+        A parameter that no model has, or that several have without sharing it; two priors of one.
     """
-    if not isinstance(priors, dict) or "" in models:
+    if not isinstance(priors, dict) or "" in task.models:
         return priors
-    entries = share if isinstance(share, list | tuple) else [share]
-    shared = {name for e in entries for name in (e.values() if isinstance(e, dict) else [e])}
+    layouts, _ = layouts_of(task.models, {n: u.own for n, u in task.own.items()}, share)
+    given = {name: {} for name in task.models}
     for key, prior in priors.items():
-        name, _, rest = str(key).partition(".")
-        if name in models and rest:
-            models[name][rest].prior = prior
+        of, _, rest = str(key).partition(".")
+        if rest and of in given:
+            given[of][rest] = prior
             continue
-        having = [name for name, model in models.items() if key in _names_of(model)]
-        if not having or len(having) > 1 and key not in shared:
+        having = {name: i for name, m in task.models.items() if (i := _index(m, key)) is not None}
+        slots = {layouts[name].slots[i] for name, i in having.items()}
+        if not having or len(having) > 1 and (len(slots) > 1 or -1 in slots):
             found = f"is in {' and '.join(having)}" if having else "is in none of the models"
-            example = f"{next(iter(models))}.{key}"
+            example = f"{next(iter(given))}.{key}"
             raise InputError(
                 f"{key!r} {found}", parameter="priors", remedy=f"say which, as in {example!r}"
             )
         for name in having:
-            models[name][key].prior = prior
+            given[name][key] = prior
+    for name, model in task.models.items():
+        for index, prior in by_index(model, given[name]).items():
+            model.parameters[index].prior = prior
     return None
 
 
-def _names_of(model):
-    short = Counter(p.name for p in model.parameters)
-    return {p.full_name for p in model.parameters} | {n for n, k in short.items() if k == 1}
+def _index(model, key):
+    """Index of a parameter, None where the model has none of this name."""
+    try:
+        return model[key].number - 1
+    except InputError:
+        return None
 
 
 def _fit_models(models, data, stat, joint, untie, share, options, progress):
     """Several models, each with its data, in one joint fit."""
     began = time.perf_counter()
     task = joint_task(models, data, stat, joint, untie)
-    options = options._replace(priors=given_priors(task.models, options.priors, share))
+    options = options._replace(priors=given_priors(task, options.priors, share))
     with jax.enable_x64(True):
         made = fit_joint(*task[:5], share, task.rows, options, progress)
     results = {}
     for name, together in made.items():
         shown, priors = _as_shown(task.models[name], task.items[name], options)
         settings = {"joint": True, "tol": options.tol, "max_iter": options.max_iter}
-        own = zip(shown, task.own[name].own, strict=True)
-        settings["untied"] = [p.full_name for p, o in own if o]
+        settings["untied"] = task.own[name].names(shown)
         task.rows[name].n_free = int(together.n_free.sum())
-        together.fixed = ~np.isnan(task.own[name].fixed)
         results[name] = task.rows[name].result(shown, together, **settings, priors=priors)
     for result in results.values():
         result.settings["seconds"] = time.perf_counter() - began

@@ -50,6 +50,10 @@ class Untied(NamedTuple):
     own: np.ndarray
     fixed: np.ndarray
 
+    def names(self, model) -> list[str]:
+        """Full names of the untied parameters of the model."""
+        return [p.full_name for p, own in zip(model, self.own, strict=True) if own]
+
 
 def untied(model, untie, n_row) -> Untied:
     """Read ``untie``: a name, a list of names, or a dict of name to one value or None per datum.

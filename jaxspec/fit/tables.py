@@ -118,9 +118,17 @@ def write_table(table, path, overwrite=True) -> Path:
     Raises
     ------
     InputError
-        Another ending than .ecsv, .fits, .fit or .parquet; a folder that does not exist; a file
-        that does, without ``overwrite``.
+        See `check_path`; a file that exists, without ``overwrite``.
     """
+    path = check_path(path)
+    if path.exists() and not overwrite:
+        raise InputError("the file exists", file=path, remedy="use overwrite=True")
+    _write(table, path, FORMATS[path.suffix])
+    return path
+
+
+def check_path(path) -> Path:
+    """Refuse another ending than .ecsv, .fits, .fit or .parquet, and a folder that is not there."""
     path = Path(path)
     if path.suffix not in FORMATS:
         raise InputError(
@@ -130,9 +138,6 @@ def write_table(table, path, overwrite=True) -> Path:
         )
     if not path.parent.is_dir():
         raise InputError("the folder does not exist", file=path, remedy="create it first")
-    if path.exists() and not overwrite:
-        raise InputError("the file exists", file=path, remedy="use overwrite=True")
-    _write(table, path, FORMATS[path.suffix])
     return path
 
 

@@ -98,7 +98,7 @@ def best_of(source, row=0) -> Fitted:
         return Fitted(source.data, model, params, settings.get("integrate"), stat)
     need_fit(source, "give what js.fit, js.sample or js.profile made")
     model = source.best(row)
-    row = number_of(source, row)
+    row = source.number(row)
     integrate, stat = source.settings.get("integrate"), source.stat_names[row]
     return Fitted(source.spectra[row], model, source.params[row], integrate, stat)
 
@@ -113,11 +113,6 @@ def need_fit(result, remedy="give what js.fit made"):
         )
     if not isinstance(result, FitResult):
         raise InputError(f"is a {type(result).__name__}", parameter="source", remedy=remedy)
-
-
-def number_of(result, row) -> int:
-    """Number of a row that is given by number or name."""
-    return result.number(row)
 
 
 class Rings(NamedTuple):

@@ -8,7 +8,6 @@ from jaxspec.errors import InputError
 from jaxspec.fit.result import FitResult
 from jaxspec.report import draw, labels, panels
 from jaxspec.report.compared import profile_arrays
-from jaxspec.report.fitted import number_of
 from jaxspec.report.image_checks import predictive_profile
 from jaxspec.sample.posterior import Posterior
 
@@ -175,7 +174,7 @@ def _outcome(source, row, predicted):
     if predicted is not None:
         p, least = predicted.p_value, 1.0 / 200
         return f"posterior predictive p {f'< {least:g}' if p < least else f'= {p:.2f}'}"
-    return draw.outcome(source, number_of(source, row))
+    return draw.outcome(source, source.number(row))
 
 
 def _titles(results):

@@ -8,7 +8,7 @@ from jaxspec._types import Spectrum
 from jaxspec.errors import InputError
 from jaxspec.report import draw, labels, panels
 from jaxspec.report.compared import data_arrays, fit_arrays, model_band
-from jaxspec.report.fitted import best_of, need_fit, number_of
+from jaxspec.report.fitted import best_of, need_fit
 from jaxspec.report.stacks import stack_models, stack_spectra
 from jaxspec.sample.posterior import Posterior
 
@@ -241,7 +241,7 @@ def _outcome(result, row):
     """How well the model does, in a few words."""
     if isinstance(result, Posterior):
         return f"mode of {len(result)} draws"
-    return draw.outcome(result, number_of(result, row))
+    return draw.outcome(result, result.number(row))
 
 
 def _label_axes(ax, arrays, spectrum):

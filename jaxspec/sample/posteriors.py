@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxspec._status import Status
 from jaxspec.errors import InputError
+from jaxspec.fit.result import row_number
 
 
 class Posteriors(Sequence):
@@ -59,10 +60,9 @@ class Posteriors(Sequence):
         return len(self._items)
 
     def __getitem__(self, row):
-        if isinstance(row, str):
-            if row not in self.names:
-                raise InputError(f"there is no row named {row!r}", remedy=".names lists them")
-            row = self.names.index(row)
+        if isinstance(row, slice):
+            return self._items[row]
+        row = row_number(self.names, row)
         found = self._items[row]
         if found is None:
             raise InputError(f"row {row} has no posterior: {self.messages[row]}")

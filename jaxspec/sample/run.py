@@ -153,7 +153,7 @@ def sample(
 def _sample_joint(model, data, stat, joint, untie, share, fit_options, how, began):
     """Posteriors of joint sets."""
     task = joint_task(model, data, stat, joint, untie)
-    priors = given_priors(task.models, fit_options.priors, share)
+    priors = given_priors(task, fit_options.priors, share)
     fit_options = fit_options._replace(priors=priors)
     made = sample_sets(*task[:5], share, task.rows, fit_options, how, began)
     if task.names is None:

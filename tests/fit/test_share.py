@@ -150,9 +150,12 @@ def test_priors_of_a_call_say_of_which_model(spectra):
     one = fit("a.PhoIndex")
     assert one["a"].value("PhoIndex")[0] == pytest.approx(2.5, abs=1e-3)
     assert one["b"].value("PhoIndex")[0] < 2.2
-    shared = fit("PhoIndex", share="PhoIndex")
+    shared = fit("phoindex", share="PhoIndex")  # names are read in any case, as everywhere
     np.testing.assert_allclose([r.value("PhoIndex")[0] for r in shared.values()], 2.5, atol=1e-3)
     for name, said in (("PhoIndex", "is in a and b; say which, as in 'a.PhoIndex'"),
                        ("kT", "is in none"), ("a.kT", "no parameter 'kT'")):  # fmt: skip
         with pytest.raises(InputError, match=said):
             fit(name)
+    twice = {"a.PhoIndex": tight, "a.powerlaw.PhoIndex": dist.Normal(1, 1)}
+    with pytest.raises(InputError, match="two priors"):
+        js.fit(both, joint=True, stat="cstat", priors=twice)

@@ -54,6 +54,8 @@ def test_rows_say_how_they_ended(many, spectra, tmp_path):
     assert many.write(tmp_path / "many.fits").stat().st_size > 5000
     assert (table["PhoIndex_lo"] < table["PhoIndex"]).all()
     assert "60 posteriors" in many.summary() and many["fake_3"] is many[2]
+    with pytest.raises(InputError, match="no row 60; the rows are 0 to 59"):
+        many[60]
     with pytest.raises(InputError, match="no row named"):
         many["fake_99"]
 
