@@ -47,6 +47,7 @@ def _one_line(message):
     if len(lines) > 2 and lines[-1].strip() == "^":
         start = len(lines[-2]) - len(lines[-2].lstrip())
         lines[-1] = f"(character {lines[-1].index('^') - start + 1})"
+        lines[-3] += ":"
     return " ".join(" ".join(lines).split())
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxspec._numerics import SELDOM
 from jaxspec.fit.arrow import WRITTEN_OUT
 from jaxspec.fit.chunks import lane_axes
 from jaxspec.fit.levmar import Bounds, minimise, nowhere
@@ -125,7 +126,7 @@ def _starts(term, functions, shared, lanes, numbers, own):
     return jax.vmap(lambda t, c: best_starts(t, c, numbers.candidates))(thetas, chi2)
 
 
-@partial(jax.jit, static_argnames=("term", "functions", "shared"))
+@partial(jax.jit, static_argnames=("term", "functions", "shared"), compiler_options=SELDOM)
 def start_chunk(term, functions, shared, lanes, numbers, own):
     """Start vectors (n_lane, n_start, n_par) of a chunk, the most promising first."""
     return _starts(term, functions, shared, lanes, numbers, own)

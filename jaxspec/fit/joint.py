@@ -56,7 +56,8 @@ def fit_joint(models, items, stats, labels, own, share, rows, options, progress=
 def solve_joint(models, items, stats, labels, own, share, rows, options, progress=None):
     """`Joint` of all data that can be fitted, and the `Minimum` of its sets; None without any."""
     _note_repeated(items, labels, rows)
-    layouts, _ = layouts_of(models, {n: u.own for n, u in own.items()}, share)
+    layouts, slots = layouts_of(models, {n: u.own for n, u in own.items()}, share)
+    _check_shared(models, items, labels, slots)
     n_set = 1 + max(int(label.max()) for label in labels.values())
     joint = _assemble(models, items, stats, labels, own, layouts, n_set, rows, options)
     if not joint.parts:
@@ -109,6 +110,26 @@ def _note_repeated(items, labels, rows):
                 sentence = f"{item.name} is in one joint fit twice, and counts twice."
                 rows[name].notes[sentence] += 1
             known.append(item)
+
+
+def _check_shared(models, items, labels, slots):
+    """Refuse sets in which a shared parameter means something else for each datum."""
+    shared = {}  # for two models, roles of what they share, with the name of one of each
+    for one, name, index in ((slot[0][0], *member) for slot in slots for member in slot):
+        parameter = models[name].parameters[index]
+        shared.setdefault((one, name), {}).setdefault(parameter.role, parameter.full_name)
+    in_sets = {name: {} for name in models}
+    for name, data in items.items():
+        for label, item in zip(labels[name], data, strict=True):
+            if getattr(item, "status", None) is None:
+                in_sets[name].setdefault(label, []).append(item)
+    for (one, other), roles in shared.items():
+        for label in in_sets[one].keys() & in_sets[other].keys():
+            first = in_sets[one][label][0]
+            for item in in_sets[other][label]:
+                checks = kind_of(first).check_shared, kind_of(item).check_shared
+                if None not in checks and item is not first:
+                    checks[0](first, item, roles)
 
 
 def _fixed_in_rows(group, fixed):

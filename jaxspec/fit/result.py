@@ -213,10 +213,13 @@ class FitResult:
     def dof(self) -> np.ndarray:
         """Degrees of freedom (n_row,): bins minus free parameters.
 
-        In a joint fit parameters belong to no row: the bins alone; see `total`.
+        Raises
+        ------
+        InputError
+            A joint fit, whose parameters belong to no row.
         """
         if self.joint:
-            return self.n_bins.copy()
+            raise InputError("a row of a joint fit has no dof of its own", remedy="use .total")
         return np.where(self.n_bins > 0, self.n_bins - self.n_free, 0)
 
     @property
@@ -253,9 +256,9 @@ class FitResult:
 
         Columns: name, time (MJD of the start, in the file's time scale), exposure, counts, then
         each parameter that was not frozen with ``_err``, stat, stat_name, n_bins, dof,
-        stat_expected, stat_expected_err, status, message. A row of a label is its whole set:
-        parameters that every datum has for itself get columns ``factor_1``, ``factor_2`` ... in the
-        order of the data.
+        stat_expected, stat_expected_err, status, message. A datum of a joint fit has no dof. A row
+        of a label is its whole set: parameters that every datum has for itself get columns
+        ``factor_1``, ``factor_2`` ... in the order of the data.
         """
         from jaxspec.fit.tables import data_table, set_table
 

@@ -200,6 +200,10 @@ def joint_task(models, data, stat, joint, untie) -> JointTask:
             raise InputError(
                 f"{name!r} has {entry!r}", parameter="model", remedy="give (model, data)"
             )
+        if isinstance(entry[1], str | Model) and not isinstance(entry[0], str | Model):
+            raise InputError(
+                f"{name!r} has (data, model)", parameter="model", remedy="give (model, data)"
+            )
         items = as_data(entry[1])
         model = as_model(entry[0], items)
         asked = stat.get(name, "auto") if isinstance(stat, dict) else stat
@@ -276,6 +280,11 @@ def _fit_models(models, data, stat, joint, untie, share, options, progress):
     return JointResult.of(task.models, task.own, share, results)
 
 
+def is_list(data) -> bool:
+    """Whether these are several data, be they one in a list."""
+    return isinstance(data, Sequence) and not isinstance(data, str)
+
+
 def as_data(data):
     """List of data of one kind.
 
@@ -284,8 +293,7 @@ def as_data(data):
     InputError
         Nothing, what is no data, or data of several kinds.
     """
-    several = isinstance(data, Sequence) and not isinstance(data, str)
-    items = data if several else [data]
+    items = data if is_list(data) else [data]
     if not len(items):
         raise InputError("there is no spectrum or image to fit", parameter="data")
     models = {kind_of(item).make_term for item in items}

@@ -230,6 +230,10 @@ def _check_alike(models, entry, members):
     if each[0].frozen and len({p.value for p in each}) > 1:
         values = ", ".join(f"{p.value:g} in {name!r}" for name, p in found.items())
         refuse(f"is frozen at {values}", "freeze it at one value")
+    for what in ("role", "unit"):
+        if len({getattr(p, what) for p in each} - {""}) > 1:
+            known = ", ".join(f"{getattr(p, what) or 'none'} in {n!r}" for n, p in found.items())
+            refuse(f"stands for different things: its {what} is {known}", "share what is the same")
     if max(p.min for p in each) >= min(p.max for p in each):
         limits = ", ".join(f"{p.min:g} to {p.max:g} in {n!r}" for n, p in found.items())
         refuse(f"has limits that do not overlap, {limits}", "change the limits")

@@ -30,10 +30,11 @@ def data_table(result) -> QTable:
     table = _begin(result.names, known[:, 0], known[:, 1], known[:, 2])
     for column in result.columns:
         _parameter(table, result, column, result.value(column), result.error(column))
-    dof, status = result.dof, result.status
-    total = (result.stat, result.stat_names, result.n_bins, dof)
-    return _end(table, result, *total, result.stat_expected, result.stat_variance, status,
-                result.messages)  # fmt: skip
+    dof = None if result.joint else result.dof
+    return _end(
+        table, result, result.stat, result.stat_names, result.n_bins, dof,
+        result.stat_expected, result.stat_variance, result.status, result.messages,
+    )  # fmt: skip
 
 
 def set_table(result) -> QTable:
@@ -103,7 +104,8 @@ def _end(table, result, stat, stat_names, n_bins, dof, mean, variance, status, m
     table["stat"] = stat
     table["stat_name"] = stat_names
     table["n_bins"] = n_bins
-    table["dof"] = dof
+    if dof is not None:
+        table["dof"] = dof
     table["stat_expected"] = mean
     table["stat_expected_err"] = np.sqrt(variance)
     table["status"] = [Status(s).name for s in status]

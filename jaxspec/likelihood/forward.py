@@ -24,6 +24,7 @@ from jaxspec.reduce.batch import Plan
 from jaxspec.reduce.bins import bin_counts, spectrum_bins
 from jaxspec.reduce.data import DataList
 from jaxspec.reduce.fold import Patterns, fold_wide
+from jaxspec.reduce.frames import check_alike
 from jaxspec.reduce.image import Image
 from jaxspec.reduce.profile import RadialProfile
 from jaxspec.reduce.spectra import Failure, SpectrumList
@@ -51,6 +52,8 @@ class Kind(NamedTuple):
         Whether the arrays that were made near the start serve at the solution too; else the value
         of ``integrate`` that would.
     facts : ``datum -> (start (MJD), exposure (s), counts)``, NaN where unknown.
+    check_shared : ``(datum, other, {role: parameter name}) -> None``, or None
+        Raises `InputError` where a parameter that both share means something else in each.
     """
 
     one: str
@@ -67,6 +70,7 @@ class Kind(NamedTuple):
     make_lanes: Callable | None
     settles: Callable | None
     facts: Callable
+    check_shared: Callable | None = None
 
 
 def _spectrum_facts(item):
@@ -113,6 +117,7 @@ IMAGES = Kind(
     make_lanes=image_prepare.make_lanes,
     settles=image_prepare.settles,
     facts=_image_facts,
+    check_shared=check_alike,
 )
 KINDS = {
     Spectrum: SPECTRA,

@@ -151,8 +151,12 @@ class PriorTerm(NamedTuple):
 
 def pull_back(quadratic, to_params, theta) -> Quadratic:
     """`Quadratic` in theta from that in ``params = to_params(theta)``: the chain rule, once."""
-    by_theta = jax.jacfwd(to_params)(theta)
-    bend = jax.hessian(lambda t: quadratic.gradient @ to_params(t))(theta)
+
+    def slopes(t):
+        by_t = jax.jacfwd(to_params)(t)
+        return quadratic.gradient @ by_t, by_t
+
+    bend, by_theta = jax.jacfwd(slopes, has_aux=True)(theta)  # one trace of the map for both
     return quadratic._replace(
         gradient=by_theta.T @ quadratic.gradient,
         fisher=by_theta.T @ quadratic.fisher @ by_theta,

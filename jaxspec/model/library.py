@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 
 from jaxspec.errors import InputError
 from jaxspec.model.catalogue import CATALOGUE
-from jaxspec.model.component import ROLES, Component, Parameter, Source
+from jaxspec.model.component import Component, Parameter, Source
 from jaxspec.model.expression import Leaf
 from jaxspec.model.model import Model
+from jaxspec.model.own import KINDS, check_result, check_signature, name_of, parameters_of
 from jaxspec.model.surface_catalogue import BACKGROUND, SURFACES
 
 NORM = Parameter("norm", 1.0, 0.0, 1e24, 0.0, 1e24, role="amplitude")
-ON_IMAGES = ("position", "length", "angle", "ellipticity")
-_KINDS = {"add": "additive", "mul": "multiplicative", "con": "convolution", "image": "image"}
-_LEADING = {"con": "inner, e_lo, e_hi", "image": "x, y"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ class Maker:
     def __repr__(self):
         names = ", ".join(p.name for p in self.component.parameters)
         c = self.component
-        what = f"{c.name}({names}): {_KINDS['image' if c.domain == 'image' else c.kind]}"
+        what = f"{c.name}({names}): {KINDS['image' if c.domain == 'image' else c.kind]}"
         return f"{what}; {self.component.summary}" if self.component.summary else what
 
 
@@ -112,29 +108,24 @@ def component(
     >>> ramp().expression
     'ramp+background'
     """
-    if kind not in _KINDS:
-        raise InputError(f"kind={kind!r} is not known", remedy=f"use {', '.join(_KINDS)}")
-    name = name or getattr(function, "__name__", "")
-    if not re.fullmatch(r"[A-Za-z]\w*", name):
-        raise InputError(f"{name!r} is not a component name", remedy="give name= as one word")
+    if kind not in KINDS:
+        raise InputError(f"kind={kind!r} is not known", remedy=f"use {', '.join(KINDS)}")
     image = kind == "image"
+    name = name_of(function, name)
     if image and name.lower() == BACKGROUND.name:
         raise InputError(
             "every image model has a background already", remedy="give name= another word"
         )
     if not vignetted and not image:
         raise InputError(f"{name}: vignetted=False is for kind='image'")
-    items = parameters.items() if isinstance(parameters, dict) else [(None, p) for p in parameters]
-    made = [_parameter(name, label, item, image) for label, item in items]
-    if sum(p.role == "position" for p in made) % 2:
-        raise InputError(f"{name}: positions come in pairs, x and then y")
-    tables = ["table"] if prepare else []
-    _check_signature(function, kind, name, [p.name for p in made], tables)
+    made = parameters_of(name, parameters, image)
+    check_signature(function, kind, name, [p.name for p in made], ["table"] if prepare else [])
     if kind == "add":
+        if any(p.name.lower() == NORM.name for p in made):
+            raise InputError(
+                "is added and applied for you", parameter=f"{name}.norm", remedy="leave it out"
+            )
         made.append(NORM)
-    low = [p.name.lower() for p in made]
-    if len(set(low)) < len(low):
-        raise InputError(f"{name}: two parameters share a name: {', '.join(low)}")
     meaning = {"grid": "whole" if kind == "con" else "noticed"} | meaning
     if unknown := meaning.keys() - {"grid", "natural", "exchangeable", "flux"}:
         raise InputError(f"{name}: component() has no argument {', '.join(sorted(unknown))}")
@@ -153,6 +144,8 @@ def component(
     )
     if (prepare is None) != (lookup is None):
         raise InputError(f"{name}: prepare and lookup belong together")
+    if prepare is None:
+        check_result(function, kind, name, len(made.parameters) - bool(made.norm))
     return Maker(made)
 
 
@@ -163,49 +156,3 @@ def read_source(path) -> Source:
     from jaxspec.read.paths import read_bytes
 
     return Source(hashlib.sha256(read_bytes(path)).hexdigest(), str(path))
-
-
-def _parameter(owner, name, item, image):
-    if isinstance(item, Parameter):
-        made = item if name is None else item._replace(name=name)
-    else:
-        try:
-            *numbers, role = item if len(item) == 4 else (*item, "")
-            value, low, high = (float(x) for x in numbers)
-        except (TypeError, ValueError):
-            message = f"{item!r} does not describe a parameter"
-            remedy = "give a dict of name to (value, min, max[, role]) or a list of Parameter"
-            raise InputError(message, parameter=f"{owner}.{name}", remedy=remedy) from None
-        period = 360.0 if role == "angle" else 0.0
-        made = Parameter(name, value, low, high, low, high, role=role, period=period)
-    allowed = ROLES if image else [r for r in ROLES if r not in ON_IMAGES]
-    if made.role not in allowed:
-        raise InputError(
-            f"{made.role!r} is not a role of a parameter of {'images' if image else 'spectra'}",
-            parameter=f"{owner}.{made.name}",
-            remedy=f"use one of {', '.join(r for r in allowed if r)}, or none",
-        )
-    if not made.hard_min <= made.default <= made.hard_max or made.hard_min == made.hard_max:
-        limits = f"{made.hard_min:g} to {made.hard_max:g}"
-        raise InputError(
-            f"{made.default:g} is not inside the limits {limits}", parameter=f"{owner}.{made.name}"
-        )
-    return made
-
-
-def _check_signature(function, kind, name, expected, tables):
-    if not callable(function):
-        raise InputError(f"component {name} is {function!r}", remedy="give a function")
-    given = list(inspect.signature(function).parameters.values())
-    leading = 3 if kind == "con" else 2
-    places = [a.name for a in given if a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD)]
-    if len(places) >= leading and any(a.kind == a.VAR_POSITIONAL for a in given):
-        return
-    ends = places[leading + len(expected) :]
-    if places[leading : leading + len(expected)] != expected or len(ends) != len(tables):
-        expected = [*expected, *tables]
-        first = _LEADING.get(kind, "e_lo, e_hi")
-        raise InputError(
-            f"the function of {name} takes ({', '.join(places)})",
-            remedy=f"it should take ({', '.join([first, *expected])})",
-        )

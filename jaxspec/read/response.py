@@ -14,7 +14,9 @@ from jaxspec.read.fits import HDU, find_hdu, names_of
 
 KEV = dict(ev=1e-3, kev=1.0, mev=1e3, gev=1e6, tev=1e9)
 BLOCK = 2**22  # values that are looked at at once
-SPREAD = 2**24  # elements, 200 MB, up to which matrices on wider energy bins are spread and summed
+# Elements, 1.5 MB, up to which a matrix on wider energy bins is spread and added. Apart, five fits
+# of 1200, 2400 and 4800 channels took 20, 16 and 37 ms, spread 26, 76 and 480.
+SPREAD = 2**17
 _TINY = 1e-10  # of ENERG_HI: stands in for ENERG_LO = 0, where most models have a pole
 
 _FULL = "HDUCLAS3 is FULL, so the matrix holds the effective area"

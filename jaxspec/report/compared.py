@@ -251,11 +251,33 @@ def model_band(posterior, q=(0.025, 0.16, 0.84, 0.975), *, draws=200, seed=0, **
     """
     best, rebin = best_of(posterior), options.pop("rebin", None)
     made = fit_arrays(posterior, **options)
-    full = posterior.full.reshape(-1, posterior.full.shape[-1])
-    some = np.random.default_rng(seed).choice(len(full), min(draws, len(full)), replace=False)
     more = made.expected - best.expected()  # the background, where it is part of the model
-    each = [replace(made, expected=rate + more) for rate in best.expected(full[some])]
+    rates = best.expected(_some(posterior, draws, seed))
+    each = [replace(made, expected=rate + more) for rate in rates]
     return np.quantile([joined(one, rebin).model for one in each], q, axis=0)
+
+
+def curve_band(posterior, q=(0.025, 0.16, 0.84, 0.975), *, draws=200, seed=0):
+    """Quantiles of the model of a spectrum before folding, over its posterior.
+
+    Parameters
+    ----------
+    posterior, q, draws, seed : see `model_band`.
+
+    Returns
+    -------
+    (n_q, n_energy) photons/cm2/s/keV, on the energies of the response
+    """
+    best = best_of(posterior).of_spectrum()
+    grid, some = (best.data.response.e_lo, best.data.response.e_hi), _some(posterior, draws, seed)
+    made = curves(best.model, [grid] * len(some), some)
+    return np.quantile([curve.flux for curve in made], q, axis=0)
+
+
+def _some(posterior, draws, seed):
+    """Parameters (n, n_par) of draws chosen at random."""
+    full = posterior.full.reshape(-1, posterior.full.shape[-1])
+    return np.random.default_rng(seed).choice(full, min(draws, len(full)), replace=False)
 
 
 def need_response(spectrum):

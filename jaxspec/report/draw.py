@@ -198,8 +198,9 @@ def outcome(result, row):
     """How well the model of a row does, in a few words."""
     from jaxspec._status import Status
 
-    less = "bins" if result.joint else "dof"  # parameters of a joint fit belong to no row
-    text = f"{result.stat_names[row]} {result.stat[row]:.1f} / {result.dof[row]} {less}"
+    # parameters of a joint fit belong to no row
+    of = f"{result.n_bins[row]} bins" if result.joint else f"{result.dof[row]} dof"
+    text = f"{result.stat_names[row]} {result.stat[row]:.1f} / {of}"
     status = Status(result.status[row])
     return text if status == Status.OK else f"{text}, {status.name}"
 

@@ -14,12 +14,12 @@ from jaxspec.fit.joint_result import JointResult
 from jaxspec.fit.result import FitResult
 from jaxspec.likelihood.forward import kind_of, predict, predict_parts
 from jaxspec.likelihood.image_prepare import centers_of
+from jaxspec.reduce.frames import ARCSEC
 from jaxspec.reduce.profile import RadialProfile
 from jaxspec.reduce.profile import profile as sum_in_annuli
+from jaxspec.sample.joint_posterior import JointPosterior
 from jaxspec.sample.posterior import Posterior, columns
 from jaxspec.sample.posteriors import Posteriors
-
-ARCSEC = {"arcsec": 1.0, "arcmin": 60.0, "arcsecond": 1.0, "arcminute": 60.0}
 
 
 class Fitted(NamedTuple):
@@ -103,14 +103,16 @@ def best_of(source, row=0) -> Fitted:
     return Fitted(source.spectra[row], model, source.params[row], integrate, stat)
 
 
+def part_of(source, row):
+    """The posterior of one datum of a joint posterior; anything else as it is."""
+    return source.of(row) if isinstance(source, JointPosterior) else source
+
+
 def need_fit(result, remedy="give what js.fit made"):
     """Raise `InputError` unless it is the result of one fit."""
     if isinstance(result, Posteriors | JointResult):
-        remedy = (
-            "give one of them, as in [0]"
-            if isinstance(result, Posteriors)
-            else (f"give one of them, as in [{next(iter(result))!r}]")
-        )
+        rows = [0] if isinstance(result, Posteriors) else result
+        remedy = f"give one of them, as in {' or '.join(f'[{row!r}]' for row in rows)}"
     if not isinstance(result, FitResult):
         raise InputError(f"is a {type(result).__name__}", parameter="source", remedy=remedy)
 

@@ -50,20 +50,24 @@ def model(ax, x, whole, parts, label, edges=None):
         line(part, lw=1.2, zorder=3, label=name, **look)
 
 
-def bands(ax, edges, quantiles):
-    """Draw what holds the model with 68 and 95 %, in steps.
+def bands(ax, x, quantiles, edges=None):
+    """Draw what holds the model with 68 and 95 %.
 
     Parameters
     ----------
     ax : matplotlib axes
-    edges : (low, high), (n,) each
+    x : (n,), where the values are.
     quantiles : (4, n), at 2.5, 16, 84 and 97.5 %
+    edges : (low, high), (n,) each, optional; then it is drawn in steps.
     """
-    low, inner_low, inner_high, high = (draw.outline(*edges, q) for q in quantiles)
+    if edges is not None:
+        x, _ = draw.outline(*edges, quantiles[0])
+        quantiles = [draw.outline(*edges, q)[1] for q in quantiles]
+    low, inner_low, inner_high, high = quantiles
     look = {"color": draw.color(0), "lw": 0, "zorder": 2}
-    ax.fill_between(low[0], low[1], high[1], alpha=0.25, **look)
+    ax.fill_between(x, low, high, alpha=0.25, **look)
     label = "model, 68 and 95 %"
-    ax.fill_between(inner_low[0], inner_low[1], inner_high[1], alpha=0.45, label=label, **look)
+    ax.fill_between(x, inner_low, inner_high, alpha=0.45, label=label, **look)
 
 
 def residuals(ax, edges, values, errors, label, x=None, middle=0.0, least=3.0):

@@ -2,12 +2,13 @@
 
 They show nothing. Without ``ax`` or ``fig`` a new pyplot figure is made. A figure of your own
 (``matplotlib.figure.Figure``) keeps pyplot and its backend out of it. The numbers that are drawn
-come from ``data_arrays``, ``fit_arrays``, ``model_arrays``, ``model_band``, ``stack_spectra`` and
-``stack_models``;
-those of images from ``profile_arrays``, ``predictive_profile`` and ``residual_image``.
+come from ``data_arrays``, ``fit_arrays``, ``model_arrays``, ``model_band``, ``curve_band``,
+``stack_spectra`` and ``stack_models``; those of images from ``profile_arrays``,
+``predictive_profile`` and ``residual_image``.
 """
 
 from jaxspec.report.compared import (
+    curve_band,
     data_arrays,
     fit_arrays,
     model_arrays,
@@ -26,6 +27,7 @@ from jaxspec.report.stacks import stack_models, stack_spectra
 __all__ = [
     "STYLE",
     "compare",
+    "curve_band",
     "data",
     "data_arrays",
     "exposure",

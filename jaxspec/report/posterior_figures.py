@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 from contextlib import contextmanager
 
 import numpy as np
@@ -19,6 +20,7 @@ ONE_COLUMN = 6  # parameters up to which the traces stand in one column
 LEVELS = (0.68, 0.95)  # of the probability that the contours hold
 SHADES = (0.3, 0.6)  # opacity outside and inside of the inner contour
 BINS = 25
+WIDTH = 17  # characters of a line of a label
 MARGIN = 1.1  # inches, of a triangle for labels
 
 
@@ -54,7 +56,7 @@ def traces(posterior, fig=None, *, names=None):
                 bad, np.full(bad.size, 0.05), "|", color="r", ms=6, mew=0.8, zorder=5,
                 transform=ax.get_xaxis_transform(), gid="diverging",
             )  # fmt: skip
-            ax.set_ylabel(_folded(label), fontsize=8.5)
+            ax.set_ylabel(folded(label), fontsize=8.5)
             _diagnostics(ax, posterior, name, n_chain)
             _plain_ticks(ax.yaxis)
             ax.set_xlim(0, n_draw - 1)
@@ -120,7 +122,7 @@ def triangle(posterior, fig=None, *, names=None, truths=None):
                 truths=known, truth_color="0.3",
             )  # fmt: skip
         axes = np.array(fig.axes).reshape(len(names), len(names))
-        _tidy(fig, axes, [_folded(label) for label in labels])
+        _tidy(fig, axes, [folded(label) for label in labels])
         if len(samples) == 1:
             for ax, column in zip(axes.diagonal(), samples[0].T, strict=True):
                 ax.set_title(interval(*np.percentile(column, [16, 50, 84])), fontsize=8)
@@ -182,11 +184,14 @@ def _diagnostics(ax, posterior, name, n_chain):
     )  # fmt: skip
 
 
-def _folded(label):
-    """Label in lines: the name, and the unit in one or two lines."""
+def folded(label):
+    """Label in lines: the name, broken where it is long, and the unit in one or two lines."""
     name, _, unit = label.partition(" [")
+    if "$" not in name:
+        lines = name.replace(" of ", " of\n").splitlines()
+        name = "\n".join(part for line in lines for part in textwrap.wrap(line, WIDTH))
     if not unit:
-        return label
+        return name
     words, half = unit.split(" "), -(-len(unit.split(" ")) // 2)
     if len(words) > 2:
         words = [" ".join(words[:half]), " ".join(words[half:])]

@@ -123,11 +123,8 @@ def _draw(upper, lower, arrays, predicted):
     panels.residuals(lower, edges, arrays.residuals, errors, labels.DELCHI, x=arrays.x)
     if predicted is None:
         return
-    blue, grey = {"color": draw.color(0), "lw": 0, "zorder": 2}, {"color": PREDICTED, "lw": 0}
-    low, inner_low, _, inner_high, high = predicted.model
-    upper.fill_between(arrays.x, low, high, alpha=0.25, **blue)
-    label = "model, 68 and 95 %"
-    upper.fill_between(arrays.x, inner_low, inner_high, alpha=0.45, label=label, **blue)
+    grey = {"color": PREDICTED, "lw": 0}
+    panels.bands(upper, arrays.x, np.delete(predicted.model, 2, axis=0))
     label = "predicted data, 95 %"
     _band(upper, edges, predicted.replicated, label=label, zorder=0, **grey)
     _band(lower, edges, predicted.residuals, zorder=0, **grey)

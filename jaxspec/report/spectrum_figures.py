@@ -7,8 +7,8 @@ import numpy as np
 from jaxspec._types import Spectrum
 from jaxspec.errors import InputError
 from jaxspec.report import draw, labels, panels
-from jaxspec.report.compared import data_arrays, fit_arrays, model_band
-from jaxspec.report.fitted import best_of, need_fit
+from jaxspec.report.compared import curve_band, data_arrays, fit_arrays, model_band
+from jaxspec.report.fitted import best_of, need_fit, part_of
 from jaxspec.report.stacks import stack_models, stack_spectra
 from jaxspec.sample.posterior import Posterior
 
@@ -61,8 +61,8 @@ def fit(result, row=0, fig=None, *, residuals="delchi", subtract=None, backgroun
 
     Parameters
     ----------
-    result : FitResult, or Posterior of a spectrum
-    row : int or name, of a FitResult.
+    result : FitResult, or Posterior or JointPosterior of spectra
+    row : int or name, of a FitResult or JointPosterior.
     fig : matplotlib figure, optional; by default a new pyplot figure.
     residuals : {"delchi", "ratio"}
         (data - model) / error, or data / model. With a Poisson statistic the error is that of the
@@ -78,6 +78,7 @@ def fit(result, row=0, fig=None, *, residuals="delchi", subtract=None, backgroun
     InputError
         A row without a best fit.
     """
+    result = part_of(result, row)
     arrays = fit_arrays(result, row, subtract=subtract, rebin=rebin)
     left_over = _left_over(arrays, residuals)
     best, edges = best_of(result, row), arrays.edges
@@ -89,7 +90,7 @@ def fit(result, row=0, fig=None, *, residuals="delchi", subtract=None, backgroun
         panels.model(upper, arrays.x, arrays.model, parts, label, edges)
         if isinstance(result, Posterior):
             options = {"subtract": subtract, "rebin": rebin}
-            panels.bands(upper, edges, model_band(result, **options))
+            panels.bands(upper, arrays.x, model_band(result, **options), edges)
         shown = _background(upper, arrays) if background else np.zeros(0)
         draw.flux_axis(upper, arrays.data, arrays.model, shown, errors=arrays.error)
         draw.legend(upper)
@@ -104,12 +105,13 @@ def fit(result, row=0, fig=None, *, residuals="delchi", subtract=None, backgroun
 def unfolded(result, row=0, ax=None, *, kind="eeufspec", rebin=None):
     """Draw the unfolded spectrum of one row: data x model / folded model.
 
-    The points take over the shape of the model inside the resolution, and the figure says so.
+    The points take over the shape of the model inside the resolution, and the figure says so. A
+    posterior is shown by the model at its mode, with bands as in `fit`.
 
     Parameters
     ----------
-    result : FitResult, or Posterior of a spectrum
-    row : int or name, of a FitResult.
+    result : FitResult, or Posterior or JointPosterior of spectra
+    row : int or name, of a FitResult or JointPosterior.
     ax : matplotlib axes, optional
     kind : {"eeufspec", "ufspec"}
         keV^2 (photons/cm2/s/keV), or photons/cm2/s/keV.
@@ -123,6 +125,7 @@ def unfolded(result, row=0, ax=None, *, kind="eeufspec", rebin=None):
         raise InputError(
             f"{kind!r} is not a choice", parameter="kind", remedy="use 'eeufspec' or 'ufspec'"
         )
+    result = part_of(result, row)
     arrays = fit_arrays(result, row, rebin=rebin)
     values, errors = getattr(arrays, kind), getattr(arrays, f"{kind}_error")
     e_lo, e_hi, flux, parts = arrays.curve
@@ -134,7 +137,10 @@ def unfolded(result, row=0, ax=None, *, kind="eeufspec", rebin=None):
         draw.points(ax, arrays.edges, values, errors, label=arrays.name)
         whole = flux[band] * factor
         parts = {name: part[band] * factor for name, part in parts.items()}
-        panels.model(ax, np.sqrt(e_lo * e_hi), whole, parts, result.model.expression)
+        middle = np.sqrt(e_lo * e_hi)
+        panels.model(ax, middle, whole, parts, result.model.expression)
+        if isinstance(result, Posterior):
+            panels.bands(ax, middle, curve_band(result)[:, band] * factor)
         ax.set_xlabel(labels.ENERGY)
         ax.set_ylabel(labels.FLUX["eemodel" if kind == "eeufspec" else "model"])
         draw.energy_axis(ax, *arrays.edges)

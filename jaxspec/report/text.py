@@ -29,7 +29,9 @@ def screen_table(result, width=WIDTH, max_rows=MAX_ROWS) -> str:
         columns.append(("MJD", *(_number(t) for t in time)))
     tail = [
         ("stat", *(_number(result.stat[r]) for r in rows)),
-        ("dof", *(str(result.dof[r]) for r in rows)),
+        ("bins", *map(str, result.n_bins[rows]))
+        if result.joint
+        else ("dof", *map(str, result.dof[rows])),
         ("status", *(Status(result.status[r]).name for r in rows)),
     ]
     room = width - sum(_width(c) for c in columns + tail)
@@ -43,7 +45,7 @@ def screen_table(result, width=WIDTH, max_rows=MAX_ROWS) -> str:
         else:
             hidden.append(name)
     columns += tail
-    right = [i for i, column in enumerate(columns) if column[0] in ("MJD", "stat", "dof")]
+    right = [i for i, column in enumerate(columns) if column[0] in ("MJD", "stat", "dof", "bins")]
     lines = align(zip(*columns, strict=True), right)
     if len(rows) < len(result):
         lines.append(f"... {len(result) - len(rows)} more rows")

@@ -21,12 +21,14 @@ class JointPosterior(Posterior):
     ----------
     members : dict of (model name, row) to (n_chain, n_draw, n_par)
         All parameters of the model of each datum, links applied.
+    modes : dict of (model name, row) to (n_par,), the same at the mode.
     items : dict of model name to the data; fits : dict of model name to FitResult
     parameters : tuple of ModelParameter, one for each of ``names``.
     integrated : dict of (model name, row) to bool, whether the mean over pixels was taken.
     """
 
     members: dict = field(default_factory=dict)
+    modes: dict = field(default_factory=dict)
     items: dict = field(default_factory=dict)
     fits: dict = field(default_factory=dict)
     parameters: tuple = ()
@@ -80,7 +82,8 @@ class JointPosterior(Posterior):
 
         Parameters
         ----------
-        row : int or str, number or name of the datum.
+        row : int or str
+            Number or name of the datum, or name of a model that was joined with one datum.
         model : str, name of the model where several were joined.
 
         Returns
@@ -88,6 +91,8 @@ class JointPosterior(Posterior):
         Posterior
             Given all data, with the parameters and the likelihood of this one.
         """
+        if model == "" and isinstance(row, str) and row in self.items and len(self.items[row]) == 1:
+            row, model = 0, row
         items = self._items(model)
         number = items.names.index(row) if row in items.names else row
         if (model, number) not in self.members:
@@ -104,7 +109,7 @@ class JointPosterior(Posterior):
             model=own, data=items[row], names=names, units=units, chains=full[..., places],
             full=full, log_likelihood=value, log_constant=log_constant(own, items[row], **how),
             log_prior=self.log_prior, diverging=self.diverging, accepted=self.accepted,
-            steps=self.steps, best=full.mean(axis=(0, 1))[places], settings=self.settings | how,
+            steps=self.steps, best=self.modes[model, row][places], settings=self.settings | how,
             fit=self.fits[model].row(row),
         )  # fmt: skip
 

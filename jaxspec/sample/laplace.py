@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxspec._numerics import SELDOM
 from jaxspec.likelihood.objective import Quadratic, pull_back
-from jaxspec.sample.space import from_theta, log_volume, to_free
+from jaxspec.sample.space import free_and_volume, from_theta
 
 STEPS = 40
 NEAR = 1e-3  # the chains need no more: the expansion holds the gradient that is left
@@ -37,22 +38,22 @@ def expand(ties, space, quadratic, u) -> Expansion:
     return Expansion(u, 0.5 * float(quadratic.value) - float(volume), gradient, hessian)
 
 
-@partial(jax.jit, static_argnames=("ties",))
+@partial(jax.jit, static_argnames=("ties",), compiler_options=SELDOM)
 def _expand(ties, space, gradient, hessian, u):
     """Log volume element, gradient (d,) and Hessian (d, d) of minus the log posterior.
 
     The chain rule for ``gradient`` (d,) and ``hessian`` (d, d) of the statistic by the free
-    parameters.
+    parameters; minus twice the log volume is one parameter more.
     """
-    empty = jnp.zeros((0,), u.dtype)
-    statistic = Quadratic(jnp.zeros(()), gradient, hessian, hessian, empty)
-    found = pull_back(statistic, lambda v: to_free(ties, space, v), u)
 
-    def volume(v):
-        return log_volume(ties, space, v)
+    def to_params(v):
+        free, volume = free_and_volume(ties, space, v)
+        return jnp.append(free, volume)
 
-    first, second = jax.grad(volume)(u), jax.hessian(volume)(u)
-    return volume(u), 0.5 * found.gradient - first, 0.5 * found.hessian - second
+    bent = jnp.pad(hessian, (0, 1))
+    statistic = Quadratic(0.0, jnp.append(gradient, -2.0), bent, bent, None)
+    found = pull_back(statistic, to_params, u)
+    return to_params(u)[-1], 0.5 * found.gradient, 0.5 * found.hessian
 
 
 def find_mode(start, near=NEAR):

@@ -14,6 +14,7 @@ from jaxspec.fit.run import (
     as_model,
     check_integrate,
     given_priors,
+    is_list,
     joint_task,
     prepare_rows,
 )
@@ -90,7 +91,7 @@ def sample(
     Returns
     -------
     Posterior
-        For one datum.
+        For one datum (not in a list).
     JointPosterior
         With ``joint=True``.
     Posteriors
@@ -133,9 +134,9 @@ def sample(
     rows, stats = prepare_rows(model, items, stat)
     few = max(1, len(model.free_names))
     fit_options = Options(priors, 1e-8, 200, integrate, merge)
-    single = len(items) == 1
+    single = not is_list(data)
     if sampler == "auto":
-        sampler = "nuts" if single else "hmc"
+        sampler = "nuts" if len(items) == 1 else "hmc"
     how = How(chains, draws, warmup, seed, target_accept, max_depth, sampler, progress)
     with jax.enable_x64(True):
         groups = make_groups(model, items, stats, few, rows, fit_options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from functools import partial
 from typing import NamedTuple
 
@@ -145,11 +146,13 @@ def _sample_set(joint, s, end, box, items, fits, how, seconds, count) -> JointPo
         return np.swapaxes(np.reshape(values[:-1], (*shape, *np.shape(values)[1:])), 0, 1)
 
     chains = by_chain(long)[..., space.index]
-    of = {
-        (p.name, int(p.group.full.index[p.places[s, m]])): by_chain(lanes[k][:, m])
+    order = list(items)
+    drawn = {
+        (p.name, int(p.group.full.index[p.places[s, m]])): lanes[k][:, m]
         for k, p in enumerate(joint.parts)
         for m in np.flatnonzero(p.places[s] >= 0)
     }
+    drawn = {key: drawn[key] for key in sorted(drawn, key=lambda k: (order.index(k[0]), k[1]))}
     integrated = {
         (p.name, int(p.group.full.index[lane])): _integrated(p.group.full, lane)
         for p, lane in _members(joint, s)
@@ -164,7 +167,9 @@ def _sample_set(joint, s, end, box, items, fits, how, seconds, count) -> JointPo
         log_prior=by_chain(prior), diverging=made.diverging.T, accepted=made.accepted.T,
         steps=made.steps.T, best=long[-1, space.index], settings=settings,
         fit=next(iter(fits.values())) if len(fits) == 1 else fits,
-        members=of, items=items, fits=fits, parameters=parameters, integrated=integrated,
+        members={key: by_chain(one) for key, one in drawn.items()},
+        modes={key: one[-1] for key, one in drawn.items()},
+        items=items, fits=fits, parameters=parameters, integrated=integrated,
     )  # fmt: skip
 
 
@@ -213,17 +218,18 @@ def _first(x):
 
 
 def _slots(joint, s):
-    """(ModelParameter, name of the model, row or None) of each place in the long vector."""
+    """(ModelParameter, names of its models, row or None) of each place in the long vector."""
     found = [None] * joint.n_shared
     own = []
     for part in joint.parts:
         model = part.group.models[0]
         for i, slot in enumerate(part.layout.slots):
-            if slot >= 0 and found[slot] is None:
-                found[slot] = (model.parameters[i], part.name, None)
+            if slot >= 0:
+                p, of, _ = found[slot] or (model.parameters[i], (), None)
+                found[slot] = p, (*of, part.name) if part.name not in of else of, None
         for lane in part.places[s]:
             row = int(part.group.full.index[lane]) if lane >= 0 else -1
-            own += [(model.parameters[i], part.name, row) for i in part.layout.own]
+            own += [(model.parameters[i], (part.name,), row) for i in part.layout.own]
     return found + own
 
 
@@ -259,16 +265,21 @@ def _ties(joint, bounds):
 
 
 def _names(joint, s, items, bounds):
-    """Names of the free parameters, where own ones carry the name of their datum, and these."""
-    slots = _slots(joint, s)
+    """Names of the free parameters, and these.
+
+    Own ones carry the name of their datum. Where several models were joined, those of one model
+    carry its name; what models share does so only where it would be mistaken for another.
+    """
+    slots = [slot for slot, free in zip(_slots(joint, s), bounds.free, strict=True) if free]
     several = len({part.name for part in joint.parts}) > 1
-    names, parameters = [], []
-    for k in np.flatnonzero(bounds.free):
-        p, model, row = slots[k]
-        name = p.label if not several else f"{model}.{p.full_name}"
-        names.append(name if row is None else f"{name}[{items[model].names[row]}]")
-        parameters.append(p)
-    return tuple(names), tuple(parameters)
+    shared = Counter(p.full_name for p, of, _ in slots if len(of) > 1)
+    names = []
+    for p, of, row in slots:
+        name = p.full_name if several else p.label
+        if several and (len(of) == 1 or shared[name] > 1):
+            name = f"{of[0]}.{name}"
+        names.append(name if row is None else f"{name}[{items[of[0]].names[row]}]")
+    return tuple(names), tuple(p for p, _, _ in slots)
 
 
 def _priors(joint, s):

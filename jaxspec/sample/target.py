@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec.likelihood.objective import PriorTerm, Term, linked
-from jaxspec.sample.space import free_and_volume
+from jaxspec.sample.space import fill, free_and_volume
 
 REACH = 12.0  # standard deviations at which the expansion is held, lest it rule far away
 
@@ -63,8 +63,7 @@ def no_correction(u, unit) -> Correction:
 def prior_terms(objective, target, u):
     """All parameters (n_par,), and the logarithm of prior density and volume element."""
     free, volume = free_and_volume(objective.ties, target.space, u)
-    theta = jnp.asarray(target.space.theta).at[target.space.index].set(free)
-    params = objective.parameters(target.links, theta)
+    params = objective.parameters(target.links, fill(target.space, free))
     return params, PriorTerm(target.priors).log_density(params) + volume
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from astropy.wcs import WCS
 from toy import toy_response
 from toy_images import TRUTHS, simulated
 
@@ -127,6 +128,30 @@ def test_images_together():
         assert abs(value[0] - TRUTHS["beta"][name]) < 4 * error
         assert error < apart.error(name).min()
     assert joint.stat.sum() > apart.stat.sum()
+
+
+def on_the_sky(image, size=2.0, shift=0.0):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [10.0, 20.0]
+    wcs.wcs.crpix, wcs.wcs.cdelt = [1.0 + shift, 1.0], [-size / 3600, size / 3600]
+    return image.replace(wcs=wcs)
+
+
+def test_images_that_share_pixels_lie_on_one_grid():
+    image = simulated("beta", seed=1)
+    first = on_the_sky(image)
+    with pytest.raises(InputError, match="x0: is shared, but .* has pixels of 2 arcsec and .* 4"):
+        js.fit("beta", [first, on_the_sky(image, 4.0)], joint=True)
+    moved = on_the_sky(image, shift=3.0)
+    with pytest.raises(InputError, match="x0: is shared, but .* up to 3.0 pixels apart"):
+        js.fit("beta", [first, moved], joint=True)
+    with pytest.raises(InputError, match="are up to 3.0 pixels apart"):
+        both = {"a": ("beta", first), "b": ("beta", moved)}
+        js.fit(both, joint=True, share=["x0", "rc"])
+    # each with its own centre, or each in a set of its own
+    names = ["x0", "y0"]
+    assert js.fit("beta", [first, moved], joint=True, untie=names, max_iter=3).n_bins.all()
+    assert js.fit("beta", [first, moved], joint=["a", "b"], max_iter=3).n_bins.all()
 
 
 @pytest.mark.parametrize("joint", [False, True])

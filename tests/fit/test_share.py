@@ -48,6 +48,8 @@ CANNOT = [
     (frozen(1.7), "powerlaw", ["PhoIndex"], "frozen in 'a' and free elsewhere"),
     (within(0, 1), within(2, 3), ["PhoIndex"], "0 to 1 in 'a', 2 to 3 in 'b'"),
     (linked(), "powerlaw", ["PhoIndex"], "linked in 'a'"),
+    ("powerlaw", "cutoffpl", [{"a": "PhoIndex", "b": "HighECut"}], "its role is slope in 'a', pos"),
+    ("powerlaw", "bbody", ["norm"], "its unit is 1 / .* in 'a', 1e39 erg"),
     ("powerlaw", "powerlaw", 3, "3 is no list"),
     ("powerlaw", "powerlaw", [3], "is no list"),
     ("powerlaw", "powerlaw", [{"c": "norm", "a": "norm"}], "no model 'c'; use a, b"),

@@ -6,7 +6,7 @@ import pytest
 
 from jaxspec.model.catalogue import ALIASES, CATALOGUE
 from jaxspec.model.component import ROLES
-from jaxspec.model.library import ON_IMAGES
+from jaxspec.model.own import ON_IMAGES
 from jaxspec.model.surface_catalogue import SURFACES
 
 NAMES = {

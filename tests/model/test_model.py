@@ -146,7 +146,9 @@ def test_tables_of_the_parameters():
     assert len({line.index(f" {word} ") for line, word in shown}) == 1
     page = model._repr_html_()
     assert page.count("<tr>") == page.count("</tr>") == 1 + len(model)
-    mine = component(lambda e_lo, e_hi, x: x, name="mine", parameters=[one("x", unit="<b>")])()
+    mine = component(
+        lambda e_lo, e_hi, x: x * e_lo, name="mine", parameters=[one("x", unit="<b>")]
+    )()
     assert "<b>" not in mine._repr_html_() and "&lt;b&gt;" in mine._repr_html_()
 
 
@@ -219,12 +221,37 @@ def test_own_component_is_checked(arguments, words):
 
 
 def test_own_component_must_be_a_function():
-    with pytest.raises(InputError, match="give a function"):
+    with pytest.raises(InputError, match="3.0 is not a function"):
         component(3.0, name="mine")
     with pytest.raises(InputError, match="share a name"):
-        component(lambda e_lo, e_hi, Norm: Norm, name="mine", parameters=[one("Norm")])
+        component(lambda e_lo, e_hi, a, A: e_lo, name="mine", parameters=[one("a"), one("A")])
+    with pytest.raises(InputError, match="mine.norm: is added and applied for you"):
+        component(lambda e_lo, e_hi, Norm: e_lo, name="mine", parameters=[one("Norm")])
     free = component(lambda e_lo, e_hi, *p: p[0] + e_lo, name="mine", parameters=[one("a")])
     assert len(free()) == 2
+
+
+def by_choice(e_lo, e_hi, a):
+    return e_lo if a > 1 else e_hi
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "words"),
+    [
+        (lambda e_lo, e_hi, a: np.asarray(e_lo) * a, "add", "mine cannot be compiled: TracerArray"),
+        (by_choice, "add", r"mine cannot be compiled: TracerBool.*jnp\.where"),
+        (lambda e_lo, e_hi, a: missing, "add", "NameError: name 'missing'"),  # noqa: F821
+        (lambda e_lo, e_hi, a: None, "mul", "mine gives None for"),
+        (lambda e_lo, e_hi, a: a, "mul", r"shape \(\) for .* shape \(3,\); .* of e_lo, e_hi"),
+        (lambda e_lo, e_hi, a: e_lo[1:], "add", r"gives an array of shape \(2,\)"),
+        (lambda e_lo, e_hi, a: e_lo * 1j, "add", "complex"),
+        (lambda inner, e_lo, e_hi, a: inner, "con", "mine cannot be compiled: TypeError"),
+        (lambda x, y, a: a, "image", r"shape \(2, 3\); give an array of the shape of x, y"),
+    ],
+)
+def test_faults_of_an_own_function_are_found_where_it_is_made(function, kind, words):
+    with pytest.raises(InputError, match=words):
+        component(function, kind=kind, name="mine", parameters=[one("a")])
 
 
 def test_changes_that_cost_no_compilation():

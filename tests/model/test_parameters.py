@@ -164,7 +164,8 @@ def test_switches_are_never_free():
         Parameter("mode2", 1.0, 0.0, 2.0, 0.0, 2.0, switch=True),
         Parameter("level", 1.0, 0.0, 2.0, 0.0, 2.0),
     ]
-    mine = component(lambda e_lo, e_hi, mode, mode2, level: level, name="mine", parameters=kinds)()
+    function = lambda e_lo, e_hi, mode, mode2, level: level * e_lo  # noqa: E731
+    mine = component(function, name="mine", parameters=kinds)()
     assert mine.free_names == ("mine.level", "mine.norm")
     with pytest.raises(InputError, match="never fitted"):
         mine["mode"].thaw()

@@ -15,6 +15,7 @@ from jaxspec.errors import InputError
 from jaxspec.report import plot
 from jaxspec.report.labels import unit_text
 from jaxspec.report.posterior_figures import (
+    folded,
     interval,
     label_of,
     scaled,
@@ -256,3 +257,10 @@ def test_sizes_grow_with_the_number_of_parameters(double):
 )
 def test_interval(numbers, text):
     assert interval(*numbers) == text
+
+
+def test_long_names_are_broken():
+    label = "factor of P0112880201M1S001SRSPEC0000"
+    assert folded(label) == "factor of\nP0112880201M1S001\nSRSPEC0000"
+    assert folded("norm [$a$ $b$ $c$]") == "norm\n[$a$ $b$\n$c$]"
+    assert folded(r"$\log_{10}$ of everything there is") == r"$\log_{10}$ of everything there is"

@@ -3,6 +3,7 @@
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from matplotlib.figure import Figure
 from scipy.stats import gamma, poisson
 from toy import toy_response
 
@@ -55,6 +56,9 @@ def test_it_is_as_wide_as_the_joint_fit_says(posterior, spectra):
 
 def test_each_datum_has_its_part(posterior, spectra):
     second = posterior.of(1)
+    assert list(posterior.members) == [("", 0), ("", 1), ("", 2)]
+    mode = posterior.best[list(posterior.names).index("factor[fake_2]")]
+    assert second.best[second.names.index("factor")] == mode
     np.testing.assert_array_equal(second["factor"], posterior["factor[fake_2]"])
     assert (posterior.of("fake_1")["factor"] == 1.0).all()
     values = [posterior.of(k).full[0, 7] for k in range(3)]
@@ -90,6 +94,20 @@ def test_deviance_is_that_of_all_data_or_of_one(posterior, spectra):
     assert one.waic().elpd == pytest.approx(-0.5 * at_mean[1], abs=4.0)
     with pytest.raises(InputError, match="use .of"):
         posterior.waic()
+
+
+def test_figures_show_the_part_of_one_datum(posterior):
+    whole, part = Figure(), Figure()
+    js.plot.fit(posterior, "fake_2", whole)
+    js.plot.fit(posterior.of(1), 0, part)
+    for a, b in zip(whole.axes[0].collections, part.axes[0].collections, strict=True):
+        for one, other in zip(a.get_paths(), b.get_paths(), strict=True):
+            np.testing.assert_array_equal(one.vertices, other.vertices)
+    band = js.plot.curve_band(posterior.of(1), (0.16, 0.5, 0.84))
+    spread = 0.5 * (band[2] - band[0]) / band[1]
+    assert (np.diff(band, axis=0) > 0).all() and 0.002 < spread.min() < spread.max() < 0.1
+    with pytest.raises(InputError, match="use .of"):
+        js.plot.profile(posterior)
 
 
 def test_labels_give_a_row_each(spectra):
@@ -136,8 +154,6 @@ def test_figures_of_a_joint_posterior_and_of_its_parts(posterior):
     assert any("factor of fake_2" in label.replace("\n", " ") for label in labels)
     assert len(js.plot.traces(posterior, Figure()).axes) == 4
     assert posterior.parameter("factor[fake_3]").full_name == "constant.factor"
-    with pytest.raises(InputError, match=r"use \.of"):
-        js.plot.fit(posterior)
     one = posterior.of(1)
     drawn = js.plot.fit(one, fig=Figure())
     assert "mode of 1000 draws" in drawn.axes[0].get_title("right")

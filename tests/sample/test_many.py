@@ -113,3 +113,11 @@ def test_images_are_lanes_too():
     both = js.sample("beta", images, seed=3, draws=100, warmup=60, progress=False, sampler="nuts")
     for s, posterior in enumerate(both, start=1):
         assert abs(posterior["rc"].mean() - 4.0 - s) < 4 * posterior["rc"].std()
+
+
+def test_a_list_of_one_is_a_list(spectra):
+    short = FEW | {"draws": 40, "warmup": 40}
+    found = js.sample("powerlaw", spectra[:1], priors=PRIORS, seed=1, **short)
+    assert isinstance(found, js.Posteriors) and len(found.table) == 1
+    one = js.sample("powerlaw", spectra[0], priors=PRIORS, seed=1, **short)
+    np.testing.assert_array_equal(found[0].chains, one.chains)

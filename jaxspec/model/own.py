@@ -1,0 +1,112 @@
+"""What a component of a user's own has to be: its name, its parameters, its function."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxspec.errors import InputError
+from jaxspec.model.component import ROLES, Parameter
+
+ON_IMAGES = ("position", "length", "angle", "ellipticity")
+KINDS = {"add": "additive", "mul": "multiplicative", "con": "convolution", "image": "image"}
+_LEADING = {"con": "inner, e_lo, e_hi", "image": "x, y"}
+
+
+def name_of(function, name) -> str:
+    """Name of a component, by default that of its function."""
+    if not callable(function):
+        raise InputError(f"{function!r} is not a function", parameter="function")
+    name = name or getattr(function, "__name__", "")
+    if not re.fullmatch(r"[A-Za-z]\w*", name):
+        raise InputError(f"{name!r} is not a component name", remedy="give name= as one word")
+    return name
+
+
+def parameters_of(owner, given, image) -> list[Parameter]:
+    """Parameters of a component of spectra or of an image, as `jaxspec.component` takes them."""
+    items = given.items() if isinstance(given, dict) else [(None, p) for p in given]
+    made = [_parameter(owner, name, item, image) for name, item in items]
+    if sum(p.role == "position" for p in made) % 2:
+        raise InputError(f"{owner}: positions come in pairs, x and then y")
+    low = [p.name.lower() for p in made]
+    if len(set(low)) < len(low):
+        raise InputError(f"{owner}: two parameters share a name: {', '.join(low)}")
+    return made
+
+
+def _parameter(owner, name, item, image):
+    if isinstance(item, Parameter):
+        made = item if name is None else item._replace(name=name)
+    else:
+        try:
+            *numbers, role = item if len(item) == 4 else (*item, "")
+            value, low, high = (float(x) for x in numbers)
+        except (TypeError, ValueError):
+            message = f"{item!r} does not describe a parameter"
+            remedy = "give a dict of name to (value, min, max[, role]) or a list of Parameter"
+            raise InputError(message, parameter=f"{owner}.{name}", remedy=remedy) from None
+        period = 360.0 if role == "angle" else 0.0
+        made = Parameter(name, value, low, high, low, high, role=role, period=period)
+    allowed = ROLES if image else [r for r in ROLES if r not in ON_IMAGES]
+    if made.role not in allowed:
+        raise InputError(
+            f"{made.role!r} is not a role of a parameter of {'images' if image else 'spectra'}",
+            parameter=f"{owner}.{made.name}",
+            remedy=f"use one of {', '.join(r for r in allowed if r)}, or none",
+        )
+    if not made.hard_min <= made.default <= made.hard_max or made.hard_min == made.hard_max:
+        limits = f"{made.hard_min:g} to {made.hard_max:g}"
+        raise InputError(
+            f"{made.default:g} is not inside the limits {limits}", parameter=f"{owner}.{made.name}"
+        )
+    return made
+
+
+def check_result(function, kind, name, n_parameter):
+    """Refuse a function that cannot be traced, or gives something else than numbers per bin."""
+    shape = (2, 3) if kind == "image" else (3,)
+    points = jax.ShapeDtypeStruct(shape, np.float64)
+    parameters = [jax.ShapeDtypeStruct((), np.float64)] * n_parameter
+    call = partial(function, lambda lo, hi: hi - lo) if kind == "con" else function
+    try:
+        with jax.enable_x64(True):
+            made = jax.eval_shape(call, points, points, *parameters)
+    except Exception as error:
+        text = str(error).strip().splitlines()
+        raise InputError(
+            f"the function of {name} cannot be compiled: {type(error).__name__}: "
+            f"{text[0] if text else ''}",
+            remedy="write it with jax.numpy, and choices as jnp.where",
+        ) from error
+    found = getattr(made, "shape", None)
+    if found != shape:
+        what = f"an array of shape {found}" if found is not None else f"{made!r}"
+        raise InputError(
+            f"the function of {name} gives {what} for arguments of shape {shape}",
+            remedy=f"give an array of the shape of {_LEADING.get(kind, 'e_lo, e_hi')}",
+        )
+    if jnp.issubdtype(made.dtype, jnp.complexfloating):
+        raise InputError(f"the function of {name} gives complex numbers", remedy="give real ones")
+
+
+def check_signature(function, kind, name, expected, tables):
+    """Refuse a function that takes other arguments than the parameters say."""
+    given = list(inspect.signature(function).parameters.values())
+    leading = 3 if kind == "con" else 2
+    places = [a.name for a in given if a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD)]
+    if len(places) >= leading and any(a.kind == a.VAR_POSITIONAL for a in given):
+        return
+    ends = places[leading + len(expected) :]
+    if places[leading : leading + len(expected)] != expected or len(ends) != len(tables):
+        expected = [*expected, *tables]
+        first = _LEADING.get(kind, "e_lo, e_hi")
+        raise InputError(
+            f"the function of {name} takes ({', '.join(places)})",
+            remedy=f"it should take ({', '.join([first, *expected])})",
+        )
