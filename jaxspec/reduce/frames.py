@@ -46,12 +46,12 @@ def check_alike(one, other, shared: dict):
     InputError
         Pixels of another size, or at another place on the sky.
     """
-    sizes = [unit_size(data) for data in (one, other)]
+    size, other_size = unit_size(one), unit_size(other)
     in_sizes = [shared[role] for role in IN_SIZES if role in shared]
-    if in_sizes and None not in sizes and abs(sizes[0] / sizes[1] - 1.0) > SIZE:
+    if in_sizes and size and other_size and abs(size / other_size - 1.0) > SIZE:
         raise InputError(
-            f"is shared, but {one.name} has pixels of {sizes[0]:g} arcsec and {other.name} of "
-            f"{sizes[1]:g}",
+            f"is shared, but {one.name} has pixels of {size:g} arcsec and {other.name} of "
+            f"{other_size:g}",
             parameter=in_sizes[0],
             remedy="rebin the images to one size of pixels, or untie what is in pixels",
         )

