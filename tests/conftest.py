@@ -1,6 +1,8 @@
 """The strict session: float64, no silent promotion, seeded randomness, warnings are errors."""
 
+import ctypes
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import hypothesis
@@ -33,6 +35,8 @@ def pytest_runtest_teardown(item, nextitem):
     """Forget compiled code after the last test of a file: all of it together needs 3 GB."""
     if nextitem is not None and nextitem.path != item.path:
         jax.clear_caches()
+        with suppress(OSError, AttributeError):  # another C library than glibc
+            ctypes.CDLL("libc.so.6").malloc_trim(0)  # what was freed goes back to the system
 
 
 @pytest.fixture
