@@ -135,6 +135,9 @@ def _advance(objective, target, warp, chains, step_size, key, n, check, max_dept
 
     def transition(z, energy, slope, key):
         """One NUTS transition, from numpyro's state with a unit metric."""
+        # two keys: ``fold_in(key, 1)`` would be the very key from which numpyro draws the momentum,
+        # and a length that follows the momentum makes the draws those of another density
+        key, key_of_length = jax.random.split(key)
         zero = jax.tree.map(
             lambda a: jnp.zeros(a.shape, a.dtype),
             blank._replace(rng_key=None, adapt_state=blank.adapt_state._replace(rng_key=None)),
@@ -150,7 +153,7 @@ def _advance(objective, target, warp, chains, step_size, key, n, check, max_dept
             z=z, potential_energy=energy, z_grad=slope, adapt_state=metric, rng_key=key
         )
         if sampler == "hmc":
-            jitter = jax.random.uniform(jax.random.fold_in(key, 1), (), z.dtype, -JITTER, JITTER)
+            jitter = jax.random.uniform(key_of_length, (), z.dtype, -JITTER, JITTER)
             # a chain that knows nothing of where it is looks there first, without a move
             length = jnp.where(energy > 0.5 * NOWHERE, STILL, TRAJECTORY * (1.0 + jitter))
             state = state._replace(trajectory_length=length)

@@ -4,7 +4,7 @@ import numpy as np
 import numpyro.distributions as dist
 import pytest
 from scipy.special import logsumexp
-from scipy.stats import chisquare, poisson
+from scipy.stats import chisquare, poisson, truncnorm
 from toy import toy_response
 from toy_images import simulated
 
@@ -121,3 +121,20 @@ def test_a_list_of_one_is_a_list(spectra):
     assert isinstance(found, js.Posteriors) and len(found.table) == 1
     one = js.sample("powerlaw", spectra[0], priors=PRIORS, seed=1, **short)
     np.testing.assert_array_equal(found[0].chains, one.chains)
+
+
+def test_hmc_below_a_limit_is_a_gaussian_that_is_cut(spectra):
+    """Momentum and length of a trajectory once came from one random key: a tenth of a sigma off."""
+    model = js.Model("powerlaw")
+    model["PhoIndex"].freeze(2.0)
+    alone = js.fit(model, spectra[0], stat="chi2")
+    best, sigma = alone.value("norm")[0], alone.error("norm")[0]
+    model["norm"].set(0.9 * best, min=0.0, max=best - sigma)
+    how = {"stat": "chi2", "sampler": "hmc", "draws": 1500, "warmup": 300, "progress": False}
+    found = js.sample(model, spectra[0], seed=3, **how)
+    exact = truncnorm(-np.inf, -1.0, best, sigma)
+    error = exact.std() / np.sqrt(found.ess[0])
+    assert abs(found["norm"].mean() - exact.mean()) < 4 * error
+    for q in (0.16, 0.5, 0.84):
+        below = (found["norm"] < exact.ppf(q)).mean()
+        assert below == pytest.approx(q, abs=4 * np.sqrt(q * (1 - q) / found.ess_tail[0])), q
