@@ -55,13 +55,13 @@ def fit_joint(models, items, stats, labels, own, share, rows, options, progress=
 
 def solve_joint(models, items, stats, labels, own, share, rows, options, progress=None):
     """`Joint` of all data that can be fitted, and the `Minimum` of its sets; None without any."""
-    _note_repeated(items, labels, rows)
     layouts, slots = layouts_of(models, {n: u.own for n, u in own.items()}, share)
     _check_shared(models, items, labels, slots)
     n_set = 1 + max(int(label.max()) for label in labels.values())
     joint = _assemble(models, items, stats, labels, own, layouts, n_set, rows, options)
     if not joint.parts:
         return joint, None
+    _note_repeated(joint, items, labels, rows)
     end = minimise_sets(joint, progress)
     if options.integrate is None and _too_coarse(joint, items, end):
         finer = options._replace(integrate=True)
@@ -98,13 +98,13 @@ def _add_prior(priors, slot, prior, parameter):
         )
 
 
-def _note_repeated(items, labels, rows):
+def _note_repeated(joint, items, labels, rows):
     """Say where one set has the same data twice: they count twice, and errors are too small."""
     seen = {}
-    for name, data in items.items():
-        for label, item in zip(labels[name], data, strict=True):
-            if getattr(item, "status", None) is not None:
-                continue
+    for part in joint.parts:
+        name = part.name
+        for row in part.group.full.index:
+            item, label = items[name][row], labels[name][row]
             known = seen.setdefault((label, getattr(item, "path", "") or id(item)), [])
             if any(same_data(one, item) for one in known):
                 sentence = f"{item.name} is in one joint fit twice, and counts twice."

@@ -66,7 +66,8 @@ class JointResult(dict):
             return self[one].covariance(i, other=j)
         left, right = self[one].together, self[other].together
         whole = left.levers[i] @ left.shared[left.label[i]] @ right.levers[j].T
-        return whole[np.ix_(self[one].shown, self[other].shown)]
+        whole = whole[np.ix_(self[one].shown, self[other].shown)]
+        return self[one].where_known(i, self[other], j, whole)
 
     def _place(self, row):
         """(name, number) of a row."""

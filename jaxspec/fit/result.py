@@ -197,8 +197,18 @@ class FitResult:
         if other is None or other == row:
             return self._covariance(kind)[row][shown]
         if self.together is None:
-            return np.zeros((len(self.shown),) * 2)
-        return self.together.covariance(row, other)[shown]
+            between = np.zeros((len(self.shown),) * 2)
+        else:
+            between = self.together.covariance(row, other)[shown]
+        return self.where_known(row, self, other, between)
+
+    def where_known(self, row, second, other, between) -> np.ndarray:
+        """Covariance of two rows, NaN where either has none: (n_column, n_column of second)."""
+        known = [
+            np.isfinite(np.diagonal(result._covariance("observed")[r]))[result.shown]
+            for result, r in ((self, row), (second, other))
+        ]
+        return np.where(known[0][:, None] & known[1][None, :], between, np.nan)
 
     def _covariance(self, kind):
         if kind not in self.covariances:

@@ -191,6 +191,12 @@ def joint_task(models, data, stat, joint, untie) -> JointTask:
             parameter="untie",
             remedy='give a dict, {"name": ["parameter"]}',
         )
+    if several and (unknown := [name for name in untie if name not in models]):
+        raise InputError(
+            f"there is no model {unknown[0]!r}",
+            parameter="untie",
+            remedy='give a dict for each model, {"name": {"parameter": [1.0, None]}}',
+        )
     entries = models if several else {"": (models, data)}
     if not entries:
         raise InputError("is empty", parameter="model", remedy='give {"name": (model, data)}')
@@ -241,7 +247,7 @@ def given_priors(task, priors, share):
         slots = {layouts[name].slots[i] for name, i in having.items()}
         if not having or len(having) > 1 and (len(slots) > 1 or -1 in slots):
             found = f"is in {' and '.join(having)}" if having else "is in none of the models"
-            example = f"{next(iter(given))}.{key}"
+            example = f"{next(iter(given))}.{str(key).rpartition('.')[2]}"
             raise InputError(
                 f"{key!r} {found}", parameter="priors", remedy=f"say which, as in {example!r}"
             )

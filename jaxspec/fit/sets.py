@@ -247,6 +247,10 @@ def _members(models, entry):
                 f"there is no model {unknown[0]!r}", parameter="share",
                 remedy=f"use {', '.join(map(str, models))}",
             )  # fmt: skip
+        if len(entry) < 2:
+            raise InputError(
+                f"{entry!r} names one model alone", parameter="share", remedy="name two or more"
+            )
         return [(name, models[name][key].number - 1) for name, key in entry.items()]
     members = []
     for name, model in models.items():

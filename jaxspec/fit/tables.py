@@ -45,7 +45,8 @@ def set_table(result) -> QTable:
     known = facts(result.data)
 
     def total(values):
-        return np.array([np.nansum(np.asarray(values)[g]) for g in groups])
+        parts = [np.asarray(values, float)[g] for g in groups]
+        return np.array([np.nan if np.isnan(p).all() else np.nansum(p) for p in parts])
 
     start = np.array([np.nanmin(np.append(known[g, 0], np.inf)) for g in groups])
     names = [str(name) for name in together.names]
@@ -64,12 +65,22 @@ def set_table(result) -> QTable:
             _parameter(table, result, column, *map(np.array, pick), suffix=f"_{k + 1}")
     n_bins = total(result.n_bins).astype(int)
     stats = [", ".join(sorted({result.stat_names[r] for r in g} - {""})) for g in groups]
+    dof = np.where(n_bins > 0, n_bins - together.n_free, 0)
     status = result.status[first]
-    messages = [result.messages[r] for r in first]
+    messages = [
+        " ".join([result.messages[r], *(_left_out(result, k) for k in g if k != r)]).strip()
+        for r, g in zip(first, groups, strict=True)
+    ]
     return _end(
-        table, result, total(result.stat), stats, n_bins, n_bins - together.n_free,
+        table, result, total(result.stat), stats, n_bins, dof,
         total(result.stat_expected), total(result.stat_variance), status, messages,
     )  # fmt: skip
+
+
+def _left_out(result, row) -> str:
+    """Sentence on a datum that a joint fit could not use, else blank."""
+    used = result.n_bins[row] > 0
+    return "" if used else f"{result.names[row]} was left out: {result.messages[row]}"
 
 
 def astropy_unit(text):

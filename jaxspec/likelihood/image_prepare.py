@@ -86,6 +86,12 @@ def check_data(data, stat):
             file=getattr(data, "path", "") or None,
             remedy="mask them",
         )
+    if not np.any(p.exposure):
+        raise InputError(
+            "no good pixel is exposed",
+            file=getattr(data, "path", "") or data.name,
+            remedy="check the exposure map and the mask",
+        )
     if poisson and not isinstance(data, RadialProfile) and not np.any(p.counts):
         raise InputError(
             "the good pixels hold no counts at all",

@@ -11,7 +11,14 @@ from jaxspec.model.catalogue import CATALOGUE
 from jaxspec.model.component import Component, Parameter, Source
 from jaxspec.model.expression import Leaf
 from jaxspec.model.model import Model
-from jaxspec.model.own import KINDS, check_result, check_signature, name_of, parameters_of
+from jaxspec.model.own import (
+    KINDS,
+    check_meaning,
+    check_result,
+    check_signature,
+    name_of,
+    parameters_of,
+)
 from jaxspec.model.surface_catalogue import BACKGROUND, SURFACES
 
 NORM = Parameter("norm", 1.0, 0.0, 1e24, 0.0, 1e24, role="amplitude")
@@ -144,6 +151,7 @@ def component(
     )
     if (prepare is None) != (lookup is None):
         raise InputError(f"{name}: prepare and lookup belong together")
+    check_meaning(made)
     if prepare is None:
         check_result(function, kind, name, len(made.parameters) - bool(made.norm))
     return Maker(made)
@@ -155,4 +163,8 @@ def read_source(path) -> Source:
 
     from jaxspec.read.paths import read_bytes
 
-    return Source(hashlib.sha256(read_bytes(path)).hexdigest(), str(path))
+    try:
+        content = read_bytes(path)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error}", file=path) from None
+    return Source(hashlib.sha256(content).hexdigest(), str(path))

@@ -76,7 +76,18 @@ class Model:
         xsect: str = "vern",
         components: Sequence = (),
     ):
-        own = {c.name: c for c in (getattr(c, "component", c) for c in components)}
+        if not isinstance(components, list | tuple):
+            components = [components]
+        found = [getattr(c, "component", c) for c in components]
+        if wrong := [c for c in found if not isinstance(c, Component)]:
+            raise InputError(
+                f"{wrong[0]!r} is no component",
+                parameter="components",
+                remedy="give what js.component made",
+            )
+        own = {c.name: c for c in found}
+        if len(own) < len(found):
+            raise InputError("two of them have one name", parameter="components")
         self._start(parse(expression, *vocabulary(expression, own)), abund, xsect)
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterable
 from functools import partial
 
 import jax
@@ -30,7 +31,10 @@ def name_of(function, name) -> str:
 
 def parameters_of(owner, given, image) -> list[Parameter]:
     """Parameters of a component of spectra or of an image, as `jaxspec.component` takes them."""
-    items = given.items() if isinstance(given, dict) else [(None, p) for p in given]
+    if isinstance(given, dict) or given is None:
+        items = (given or {}).items()
+    else:
+        items = [(None, p) for p in (given if isinstance(given, Iterable) else [given])]
     made = [_parameter(owner, name, item, image) for name, item in items]
     if sum(p.role == "position" for p in made) % 2:
         raise InputError(f"{owner}: positions come in pairs, x and then y")
@@ -91,8 +95,37 @@ def check_result(function, kind, name, n_parameter):
             f"the function of {name} gives {what} for arguments of shape {shape}",
             remedy=f"give an array of the shape of {_LEADING.get(kind, 'e_lo, e_hi')}",
         )
-    if jnp.issubdtype(made.dtype, jnp.complexfloating):
-        raise InputError(f"the function of {name} gives complex numbers", remedy="give real ones")
+    if not jnp.issubdtype(made.dtype, jnp.floating):
+        raise InputError(
+            f"the function of {name} gives numbers of type {made.dtype}",
+            remedy="give real ones, such as jnp.where(choice, 1.0, 0.0)",
+        )
+
+
+def check_meaning(component):
+    """Refuse coordinates and exchangeable parts that do not work, or of other parameters."""
+    name, names = component.name, component.names
+    natural = [n for tie in component.natural for n in (tie.of, tie.carried) if n]
+    parts = component.exchangeable.parts if component.exchangeable else ()
+    if unknown := [n for n in (*natural, *(n for part in parts for n in part)) if n not in names]:
+        raise InputError(
+            f"{name} has no parameter {unknown[0]!r}",
+            parameter="natural" if unknown[0] in natural else "exchangeable",
+            remedy=f"use {', '.join(names)}",
+        )
+    for tie in component.natural:
+        p = component.parameters[names.index(tie.of)]
+        with jax.enable_x64(True):
+            x = np.linspace(p.soft_min, p.soft_max, 21)[1:-1]
+            to = np.array([float(tie.to(v)) for v in x])
+            back = np.array([float(tie.back(v)) for v in to])
+        steps = np.diff(to)
+        if not (np.all(steps > 0) or np.all(steps < 0)) or not np.allclose(back, x, rtol=1e-6):
+            raise InputError(
+                "has a natural coordinate that is not monotone between the limits, or whose `back` "
+                "is not the inverse of `to`",
+                parameter=f"{name}.{tie.of}",
+            )
 
 
 def check_signature(function, kind, name, expected, tables):

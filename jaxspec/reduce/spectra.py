@@ -18,6 +18,7 @@ from jaxspec.errors import InputError
 from jaxspec.read.ogip import ResponseCache, read_spectra
 from jaxspec.reduce import group as grouping
 from jaxspec.reduce import select
+from jaxspec.reduce.data import distinct
 
 BAR_FROM = 200  # spectra; below, reading ends before a progress bar could be read
 
@@ -71,8 +72,8 @@ class SpectrumList(Sequence):
 
     @property
     def names(self) -> list[str]:
-        """One name per entry."""
-        return [item.name for item in self]
+        """One name per entry, each another; see `jaxspec.reduce.data.distinct`."""
+        return distinct([item.name for item in self])
 
     def map(self, change: Callable[[Spectrum], Spectrum]) -> SpectrumList:
         """Apply a function to each spectrum; what raises `InputError` becomes a `Failure`."""

@@ -21,7 +21,7 @@ LEVELS = (0.68, 0.95)  # of the probability that the contours hold
 SHADES = (0.3, 0.6)  # opacity outside and inside of the inner contour
 BINS = 25
 WIDTH = 17  # characters of a line of a label
-MARGIN = 1.1  # inches, of a triangle for labels
+TICKS, LINE = 0.62, 0.16  # inches below and beside a triangle: for ticks, for each line of a label
 
 
 def traces(posterior, fig=None, *, names=None):
@@ -106,8 +106,10 @@ def triangle(posterior, fig=None, *, names=None, truths=None):
     names = _names(first, names)
     samples, labels, known = _samples(many, names, truths)
     limits = [_limits(samples, truth, i) for i, truth in enumerate(known)]
+    labels = [folded(label) for label in labels]
+    margin = TICKS + LINE * max(label.count("\n") + 1 for label in labels)
     with draw.style(), _quiet():
-        side = MARGIN + 0.4 + min(1.75 * len(names), 1.05 * len(names) + 2.1)
+        side = margin + 0.4 + min(1.75 * len(names), 1.05 * len(names) + 2.1)
         fig = draw.figure_of(fig, (side, side))
         for engine in ("tight", "none"):  # "none" alone keeps what constrained layout forbids
             fig.set_layout_engine(engine)
@@ -122,7 +124,7 @@ def triangle(posterior, fig=None, *, names=None, truths=None):
                 truths=known, truth_color="0.3",
             )  # fmt: skip
         axes = np.array(fig.axes).reshape(len(names), len(names))
-        _tidy(fig, axes, [folded(label) for label in labels])
+        _tidy(fig, axes, labels, margin)
         if len(samples) == 1:
             for ax, column in zip(axes.diagonal(), samples[0].T, strict=True):
                 ax.set_title(interval(*np.percentile(column, [16, 50, 84])), fontsize=8)
@@ -249,12 +251,12 @@ def _bins(sample, limits):
     return bins
 
 
-def _tidy(fig, axes, labels):
+def _tidy(fig, axes, labels, margin):
     """Ticks, labels and margins that suit any number of panels; equal heights of histograms."""
     n = len(labels)
     width, height = fig.get_size_inches()
     fig.subplots_adjust(
-        left=MARGIN / width, right=1 - 0.1 / width, bottom=MARGIN / height, top=1 - 0.3 / height,
+        left=margin / width, right=1 - 0.1 / width, bottom=margin / height, top=1 - 0.3 / height,
         wspace=0.06, hspace=0.06,
     )  # fmt: skip
     beyond = -0.5 / (axes[0, 0].get_position().height * height)  # inches below the panels

@@ -51,6 +51,9 @@ def screen_table(result, width=WIDTH, max_rows=MAX_ROWS) -> str:
         lines.append(f"... {len(result) - len(rows)} more rows")
     if hidden:
         lines.append(f"not shown for want of room: {', '.join(hidden)}")
+    if result.joint and result.together.names is None:
+        stat, dof = result.total
+        lines.append(f"together: stat / dof  {stat:.2f} / {dof}")
     lines.append(f"{len(result)} rows: {status_counts(result)}")
     return "\n".join(lines)
 

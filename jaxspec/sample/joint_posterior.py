@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from jaxspec.errors import InputError
+from jaxspec.fit.result import row_number
 from jaxspec.likelihood.forward import log_constant, log_likelihoods
 from jaxspec.sample.posterior import Posterior, columns, fingerprint
 
@@ -25,6 +26,7 @@ class JointPosterior(Posterior):
     items : dict of model name to the data; fits : dict of model name to FitResult
     parameters : tuple of ModelParameter, one for each of ``names``.
     integrated : dict of (model name, row) to bool, whether the mean over pixels was taken.
+    left_out : tuple of str, sentences on data that could not be used.
     """
 
     members: dict = field(default_factory=dict)
@@ -33,6 +35,7 @@ class JointPosterior(Posterior):
     fits: dict = field(default_factory=dict)
     parameters: tuple = ()
     integrated: dict = field(default_factory=dict)
+    left_out: tuple = ()
 
     def __getitem__(self, name):
         """Draws (n_chain, n_draw) of one parameter by its name in ``names``."""
@@ -45,12 +48,22 @@ class JointPosterior(Posterior):
         self[name]  # says which names there are
         return self.parameters[self.names.index(name)]
 
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences on data that were left out, and on what is wrong with the chains."""
+        return [*self.left_out, *super().warnings]
+
+    @property
+    def converged(self) -> bool:
+        """True if there is nothing to warn of in the chains."""
+        return not super().warnings
+
     @cached_property
     def fingerprint(self) -> dict:
         """Names of the data, their number of bins and counts together."""
         found = [fingerprint(self.items[name][row]) for name, row in self.members]
         return {
-            "name": ", ".join(f["name"] for f in found),
+            "name": ", ".join(self.items[name].names[row] for name, row in self.members),
             "n_pix": sum(f["n_pix"] for f in found),
             "counts": sum(f["counts"] for f in found),
             "sha256": "".join(f["sha256"][:8] for f in found),
@@ -83,7 +96,8 @@ class JointPosterior(Posterior):
         Parameters
         ----------
         row : int or str
-            Number or name of the datum, or name of a model that was joined with one datum.
+            Number or name of the datum, or name of a model that was joined with one datum; or
+            (model, row).
         model : str, name of the model where several were joined.
 
         Returns
@@ -91,15 +105,17 @@ class JointPosterior(Posterior):
         Posterior
             Given all data, with the parameters and the likelihood of this one.
         """
+        if isinstance(row, tuple) and len(row) == 2:
+            model, row = row
         if model == "" and isinstance(row, str) and row in self.items and len(self.items[row]) == 1:
             row, model = 0, row
         items = self._items(model)
-        number = items.names.index(row) if row in items.names else row
-        if (model, number) not in self.members:
-            of = f" of {model}" if model else ""
-            there = ", ".join(items.names[i] for name, i in self.members if name == model)
-            raise InputError(f"there is no datum {row!r}{of}", remedy=f"there are {there}")
-        row = number
+        row = row_number(items.names, row)
+        if (model, row) not in self.members:
+            raise InputError(
+                f"{items.names[row]} has no part in it: {self.fits[model].messages[row]}",
+                remedy="choose one of " + ", ".join(self.fingerprint["name"].split(", ")),
+            )
         own = self.fits[model].model
         places, names, units = columns(own)
         full, how = self.members[model, row], self._how(model, row)

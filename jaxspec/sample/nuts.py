@@ -135,9 +135,10 @@ def _advance(objective, target, warp, chains, step_size, key, n, check, max_dept
 
     def transition(z, energy, slope, key):
         """One NUTS transition, from numpyro's state with a unit metric."""
-        # two keys: ``fold_in(key, 1)`` would be the very key from which numpyro draws the momentum,
-        # and a length that follows the momentum makes the draws those of another density
-        key, key_of_length = jax.random.split(key)
+        if sampler == "hmc":
+            # two keys: ``fold_in(key, 1)`` is the very key from which numpyro draws the momentum,
+            # and a length that follows the momentum makes the draws those of another density
+            key, key_of_length = jax.random.split(key)
         zero = jax.tree.map(
             lambda a: jnp.zeros(a.shape, a.dtype),
             blank._replace(rng_key=None, adapt_state=blank.adapt_state._replace(rng_key=None)),

@@ -42,7 +42,7 @@ class Posteriors(Sequence):
             posteriors.append(None if drawn is None else drawn.finished(fit))
             if drawn is not None:
                 status[row], messages[row] = judge(posteriors[-1])
-        return cls([item.name for item in items], posteriors, status, messages, fit, seconds)
+        return cls(items.names, posteriors, status, messages, fit, seconds)
 
     @classmethod
     def of_sets(cls, names, posteriors, seconds) -> Posteriors:
@@ -148,9 +148,8 @@ class Posteriors(Sequence):
 def judge(posterior) -> tuple[int, str]:
     """Status of one posterior and a sentence.
 
-    Divergences count: where a limit cuts a narrow posterior, a few of 4000 draws went with means
-    that were off by a third of a standard deviation, while R-hat saw nothing.
+    Divergences count: they may hide a part of the posterior, of which R-hat sees nothing.
     """
     if posterior.converged:
-        return Status.OK, "The chains agree."
+        return Status.OK, " ".join(["The chains agree.", *getattr(posterior, "left_out", ())])
     return Status.NOT_CONVERGED, "; ".join(posterior.warnings)

@@ -18,6 +18,7 @@ from jaxspec.fit.run import (
     joint_task,
     prepare_rows,
 )
+from jaxspec.likelihood.statistics import STATISTICS
 from jaxspec.sample.lanes import How, sample_group
 from jaxspec.sample.posterior import Posterior
 from jaxspec.sample.posteriors import Posteriors
@@ -132,6 +133,7 @@ def sample(
     items = as_data(data)
     model = as_model(model, items)
     rows, stats = prepare_rows(model, items, stat)
+    _check_likelihood(stats)
     few = max(1, len(model.free_names))
     fit_options = Options(priors, 1e-8, 200, integrate, merge)
     single = not is_list(data)
@@ -156,12 +158,24 @@ def _sample_joint(model, data, stat, joint, untie, share, fit_options, how, bega
     task = joint_task(model, data, stat, joint, untie)
     priors = given_priors(task, fit_options.priors, share)
     fit_options = fit_options._replace(priors=priors)
+    for stats in task.stats.values():
+        _check_likelihood(stats)
     made = sample_sets(*task[:5], share, task.rows, fit_options, how, began)
     if task.names is None:
         if not made or made[0] is None:
             raise InputError("nothing could be fitted; fit the same data to see why")
         return made[0]
     return Posteriors.of_sets(task.names, made, time.perf_counter() - began)
+
+
+def _check_likelihood(stats):
+    """Refuse statistics that are no likelihood of the data."""
+    if wrong := [name for name in stats if name is not None and not STATISTICS[name].likelihood]:
+        raise InputError(
+            f"{wrong[0]} is no likelihood: its errors follow the model",
+            parameter="stat",
+            remedy="use a Poisson statistic, or chi2 with errors of the data",
+        )
 
 
 def _check(options, target_accept, sampler):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -103,8 +104,19 @@ def sample_sets(models, items, stats, labels, own, share, rows, fit_options, how
             if not np.isfinite(end.local.value[s]):
                 out.append(None)
                 continue
-            out.append(_sample_set(joint, s, end, box, items, fits, how, dict(seconds), count))
+            made = _sample_set(joint, s, end, box, items, fits, how, dict(seconds), count)
+            out.append(replace(made, left_out=_left_out(fits, labels, made.members, s)))
     return out
+
+
+def _left_out(fits, labels, members, s) -> tuple:
+    """Sentences on data of a set that could not be used."""
+    return tuple(
+        f"{fit.names[row]} was left out: {fit.messages[row]}"
+        for name, fit in fits.items()
+        for row in np.flatnonzero(labels[name] == s)
+        if (name, row) not in members
+    )
 
 
 def _sample_set(joint, s, end, box, items, fits, how, seconds, count) -> JointPosterior:

@@ -133,6 +133,13 @@ def test_a_bad_image_has_a_row_of_its_own(image, fitted):
             js.fit("beta", alone)
 
 
+def test_an_image_that_nothing_exposed_is_a_row(image):
+    dark = image.replace(name="dark", exposure=np.zeros(image.shape))
+    result = js.fit("beta", [image, dark])
+    assert list(result.status) == [Status.OK, Status.BAD_DATA]
+    assert "no good pixel is exposed" in result.messages[1]
+
+
 def test_images_of_one_shape_share_compiled_code(image, fitted):
     before = fit_chunk._cache_size()
     model = js.Model("beta")

@@ -130,6 +130,13 @@ def test_images_together():
     assert joint.stat.sum() > apart.stat.sum()
 
 
+def test_what_has_no_response_is_a_row(spectra):
+    pair = js.SpectrumList([spectra[0], spectra[0].replace(name="nr", response=None)])
+    joint = js.fit("powerlaw", pair.notice("2-8"), joint=True, stat="cstat")
+    assert list(joint.status) == [Status.OK, Status.NO_RESPONSE]
+    assert not any("twice" in note for note in joint.notes)
+
+
 def on_the_sky(image, size=2.0, shift=0.0):
     wcs = WCS(naxis=2)
     wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [10.0, 20.0]

@@ -66,6 +66,26 @@ def test_what_cannot_be_one_is_refused(spectra, a, b, share, said):
             work(both, joint=True, share=share)
 
 
+def test_untie_says_of_which_model(spectra):
+    both = {"a": ("powerlaw", spectra), "b": ("powerlaw", spectra[1])}
+    for untie in ({"c": ["norm"]}, {"a.norm": [0.3, None]}):
+        with pytest.raises(InputError, match="untie: there is no model '(c|a.norm)'"):
+            js.fit(both, joint=True, untie=untie)
+    with pytest.raises(InputError, match="names one model alone"):
+        js.fit(both, joint=True, share=[{"a": "norm"}])
+    found = js.fit(both, joint=True, share=["PhoIndex"], untie={"a": {"norm": [0.3, None]}})
+    assert found["a"].value("norm")[0] == 0.3 and found["a"].ok.all()
+
+
+def test_rows_without_a_fit_have_no_covariance(spectra):
+    bad = spectra[1].replace(counts=np.full(len(spectra[1].counts), np.nan))
+    both = {"a": ("powerlaw", [spectra[0], bad]), "b": ("powerlaw", spectra[1])}
+    found = js.fit(both, joint=True, share=["PhoIndex"], stat="cstat")
+    assert np.isnan(found["a"].covariance(0, other=1)).all()
+    assert np.isnan(found.covariance(("b", 0), ("a", 1))).all()
+    assert np.isfinite(found.covariance(("b", 0), ("a", 0))).all()
+
+
 def with_prior(mean):
     model = js.Model("powerlaw")
     model["PhoIndex"].prior = dist.Normal(mean, 0.01)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxspec.errors import InputError
-from jaxspec.model.component import Parameter
+from jaxspec.model.component import Exchangeable, Natural, Parameter
 from jaxspec.model.evaluate import evaluate, rebin
 from jaxspec.model.library import component, models
 from jaxspec.model.links import apply_links
@@ -231,6 +231,35 @@ def test_own_component_must_be_a_function():
     assert len(free()) == 2
 
 
+NATURAL = [
+    (Natural("zz", jnp.log, jnp.exp), None, "no parameter 'zz'; use a"),
+    (Natural("a", jnp.log, jnp.exp, "b", jnp.log), None, "no parameter 'b'"),
+    (Natural("a", jnp.log, jnp.log), None, "mine.a: .* not the inverse"),
+    (Natural("a", lambda a: (a - 1.0) ** 2, jnp.sqrt), None, "mine.a: .* not monotone"),
+    (None, Exchangeable((("a",), ("q",)), np.asarray), "no parameter 'q'"),
+]
+
+
+@pytest.mark.parametrize(("natural", "exchangeable", "words"), NATURAL)
+def test_coordinates_and_halves_of_an_own_component_are_checked(natural, exchangeable, words):
+    with pytest.raises(InputError, match=words):
+        component(
+            lambda e_lo, e_hi, a: a * e_lo, name="mine", parameters={"a": (1.0, 0.1, 3.0)},
+            natural=(natural,) if natural else (), exchangeable=exchangeable,
+        )  # fmt: skip
+
+
+def test_components_of_a_model_are_components():
+    mine = component(lambda e_lo, e_hi: e_hi - e_lo, name="mine", parameters=None)
+    assert Model("mine", components=mine) == mine()
+    with pytest.raises(InputError, match="components: 3 is no component"):
+        Model("mine", components=3)
+    with pytest.raises(InputError, match="two of them have one name"):
+        Model("mine", components=[mine, mine])
+    with pytest.raises(InputError, match="nofile.txt"):
+        component(lambda e_lo, e_hi: e_lo, name="mine", source="nofile.txt")
+
+
 def by_choice(e_lo, e_hi, a):
     return e_lo if a > 1 else e_hi
 
@@ -245,6 +274,7 @@ def by_choice(e_lo, e_hi, a):
         (lambda e_lo, e_hi, a: a, "mul", r"shape \(\) for .* shape \(3,\); .* of e_lo, e_hi"),
         (lambda e_lo, e_hi, a: e_lo[1:], "add", r"gives an array of shape \(2,\)"),
         (lambda e_lo, e_hi, a: e_lo * 1j, "add", "complex"),
+        (lambda e_lo, e_hi, a: jnp.where(e_lo > a, 1, 0), "mul", "numbers of type int"),
         (lambda inner, e_lo, e_hi, a: inner, "con", "mine cannot be compiled: TypeError"),
         (lambda x, y, a: a, "image", r"shape \(2, 3\); give an array of the shape of x, y"),
     ],

@@ -68,7 +68,7 @@ def test_each_datum_has_its_part(posterior, spectra):
         mean = predict(model, spectrum, value) * spectrum.exposure
         total += poisson.logpmf(spectrum.counts, mean).sum()
     assert posterior.log_likelihood[0, 7] == pytest.approx(total, rel=1e-9)
-    with pytest.raises(InputError, match="no datum"):
+    with pytest.raises(InputError, match="no row 7"):
         posterior.of(7)
     with pytest.raises(InputError, match="no parameter"):
         posterior["factor"]
@@ -108,6 +108,28 @@ def test_figures_show_the_part_of_one_datum(posterior):
     assert (np.diff(band, axis=0) > 0).all() and 0.002 < spread.min() < spread.max() < 0.1
     with pytest.raises(InputError, match="use .of"):
         js.plot.profile(posterior)
+
+
+def test_what_was_left_out_and_equal_names(spectra):
+    counts = np.full(len(spectra[0].counts), np.nan)
+    same = [s.replace(name="one") for s in spectra]
+    some = [same[0], spectra[1].replace(name="bad", counts=counts), same[2]]
+    model = model_of()
+    model["factor"].freeze(1.0)
+    few = FEW | {"draws": 40, "warmup": 40}
+    found = js.sample(model, some, joint=True, untie=["norm"], seed=2, **few)
+    assert found.names == ("PhoIndex", "norm[one_1]", "norm[one_2]")
+    assert abs(found["norm[one_2]"].mean() / found["norm[one_1]"].mean() - 1.2) < 0.1
+    assert found.warnings[0].startswith("bad was left out: The counts hold numbers")
+    for row, said in ((1, "bad has no part in it: The counts"), ("one", "no row named 'one'")):
+        with pytest.raises(InputError, match=said):
+            found.of(row)
+    table = js.fit(model, some, joint=["a", "a", "b"], stat="cstat").table
+    assert "bad was left out" in table["message"][0] and "left out" not in table["message"][1]
+    table = js.fit(model, some, joint=["a", "b", "c"], stat="cstat").table
+    assert np.isnan(table["stat"][1]) and table["dof"][1] == 0
+    with pytest.raises(InputError, match="no likelihood"):
+        js.sample(model, spectra, joint=True, **(few | {"stat": "chi2-model"}))
 
 
 def test_labels_give_a_row_each(spectra):
