@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
+
+from jaxspec._text import align, digits
 
 MAX_RHAT = 1.01
 MIN_ESS = 100  # per chain; both limits: Vehtari et al. 2021
@@ -61,24 +61,8 @@ def summary(posterior) -> str:
         label = f"{name} [{unit}]" if unit else name
         rows.append((label, mean, digits(sd, sd), median, *edges, *mixed))
         rows[-1] += (f"{posterior.ess_tail[i]:.0f}",)
-    return "\n".join([_title(posterior), *_align(rows), *_verdict(posterior)])
-
-
-def digits(value, error) -> str:
-    """A number to two digits of its error.
-
-    Examples
-    --------
-    >>> digits(481.23081, 0.012), digits(1.0913064e-05, 2.1e-8), digits(0.0, 0.0)
-    ('481.231', '1.0913e-05', '0')
-    """
-    if not (math.isfinite(value) and math.isfinite(error) and error > 0):
-        return f"{value:.6g}"
-    size = math.floor(math.log10(max(abs(value), error)))
-    decimals = 1 - math.floor(math.log10(error))
-    if -4 <= size < 7:
-        return f"{value:.{max(decimals, 0)}f}"
-    return f"{value:.{min(max(size + decimals, 1), 15)}e}"
+    right = range(1, len(_HEADER))
+    return "\n".join([_title(posterior), *align(rows, right), *_verdict(posterior)])
 
 
 def _title(posterior):
@@ -90,14 +74,6 @@ def _title(posterior):
     if isinstance(seconds, dict):
         seconds = sum(seconds.values())
     return text if seconds is None else f"{text}, {seconds:.1f} s"
-
-
-def _align(rows):
-    width = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        first, *rest = zip(row, width, strict=True)
-        cells = [first[0].ljust(first[1]), *(cell.rjust(w) for cell, w in rest)]
-        yield "  ".join(cells).rstrip()
 
 
 def _verdict(posterior):

@@ -8,11 +8,11 @@ from astropy.table import QTable
 from toy_posterior import flat_posterior, make_posterior, tilted_posterior, toy_image
 
 import jaxspec as js
+from jaxspec._text import digits
 from jaxspec.errors import InputError
 from jaxspec.sample import diagnostics
 from jaxspec.sample.posterior import columns, fingerprint
 from jaxspec.sample.posteriors import judge
-from jaxspec.sample.summary import digits
 
 
 @pytest.fixture(scope="module")
