@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxspec.errors import InputError
 
+LARGEST = 2048  # pixels from the centre to the edge of a kernel, 134 MB
 _CENTRED = 1e-6  # kernel pixels; a centre this close to that of a pixel needs no interpolation
 
 # Strength of the PSF at the highest frequency of the pixels above which a phase would make it ring;
@@ -307,6 +308,10 @@ def _positive(value, what):
 
 
 def _round_psf(profile, radius, name):
+    if radius > LARGEST:
+        raise InputError(
+            f"the PSF {name} reaches {radius:g} pixels", remedy="widths are in pixels of the image"
+        )
     half = max(1, int(np.ceil(radius)))
     offset = np.arange(-half, half + 1.0)
     r2 = offset[:, None] ** 2 + offset[None, :] ** 2

@@ -71,9 +71,18 @@ def bands(ax, x, quantiles, edges=None):
 
 
 def residuals(ax, edges, values, errors, label, x=None, middle=0.0, least=3.0):
-    """Draw deviations (n,) of data from a model, around the value ``middle`` of a perfect one."""
+    """Draw deviations (n,) of data from a model, around the value ``middle`` of a perfect one.
+
+    Those outside of the axis are arrows at its edge.
+    """
     ax.axhline(middle, color=draw.color(0), lw=1.0, zorder=1)
     draw.points(ax, edges, values, errors, x)
     ax.set_ylabel(label)
-    reach = draw.reach(np.asarray(values) - middle, errors, least)
+    away = np.asarray(values) - middle
+    reach = draw.reach(away, errors, least)
     ax.set_ylim(middle - reach, middle + reach)
+    x = 0.5 * (edges[0] + edges[1]) if x is None else x
+    for side, mark in ((1.0, "^"), (-1.0, "v")):  # what lies outside of the axis
+        at = x[side * away > reach]
+        if at.size:
+            ax.plot(at, np.full(at.size, middle + 0.95 * side * reach), mark, color="r", ms=3.5)

@@ -49,6 +49,7 @@ def histograms(result, fig=None, *, names=None):
             ax.set_axis_off()
         for ax in grid[::columns]:
             ax.set_ylabel("Spectra")
+        _legend(grid[: len(names)], 1.1 if grid[0].get_title("left") else 1.0)
         _remark(fig, draw.skipped(int((~usable).sum()), len(result)))
     return fig
 
@@ -111,8 +112,9 @@ def _histogram(ax, values, errors):
     blue = draw.color(0)
     ax.hist(inside, edges, histtype="stepfilled", fc=(blue, 0.35), ec=blue, lw=1.2)
     before, middle, after = np.percentile(finite, [16, 50, 84])
-    ax.axvspan(max(before, low), min(after, high), color=draw.color(4), alpha=0.18, lw=0, zorder=0)
-    ax.axvline(middle, color=draw.color(1), lw=1.2)
+    ax.axvspan(max(before, low), min(after, high), color=draw.color(4), alpha=0.18, lw=0, zorder=0,
+               label="middle 68 %")  # fmt: skip
+    ax.axvline(middle, color=draw.color(1), lw=1.2, label="median")
     if log:
         ax.set_xscale("log")
     else:
@@ -123,6 +125,7 @@ def _histogram(ax, values, errors):
     if known.size and not log and np.median(known) < 0.5 * (high - low):
         place = np.clip(middle, low + np.median(known), high - np.median(known))
         look = {"color": "0.2", "capsize": 2, "lw": 1.0, "transform": ax.get_xaxis_transform()}
+        look["label"] = "typical error of a row"
         ax.errorbar([place], [0.93], xerr=[np.median(known)], **look)
     ax.yaxis.get_major_locator().set_params(integer=True)
     beyond = len(finite) - len(inside)

@@ -234,6 +234,7 @@ def test_makers():
     [
         (lambda: gaussian_psf(), "either fwhm= or sigma="),
         (lambda: gaussian_psf(sigma=-1), "not a positive number"),
+        (lambda: gaussian_psf(sigma=1e4), "reaches 60000 pixels"),
         (lambda: king_psf(1.0, 1.0), "alpha above 1"),
         (lambda: Psf.from_image(np.zeros((3, 3))), "no light"),
         (lambda: Psf.from_image([[1.0, np.nan]]), "NaN"),

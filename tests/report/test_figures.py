@@ -19,7 +19,7 @@ from jaxspec.errors import InputError
 from jaxspec.model.catalogue import CATALOGUE
 from jaxspec.model.surface_catalogue import SURFACES
 from jaxspec.reduce.spectra import SpectrumList
-from jaxspec.report import draw, labels, plot
+from jaxspec.report import draw, labels, panels, plot
 from jaxspec.report.result_figures import axis_range
 from jaxspec.report.save import file_name, save
 
@@ -347,3 +347,16 @@ def test_importing_the_figures_imports_no_matplotlib():
 
 def test_the_fixture_has_the_rows_it_promises(result):
     assert result.status.tolist()[:4] == [0, 0, 0, 0] and result.status[5] == 7
+
+
+def test_deviations_outside_of_the_axis_are_arrows():
+    ax = Figure().subplots()
+    values = np.zeros(300)
+    values[[3, 70]] = 40.0, -30.0
+    edges = np.arange(300.0), np.arange(1.0, 301.0)
+    panels.residuals(ax, edges, values, np.ones(300), "sigma")
+    arrows = {
+        line.get_marker(): line.get_xdata() for line in ax.lines if np.size(line.get_xdata()) == 1
+    }
+    np.testing.assert_array_equal(arrows["^"], [3.5])
+    np.testing.assert_array_equal(arrows["v"], [70.5])
