@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 from jaxspec.errors import InputError
 from jaxspec.model.catalogue import CATALOGUE
@@ -133,8 +135,8 @@ def component(
                 "is added and applied for you", parameter=f"{name}.norm", remedy="leave it out"
             )
         made.append(NORM)
-    meaning = {"grid": "whole" if kind == "con" else "noticed"} | meaning
-    if unknown := meaning.keys() - {"grid", "natural", "exchangeable", "flux"}:
+    known: dict[str, Any] = {"grid": "whole" if kind == "con" else "noticed"} | meaning
+    if unknown := known.keys() - {"grid", "natural", "exchangeable", "flux"}:
         raise InputError(f"{name}: component() has no argument {', '.join(sorted(unknown))}")
     made = Component(
         name,
@@ -147,7 +149,7 @@ def component(
         vignetted=vignetted,
         norm=NORM.name if kind == "add" else "",
         source=None if source is None else read_source(source),
-        **meaning,
+        **known,
     )
     if (prepare is None) != (lookup is None):
         raise InputError(f"{name}: prepare and lookup belong together")
@@ -164,7 +166,7 @@ def read_source(path) -> Source:
     from jaxspec.read.paths import read_bytes
 
     try:
-        content = read_bytes(path)
+        content, _ = read_bytes(os.fspath(path))
     except OSError as error:
         raise InputError(f"cannot be read: {error}", file=path) from None
     return Source(hashlib.sha256(content).hexdigest(), str(path))

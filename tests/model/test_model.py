@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -247,6 +248,22 @@ def test_coordinates_and_halves_of_an_own_component_are_checked(natural, exchang
             lambda e_lo, e_hi, a: a * e_lo, name="mine", parameters={"a": (1.0, 0.1, 3.0)},
             natural=(natural,) if natural else (), exchangeable=exchangeable,
         )  # fmt: skip
+
+
+def test_a_file_that_a_component_reads_is_part_of_it(tmp_path):
+    def made(path):
+        return component(
+            lambda e_lo, e_hi, table: table, kind="mul", name="screen", source=path,
+            prepare=lambda e_lo, e_hi, settings, source: e_lo * float(Path(source.path).read_text()),
+            lookup=lambda settings, source: lambda e_lo, e_hi: e_lo,
+        ).component  # fmt: skip
+
+    for name, text in (("a", "2.0"), ("b", "2.0"), ("c", "3.0")):
+        (tmp_path / name).write_text(text)
+    a, b, c = (made(tmp_path / name) for name in "abc")
+    assert a.source == b.source != c.source
+    model = Model("screen*powerlaw", components=[c])
+    np.testing.assert_array_equal(model.tree.prepare(LO, HI)[0], 3.0 * LO)
 
 
 def test_components_of_a_model_are_components():
