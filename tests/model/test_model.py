@@ -251,10 +251,12 @@ def test_coordinates_and_halves_of_an_own_component_are_checked(natural, exchang
 
 
 def test_a_file_that_a_component_reads_is_part_of_it(tmp_path):
+    def scaled(e_lo, e_hi, settings, source):
+        return e_lo * float(Path(source.path).read_text())
+
     def made(path):
         return component(
-            lambda e_lo, e_hi, table: table, kind="mul", name="screen", source=path,
-            prepare=lambda e_lo, e_hi, settings, source: e_lo * float(Path(source.path).read_text()),
+            lambda e_lo, e_hi, table: table, kind="mul", name="screen", source=path, prepare=scaled,
             lookup=lambda settings, source: lambda e_lo, e_hi: e_lo,
         ).component  # fmt: skip
 
