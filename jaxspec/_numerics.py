@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-# Compiler options of what runs a few times on little: 0.8 s of compiling become 0.5.
-SELDOM = {"xla_backend_optimization_level": 0}
-
 
 def exprel(x):
     """(exp(x) - 1) / x, smooth through x = 0 (series below |x| = 1e-5; error below 1e-16)."""

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxspec._numerics import SELDOM
 from jaxspec.fit.arrow import WRITTEN_OUT
 from jaxspec.fit.chunks import lane_axes
 from jaxspec.fit.levmar import Bounds, minimise, nowhere
@@ -21,6 +20,8 @@ from jaxspec.fit.start import Candidates, best_starts, rank_candidates
 from jaxspec.likelihood.linear import Lane
 from jaxspec.likelihood.objective import Links, Quadratic, lane_quadratic, linked
 
+# Compiler options of what runs a few times on little: 0.8 s of compiling become 0.5.
+SELDOM = {"xla_backend_optimization_level": 0}
 LARGE = 2**20  # bytes of a lane that is alone in its chunk, from which compiling quickly pays more
 
 

@@ -126,10 +126,10 @@ def _check_shared(models, items, labels, slots):
     for (one, other), roles in shared.items():
         for label in in_sets[one].keys() & in_sets[other].keys():
             first = in_sets[one][label][0]
-            for item in in_sets[other][label]:
-                checks = kind_of(first).check_shared, kind_of(item).check_shared
-                if None not in checks and item is not first:
-                    checks[0](first, item, roles)
+            check = kind_of(first).check_shared
+            for item in in_sets[other][label] if check else ():
+                if item is not first and kind_of(item).check_shared:
+                    check(first, item, roles)
 
 
 def _fixed_in_rows(group, fixed):

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.fit.result import where_known
 from jaxspec.fit.sets import layouts_of
 
 
@@ -67,7 +68,7 @@ class JointResult(dict):
         left, right = self[one].together, self[other].together
         whole = left.levers[i] @ left.shared[left.label[i]] @ right.levers[j].T
         whole = whole[np.ix_(self[one].shown, self[other].shown)]
-        return self[one].where_known(i, self[other], j, whole)
+        return where_known(whole, (self[one], i), (self[other], j))
 
     def _place(self, row):
         """(name, number) of a row."""

@@ -200,15 +200,7 @@ class FitResult:
             between = np.zeros((len(self.shown),) * 2)
         else:
             between = self.together.covariance(row, other)[shown]
-        return self.where_known(row, self, other, between)
-
-    def where_known(self, row, second, other, between) -> np.ndarray:
-        """Covariance of two rows, NaN where either has none: (n_column, n_column of second)."""
-        known = [
-            np.isfinite(np.diagonal(result._covariance("observed")[r]))[result.shown]
-            for result, r in ((self, row), (second, other))
-        ]
-        return np.where(known[0][:, None] & known[1][None, :], between, np.nan)
+        return where_known(between, (self, row), (self, other))
 
     def _covariance(self, kind):
         if kind not in self.covariances:
@@ -242,6 +234,14 @@ class FitResult:
         """Statistic and degrees of freedom of all rows together."""
         free = self.n_free if self.joint else self.n_free * int((self.n_bins > 0).sum())
         return float(np.nansum(self.stat)), int(self.n_bins.sum()) - free
+
+    def left_out(self, rows) -> list[str]:
+        """A sentence on each of some rows, numbers or (n_row,) bool, that a fit could not use."""
+        numbers = np.arange(len(self))[rows]
+        names = self.names
+        return [
+            f"{names[k]} was left out: {self.messages[k]}" for k in numbers if not self.n_bins[k]
+        ]
 
     def row(self, row) -> FitResult:
         """Result of one row by itself."""
@@ -328,6 +328,15 @@ def _version(name):
         return version(name)
     except PackageNotFoundError:
         return "not installed"
+
+
+def where_known(between, one, other) -> np.ndarray:
+    """Covariance ``between`` two rows, (result, row) each; NaN where either has none."""
+    known = [
+        np.isfinite(np.diagonal(result.covariances["observed"][row]))[result.shown]
+        for result, row in (one, other)
+    ]
+    return np.where(known[0][:, None] & known[1][None, :], between, np.nan)
 
 
 def row_number(names, row) -> int:

@@ -68,19 +68,13 @@ def set_table(result) -> QTable:
     dof = np.where(n_bins > 0, n_bins - together.n_free, 0)
     status = result.status[first]
     messages = [
-        " ".join([result.messages[r], *(_left_out(result, k) for k in g if k != r)]).strip()
+        " ".join([result.messages[r], *result.left_out(g[g != r])])
         for r, g in zip(first, groups, strict=True)
     ]
     return _end(
         table, result, total(result.stat), stats, n_bins, dof,
         total(result.stat_expected), total(result.stat_variance), status, messages,
     )  # fmt: skip
-
-
-def _left_out(result, row) -> str:
-    """Sentence on a datum that a joint fit could not use, else blank."""
-    used = result.n_bins[row] > 0
-    return "" if used else f"{result.names[row]} was left out: {result.messages[row]}"
 
 
 def astropy_unit(text):

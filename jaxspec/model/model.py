@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -76,7 +76,7 @@ class Model:
         xsect: str = "vern",
         components: Sequence = (),
     ):
-        if not isinstance(components, list | tuple):
+        if not isinstance(components, Iterable):
             components = [components]
         found = [getattr(c, "component", c) for c in components]
         if wrong := [c for c in found if not isinstance(c, Component)]:

@@ -32,11 +32,11 @@ def distinct(names) -> list[str]:
     names = list(names)
     if len(set(names)) == len(names):
         return names
-    count, number, made = Counter(names), Counter(), []
+    count, number, made = Counter(names), Counter(), {}
     for name in names:
         label = name
         while count[name] > 1 and (label in count or label in made):
             number[name] += 1
             label = f"{name}_{number[name]}"
-        made.append(label)
-    return made
+        made[label] = None
+    return list(made)

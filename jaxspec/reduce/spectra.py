@@ -195,7 +195,7 @@ def read_pha(paths, *, on_error="raise", progress=None, **options) -> SpectrumLi
             if on_error == "raise":
                 raise
             items.append(Failure(_stem(path), str(path), Status.IO_ERROR, str(error)))
-    return SpectrumList(_distinct(items))
+    return SpectrumList(_with_folders(items))
 
 
 def bar(items, label, progress=None, total=None):
@@ -238,7 +238,7 @@ def _stem(path):
     return PurePath(str(path)).name.split(".pha")[0].split(".pi")[0]
 
 
-def _distinct(items):
+def _with_folders(items):
     """Make names unique: equal file names get their folder in front."""
     seen = Counter(item.name for item in items)
     out = []

@@ -26,7 +26,6 @@ class JointPosterior(Posterior):
     items : dict of model name to the data; fits : dict of model name to FitResult
     parameters : tuple of ModelParameter, one for each of ``names``.
     integrated : dict of (model name, row) to bool, whether the mean over pixels was taken.
-    left_out : tuple of str, sentences on data that could not be used.
     """
 
     members: dict = field(default_factory=dict)
@@ -35,7 +34,6 @@ class JointPosterior(Posterior):
     fits: dict = field(default_factory=dict)
     parameters: tuple = ()
     integrated: dict = field(default_factory=dict)
-    left_out: tuple = ()
 
     def __getitem__(self, name):
         """Draws (n_chain, n_draw) of one parameter by its name in ``names``."""
@@ -49,21 +47,17 @@ class JointPosterior(Posterior):
         return self.parameters[self.names.index(name)]
 
     @property
-    def warnings(self) -> list[str]:
-        """Sentences on data that were left out, and on what is wrong with the chains."""
-        return [*self.left_out, *super().warnings]
-
-    @property
-    def converged(self) -> bool:
-        """True if there is nothing to warn of in the chains."""
-        return not super().warnings
+    def data_names(self) -> list[str]:
+        """Names of the data that have a part in it."""
+        names = {name: some.names for name, some in self.items.items()}
+        return [names[name][row] for name, row in self.members]
 
     @cached_property
     def fingerprint(self) -> dict:
         """Names of the data, their number of bins and counts together."""
         found = [fingerprint(self.items[name][row]) for name, row in self.members]
         return {
-            "name": ", ".join(self.items[name].names[row] for name, row in self.members),
+            "name": ", ".join(self.data_names),
             "n_pix": sum(f["n_pix"] for f in found),
             "counts": sum(f["counts"] for f in found),
             "sha256": "".join(f["sha256"][:8] for f in found),
@@ -114,7 +108,7 @@ class JointPosterior(Posterior):
         if (model, row) not in self.members:
             raise InputError(
                 f"{items.names[row]} has no part in it: {self.fits[model].messages[row]}",
-                remedy="choose one of " + ", ".join(self.fingerprint["name"].split(", ")),
+                remedy=f"choose one of {', '.join(self.data_names)}",
             )
         own = self.fits[model].model
         places, names, units = columns(own)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxspec._numerics import SELDOM
+from jaxspec.fit.compiled import SELDOM
 from jaxspec.likelihood.objective import Quadratic, pull_back
 from jaxspec.sample.space import free_and_volume, from_theta
 

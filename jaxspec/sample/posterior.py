@@ -39,6 +39,7 @@ class Posterior:
     best : (n_par,), mode of the posterior.
     settings : dict, seed, step sizes, seconds by stage, versions, options.
     fit : FitResult or None, the fit from which the chains started.
+    left_out : tuple of str, sentences on data of a joint fit that could not be used.
     """
 
     model: object
@@ -56,6 +57,7 @@ class Posterior:
     best: np.ndarray
     settings: dict = field(default_factory=dict)
     fit: object = None
+    left_out: tuple[str, ...] = ()
 
     def __len__(self):
         return self.chains.shape[0] * self.chains.shape[1]
@@ -133,15 +135,15 @@ class Posterior:
 
     @cached_property
     def warnings(self) -> list[str]:
-        """Sentences on what is wrong with the chains; empty if nothing was noticed."""
+        """Sentences on data left out, and on the chains; empty if nothing was noticed."""
         from jaxspec.sample.summary import warnings_of
 
-        return warnings_of(self)
+        return [*self.left_out, *warnings_of(self)]
 
     @property
     def converged(self) -> bool:
-        """True if there is nothing to warn of."""
-        return not self.warnings
+        """True if there is nothing to warn of in the chains."""
+        return len(self.warnings) == len(self.left_out)
 
     @cached_property
     def fingerprint(self) -> dict:

@@ -151,5 +151,5 @@ def judge(posterior) -> tuple[int, str]:
     Divergences count: they may hide a part of the posterior, of which R-hat sees nothing.
     """
     if posterior.converged:
-        return Status.OK, " ".join(["The chains agree.", *getattr(posterior, "left_out", ())])
+        return Status.OK, " ".join(["The chains agree.", *posterior.left_out])
     return Status.NOT_CONVERGED, "; ".join(posterior.warnings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -104,19 +103,8 @@ def sample_sets(models, items, stats, labels, own, share, rows, fit_options, how
             if not np.isfinite(end.local.value[s]):
                 out.append(None)
                 continue
-            made = _sample_set(joint, s, end, box, items, fits, how, dict(seconds), count)
-            out.append(replace(made, left_out=_left_out(fits, labels, made.members, s)))
+            out.append(_sample_set(joint, s, end, box, items, fits, how, dict(seconds), count))
     return out
-
-
-def _left_out(fits, labels, members, s) -> tuple:
-    """Sentences on data of a set that could not be used."""
-    return tuple(
-        f"{fit.names[row]} was left out: {fit.messages[row]}"
-        for name, fit in fits.items()
-        for row in np.flatnonzero(labels[name] == s)
-        if (name, row) not in members
-    )
 
 
 def _sample_set(joint, s, end, box, items, fits, how, seconds, count) -> JointPosterior:
@@ -182,6 +170,7 @@ def _sample_set(joint, s, end, box, items, fits, how, seconds, count) -> JointPo
         members={key: by_chain(one) for key, one in drawn.items()},
         modes={key: one[-1] for key, one in drawn.items()},
         items=items, fits=fits, parameters=parameters, integrated=integrated,
+        left_out=tuple(x for f in fits.values() for x in f.left_out(f.together.label == s)),
     )  # fmt: skip
 
 
@@ -285,12 +274,12 @@ def _names(joint, s, items, bounds):
     slots = [slot for slot, free in zip(_slots(joint, s), bounds.free, strict=True) if free]
     several = len({part.name for part in joint.parts}) > 1
     shared = Counter(p.full_name for p, of, _ in slots if len(of) > 1)
-    names = []
+    data, names = {name: some.names for name, some in items.items()}, []
     for p, of, row in slots:
         name = p.full_name if several else p.label
         if several and (len(of) == 1 or shared[name] > 1):
             name = f"{of[0]}.{name}"
-        names.append(name if row is None else f"{name}[{items[of[0]].names[row]}]")
+        names.append(name if row is None else f"{name}[{data[of[0]][row]}]")
     return tuple(names), tuple(p for p, _, _ in slots)
 
 

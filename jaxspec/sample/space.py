@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxspec._numerics import SELDOM
+from jaxspec.fit.compiled import SELDOM
 from jaxspec.model.component import Natural
 
 
@@ -33,14 +33,12 @@ class Tie(NamedTuple):
 class Space(NamedTuple):
     """Free parameters (n_free,) among all of a model.
 
-    ``theta`` (n_par,) holds what is not free; ``index`` (n_free,) places in it, and ``place``
-    (n_par,) the way back, -1 for what is not free; ``low``, ``soft`` and
-    ``reach`` = (high - low) / soft, in natural coordinates where there are any.
+    ``theta`` (n_par,) holds what is not free; ``index`` (n_free,) places in it; ``low``, ``soft``
+    and ``reach`` = (high - low) / soft, in natural coordinates where there are any.
     """
 
     theta: np.ndarray
     index: np.ndarray
-    place: np.ndarray
     low: np.ndarray
     soft: np.ndarray
     reach: np.ndarray
@@ -95,9 +93,7 @@ def make_space(theta, bounds, ties=(), error=None) -> Space:
     whole = high - low
     usable = np.isfinite(soft) & (soft > 1e-12 * np.abs(p)) & ~logarithmic
     soft = np.where(usable, np.minimum(soft, whole), whole)
-    place = np.full(len(theta), -1)
-    place[index] = np.arange(len(index))
-    return Space(np.array(theta, float), index, place, low, soft, whole / soft)
+    return Space(np.array(theta, float), index, low, soft, whole / soft)
 
 
 def free_and_volume(ties, space, u):
@@ -106,18 +102,13 @@ def free_and_volume(ties, space, u):
     for tie in ties:
         if tie.carried >= 0:
             here = (x[tie.of] for x in (u, space.low, space.soft, space.reach))
-            u = _with(u, tie.carried, u[tie.carried] + tie.natural.shift(_limited(*here)))
+            u = u.at[tie.carried].add(tie.natural.shift(_limited(*here)))
     p = _limited(u, space.low, space.soft, space.reach)
     volume = jnp.sum(-jax.nn.softplus(-u) - jax.nn.softplus(u - space.reach))
     for tie in ties:
         value, slope = jax.value_and_grad(tie.natural.back)(p[tie.of])
-        p, volume = _with(p, tie.of, value), volume + jnp.log(jnp.abs(slope))
+        p, volume = p.at[tie.of].set(value), volume + jnp.log(jnp.abs(slope))
     return p, volume
-
-
-def _with(vector, place, value):
-    """Vector with another value at one place; compiles faster than a scatter."""
-    return jnp.where(np.arange(vector.shape[0]) == place, value, vector)
 
 
 def _limited(u, low, soft, reach):
@@ -137,7 +128,7 @@ def to_theta(ties, space, u):
 
 def fill(space, free):
     """All parameters (n_par,) from the free ones (n_free,); JAX."""
-    return jnp.where(space.place >= 0, free[space.place], space.theta)
+    return jnp.asarray(space.theta).at[space.index].set(free)
 
 
 @partial(jax.jit, static_argnames=("ties",), compiler_options=SELDOM)
