@@ -46,7 +46,7 @@ def fit_warp(draws) -> Warp:
     mean, sigma = draws.mean(axis=0), draws.std(axis=0) + 1e-300
     # a little of the diagonal keeps the matrix of few draws positive definite
     length, axes = np.linalg.eigh(np.corrcoef(draws.T) + 1e-6 * np.eye(d))
-    axes = (sigma[:, None] * axes * np.sqrt(length))[:, ::-1]
+    axes = (sigma[:, None] * _pointed(axes) * np.sqrt(length))[:, ::-1]
     w = np.linalg.solve(axes, (draws - mean).T).T
     z = np.empty_like(w)
     shift, scale, bend = np.zeros(d), np.ones(d), np.zeros((d, d, d))
@@ -63,6 +63,16 @@ def fit_warp(draws) -> Warp:
         bend[j, row, column] = found[1:]
         z[:, j] = rest / scale[j]
     return Warp(mean + axes @ shift, axes * scale, np.einsum("ij,jkl->ikl", axes, bend))
+
+
+def _pointed(axes):
+    """Axes (d, d), in columns, of which the first component that is not small is positive.
+
+    Their sign is otherwise chance: rounding turned an axis of a lane among others, whose draws
+    were then not those of the lane alone.
+    """
+    first = np.argmax(np.abs(axes) > 0.1 * np.abs(axes).max(axis=0), axis=0)
+    return axes * np.sign(axes[first, np.arange(len(axes))])
 
 
 def invert(warp, u):

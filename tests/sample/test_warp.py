@@ -101,3 +101,14 @@ def test_straight_is_affine():
     warp = straight(np.array([1.0, 2.0]), np.array([[2.0, 0.0], [1.0, 3.0]]))
     np.testing.assert_allclose(warp(np.array([1.0, 1.0])), [3.0, 6.0])
     assert not warp.bend.any()
+
+
+def test_rounding_does_not_turn_an_axis():
+    """A lane among others and alone differ by rounding; their chains have to stay together."""
+    rng = np.random.default_rng(7)
+    for d in (2, 3, 5):
+        for _ in range(60):
+            draws = rng.standard_normal((200, d)) @ rng.standard_normal((d, d))
+            near = draws * (1.0 + 1e-13 * rng.standard_normal(draws.shape))
+            one, other = fit_warp(draws), fit_warp(near)
+            np.testing.assert_allclose(one.factor, other.factor, atol=1e-8 * np.ptp(draws))
