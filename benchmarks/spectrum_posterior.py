@@ -111,7 +111,7 @@ def problem(expression, limits, spectrum, band, stat, sampler="auto"):
 
     def sample(draws):
         return js.sample(
-            model, noticed, stat=stat, draws=draws, seed=1, progress=False, sampler=sampler
+            model, noticed[0], stat=stat, draws=draws, seed=1, progress=False, sampler=sampler
         )
 
     flux = disc_flux if expression.startswith("TBabs") else power_flux
