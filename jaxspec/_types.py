@@ -126,6 +126,8 @@ class Spectrum:
     areascal, backscal : float or (n_channel,) float64.
     poisserr : bool, POISSERR of the file.
     background : Spectrum or None.
+    correction : Spectrum or None, of CORRFILE: its count rate times ``corrscal`` is subtracted.
+    corrscal : float, CORRSCAL.
     response : Response or None.
     filters : tuple of Filter, replayed on the grouped bins, so that they survive regrouping.
     path : str, where it was read from.
@@ -151,6 +153,8 @@ class Spectrum:
     path: str = ""
     header: dict | None = None
     diagnostics: tuple[str, ...] = ()
+    correction: Spectrum | None = None
+    corrscal: float = 1.0
 
     def replace(self, **changes) -> Spectrum:
         """Return a copy with some fields changed."""

@@ -5,55 +5,98 @@ from __future__ import annotations
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.read.fits import find_hdu, names_of
+from jaxspec.read.choose import partner_row
+from jaxspec.read.extensions import find_hdu, listed, names_of
+from jaxspec.read.matrices import numbers_of
+from jaxspec.read.paths import Address, chosen
 from jaxspec.read.response import KEV, energy_grid, numbers
 
 
-def parse_arf(hdus, wanted=None, row=None):
+def parse_arf(hdus, address=None, source=None):
     """Energy grid (keV) and effective area (cm2) from the extensions of an ARF file.
 
     Parameters
     ----------
     hdus : list of HDU
-    wanted : str or None
-        SPECRESP extension that the user chose.
-    row : int or None
-        Row of a type II ARF, from 1.
+    address : Address or None
+        What the user chose: ``[...]`` an extension, the number in braces one by EXTVER, or a row
+        of type II.
+    source : SourceRow or None
+        The row of a type II spectrum, that of a type II ARF where the user chose none.
 
     Returns
     -------
     e_lo, e_hi, area : (n_energy,) arrays
+
+    Raises
+    ------
+    InputError
+        If there is no area, or several and no choice among them.
     """
-    found = find_hdu(hdus, wanted, ("SPECRESP",), (("HDUCLAS2", "SPECRESP"),))
-    if not found:
-        raise InputError(
-            f"has no SPECRESP extension, only {names_of(hdus)}",
-            file=hdus[0].file,
-            remedy="give an ARF file as arf=...",
-        )
-    hdu = found[0]
-    if not hdu.has("SPECRESP"):
-        raise hdu.fail("the column is missing", "SPECRESP", "is this an ARF?")
-    if hdu.columns["SPECRESP"].is_vector:
+    address = Address(hdus[0].file) if address is None else address
+    hdu, row = choose_area(hdus, address, source)
+    if row is not None:
         return _arf_row(hdu, row)
     e_lo, e_hi, order, _ = energy_grid(hdu)
     area = _positive_area(hdu, numbers(hdu, "SPECRESP"))
     return e_lo, e_hi, area if order is None else area[order]
 
 
+def choose_area(hdus, address, source=None):
+    """SPECRESP extension that an address means, and the row of one of type II, from 0, or None."""
+    kind = (("HDUCLAS2", "SPECRESP"),)
+    found = find_hdu(hdus, address.hdu, ("SPECRESP",), kind, (("SPECRESP",),))
+    if not found:
+        raise InputError(
+            f"has no SPECRESP extension, only {names_of(hdus)}",
+            file=hdus[0].file,
+            remedy="give an ARF file as arf=...",
+        )
+    hdu, number = found[0], address.numbers
+    if len(found) > 1:
+        hdu, number = _numbered(found, address), None
+    if not hdu.has("SPECRESP"):
+        raise hdu.fail("the column is missing", "SPECRESP", "is this an ARF?")
+    n = hdu.n_rows if hdu.columns["SPECRESP"].is_vector else None
+    rows = range(1, (n or 1) + 1)
+    if number is not None:
+        wanted = chosen(address, rows)
+        if len(wanted) != 1 or wanted[0] not in rows:
+            has = "one area (type I)" if n is None else f"{n} areas (type II)"
+            raise hdu.fail(f"has {has} and no {{{number}}}", remedy="choose one of its numbers")
+        return hdu, None if n is None else wanted[0] - 1
+    if n is None or n == 1:
+        return hdu, None if n is None else 0
+    row = None if source is None else partner_row(hdu, source, rows=range(n))
+    if row is None:
+        raise hdu.fail(f"has {n} areas (type II)", remedy="choose one with file.arf{n}")
+    return hdu, row
+
+
+def _numbered(found, address):
+    """One of several extensions, by the number in braces."""
+    versions = numbers_of(found)
+    wanted = chosen(address, versions)
+    if len(wanted) == 1 and wanted[0] in versions:
+        return found[versions.index(wanted[0])]
+    raise InputError(
+        "holds several areas" if address.numbers is None else f"has no {{{address.numbers}}}",
+        file=found[0].file,
+        remedy=f"choose one as in file.arf{{2}}, of {listed(found, ('TSTART',))}",
+    )
+
+
 def _arf_row(hdu, row):
-    if row is None or not 1 <= row <= hdu.n_rows:
-        raise hdu.fail(f"has {hdu.n_rows} areas (type II)", remedy="choose one with file.arf{n}")
     columns = {}
     for name in ("ENERG_LO", "ENERG_HI", "SPECRESP"):
         if not hdu.has(name) or hdu.columns[name].code in "ALX":
             raise hdu.fail("the column is missing, or holds no numbers", name)
         unit = hdu.unit(name).lower() if name != "SPECRESP" else ""
-        columns[name] = np.atleast_1d(hdu.row(name, row - 1)).astype(float) * KEV.get(unit, 1.0)
+        columns[name] = np.atleast_1d(hdu.row(name, row)).astype(float) * KEV.get(unit, 1.0)
     e_lo, e_hi, area = columns.values()
     order = np.argsort(e_lo, kind="stable")
     if not len(e_lo) == len(e_hi) == len(area) or not np.isfinite([e_lo, e_hi]).all():
-        raise hdu.fail(f"row {row} is no energy grid", "ENERG_LO")
+        raise hdu.fail(f"row {row + 1} is no energy grid", "ENERG_LO")
     return e_lo[order], e_hi[order], _positive_area(hdu, area)[order]
 
 

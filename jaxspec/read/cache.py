@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 import numpy as np
 
 from jaxspec.read.arf import parse_arf
 from jaxspec.read.fits import open_hdus
+from jaxspec.read.links import Places
 from jaxspec.read.paths import decompress
 from jaxspec.read.response import parse_rmf, select_channels, with_area
 
@@ -30,6 +32,14 @@ class ResponseCache:
     def __init__(self):
         self._by_file = {}
         self._by_content = {}
+        self._places = {}
+
+    def places(self, root=None) -> Places:
+        """Folders that were listed so far, for links that may not leave ``root``."""
+        root = None if root is None else os.fspath(root)
+        if root not in self._places:
+            self._places[root] = Places(root)
+        return self._places[root]
 
     def __len__(self):
         return len(self._by_content)
@@ -43,21 +53,23 @@ class ResponseCache:
             value = self._by_file.setdefault(key, value)
         return value
 
-    def rmf(self, raw: bytes, file: str, hdu=None, spare_ebounds=None):
+    def rmf(self, raw: bytes, file: str, address=None, spare_ebounds=None):
         """Response of an RMF or RSP file, given its bytes as stored."""
         spare = spare_ebounds.content() if spare_ebounds else b""
-        key = ("rmf", _digest(raw), hdu, _digest(spare))
+        key = ("rmf", _digest(raw), _selectors(address), _digest(spare))
         return self._once(
             key,
             lambda: parse_rmf(
-                open_hdus(decompress(raw, file), file), _short(file), hdu, spare_ebounds
+                open_hdus(decompress(raw, file), file), _short(file), address, spare_ebounds
             ),
         )
 
-    def arf(self, raw: bytes, file: str, hdu=None, row=None):
-        """Grid and area of an ARF file, given its bytes as stored."""
-        key = ("arf", _digest(raw), hdu, row)
-        return self._once(key, lambda: parse_arf(open_hdus(decompress(raw, file), file), hdu, row))
+    def arf(self, raw: bytes, file: str, address=None, source=None):
+        """Grid and area of an ARF file, given its bytes as stored; see `parse_arf`."""
+        key = ("arf", _digest(raw), _selectors(address), source)
+        return self._once(
+            key, lambda: parse_arf(open_hdus(decompress(raw, file), file), address, source)
+        )
 
     def combine(self, response, arf, name: str):
         """Response with the area of an ARF."""
@@ -68,6 +80,10 @@ class ResponseCache:
         """Response with the channels at ``index`` only."""
         key = ("channels", response.key, np.asarray(index).tobytes())
         return self._once(key, lambda: select_channels(response, index))
+
+
+def _selectors(address):
+    return None if address is None else address[1:]
 
 
 def _digest(raw):

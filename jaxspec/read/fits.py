@@ -67,6 +67,17 @@ class HDU:
         """Name for messages."""
         return self.name or str(self.index)
 
+    @property
+    def stated_version(self):
+        """EXTVER, or None if it is not given."""
+        value = self.get("EXTVER")
+        return value if type(value) is int else None
+
+    @property
+    def version(self):
+        """EXTVER, 1 if it is not given."""
+        return 1 if self.stated_version is None else self.stated_version
+
     def fail(self, problem, column=None, remedy=None):
         """Return the error that says what is wrong here."""
         return InputError(problem, file=self.file, hdu=self.label, column=column, remedy=remedy)
@@ -365,44 +376,3 @@ def open_hdus(raw: bytes, file: str, ascii_tables: bool = True) -> list[HDU]:
 
         return open_hdus(binary_tables(raw, file), file, ascii_tables=False)
     return hdus
-
-
-def find_hdu(hdus, wanted, extname=(), hduclass=()):
-    """All HDUs of one kind, by number or name if the user gave one, else by EXTNAME or HDUCLASn.
-
-    Parameters
-    ----------
-    hdus : list of HDU
-    wanted : str or None
-        Number or name, from ``file[1]`` or ``file[SPECTRUM]``.
-    extname : tuple of str
-    hduclass : tuple of (keyword, value)
-
-    Returns
-    -------
-    list of HDU, maybe empty
-
-    Raises
-    ------
-    InputError
-        If the user asked for an extension that is not there.
-    """
-    if wanted is not None:
-        name = wanted.partition(",")[0].strip()
-        number = int(name) if name.isdigit() and len(name) < 6 else None
-        found = [h for h in hdus if h.index == number or (h.name == name.upper() and name)]
-        if not found:
-            raise InputError(
-                f"has no extension {wanted!r}, only {names_of(hdus)}", file=hdus[0].file
-            )
-        return found
-    found = [h for h in hdus[1:] if h.name in extname]
-    found = found or [
-        h for h in hdus[1:] if any(str(h.get(k, "")).strip().upper() == v for k, v in hduclass)
-    ]
-    return found
-
-
-def names_of(hdus):
-    """Extensions of a file, for messages."""
-    return ", ".join(h.label for h in hdus)

@@ -3,67 +3,58 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxspec._types import Response, Spectrum
 from jaxspec.errors import InputError
 from jaxspec.read.cache import ResponseCache
-from jaxspec.read.fits import find_hdu, open_hdus
-from jaxspec.read.paths import (
-    Address,
-    decompress,
-    is_set,
-    read_bytes,
-    resolve_link,
-    split_selectors,
-    stem,
+from jaxspec.read.choose import (
+    background_in,
+    choose_spectra,
+    is_background,
+    only_one,
+    others,
+    source_row,
 )
-from jaxspec.read.pha import (
-    builtin_background,
-    n_spectra,
-    parse_pha,
-    row_index,
-    spectrum_hdu,
-    take_channels,
-)
+from jaxspec.read.extensions import find_hdu
+from jaxspec.read.fits import open_hdus
+from jaxspec.read.links import Found, Places, fetch, follow
+from jaxspec.read.paths import decompress, split_selectors, stem
+from jaxspec.read.pha import builtin_background, parse_pha, take_channels
 from jaxspec.read.response import holds_area
 
-_MATCH = {"BACKFILE": (".bkg", ".bck"), "RESPFILE": (".rsp", ".rmf"), "ANCRFILE": (".arf",)}
-_ARGUMENT = {"BACKFILE": "background", "RESPFILE": "response", "ANCRFILE": "arf"}
 
-
-def read_spectrum(
-    path,
-    *,
-    row=None,
-    background="auto",
-    response="auto",
-    arf="auto",
-    exposure=None,
-    poisserr=None,
-    cache=None,
-) -> Spectrum:
+def read_spectrum(path, *, row=None, root=None, cache=None, **options) -> Spectrum:
     """Read one spectrum (PHA type I, or one row of type II) and the files that it links to.
 
     Parameters
     ----------
     path : str or os.PathLike
-        A local file or any fsspec address (``s3://``, ``https://``, ``memory://``), gzipped or
-        not; ``file.pha{3}`` chooses a type II spectrum by SPEC_NUM (or row, from 1),
-        ``file.pha[1]`` and ``file.pha[SPECTRUM]`` an extension. Where the name does not exist,
-        ``name.gz`` (or the name without it) is tried; so for links.
+        A local file or any fsspec address (``s3://``, ``https://``, ``memory://``), plain or
+        compressed (``.gz``, ``.Z``); ``file.pha{3}`` chooses a row of type II, from 1, or an
+        extension by EXTVER, ``file.pha[1]``, ``file.pha[SPECTRUM]`` and ``file.pha[SPECTRUM,2]`` an
+        extension. Where the name does not exist, ``name.gz``, ``name.Z`` (or the name without it)
+        are tried; so for links.
     row : int, optional
-        SPEC_NUM (or row, from 1) in a type II file; same as ``{row}``.
-    background, response, arf : "auto", None, path or object
-        "auto" follows BACKFILE, RESPFILE and ANCRFILE, relative to the file and never out of
-        its folder; None loads none. A path is used as it is; ``background`` may be a
-        `Spectrum`, ``response`` a `Response`, ``arf`` the tuple from `read_arf`.
+        Row in a type II file, from 1; same as ``{row}``.
+    background, response, arf, correction : "auto", None, path, folder, mapping, function or object
+        "auto" follows BACKFILE, RESPFILE, ANCRFILE and CORRFILE, relative to the file and never
+        out of its folder, or of ``root``; None loads none. A path is used as it is; in a folder
+        (and those in it) the file is looked for that the keyword names. A mapping is asked for the
+        path, file name or name of the spectrum, its OBS_ID or the value of the keyword; a function
+        gets the `Spectrum`; both give any of the others. ``background`` and ``correction`` may be
+        a `Spectrum`, ``response`` a `Response`, ``arf`` the tuple from `read_arf`.
+        ``background="optional"`` is "auto", but the spectrum is read without one whose file does
+        not exist.
     exposure : float, optional
         Seconds, in place of EXPOSURE.
     poisserr : bool, optional
         In place of POISSERR.
+    root : str or os.PathLike, optional
+        Folder of the archive: links may lead anywhere in it, and files that are not where a link
+        says are looked for by name in all of its folders.
     cache : ResponseCache, optional
         Share it between calls, and equal responses are parsed and held once.
 
@@ -83,7 +74,10 @@ def read_spectrum(
 
     Notes
     -----
-    OGIP 92-007 and 92-007a (PHA), CAL/GEN/92-002 and 92-002a (RMF, ARF).
+    OGIP 92-007 and 92-007a (PHA), CAL/GEN/92-002 and 92-002a (RMF, ARF). Without braces, a spectrum
+    whose HDUCLAS2 is BKG is no source: it is the background of the others in its file, unless
+    BACKFILE names another. CORRFILE is a spectrum whose count rate times CORRSCAL is subtracted, and
+    adds nothing to the errors.
 
     Examples
     --------
@@ -93,30 +87,25 @@ def read_spectrum(
     >>> read_spectrum("memory://doc/a.pha")
     Spectrum(a: 3 channels, 7 counts, 10 s, no response)
     """
-    address = split_selectors(path)
-    row = address.row if row is None else row
-    options = (background, response, arf, exposure, poisserr)
-    with np.errstate(all="ignore"):
-        hdus, hdu = _open(address)
-        return _assemble(
-            hdus, hdu, row_index(hdu, row), options, ResponseCache() if cache is None else cache
-        )
+    remedy = "choose one with file.pha{n} or row=n, or read them all with read_spectra"
+    return _read(path, row, root, cache, options, remedy)[0]
 
 
-def read_spectra(path, *, row=None, cache=None, **options) -> list[Spectrum]:
+def read_spectra(path, *, row=None, root=None, cache=None, **options) -> list[Spectrum]:
     """Read all spectra of a file: every row of a type II file, the one of type I.
 
     Parameters
     ----------
     path : str or os.PathLike
-        As for `read_spectrum`; ``{n}`` and ``row`` choose a single one.
-    row, cache, **options
+        As for `read_spectrum`; ``{n}``, ``{1-3}``, ``{1,4-}`` and ``row`` choose some.
+    row, root, cache, **options
         As for `read_spectrum`.
 
     Returns
     -------
     list of Spectrum
-        Those with equal responses share one `Response`.
+        Those with equal responses share one `Response`. Of several extensions with sources the
+        first is read; ``diagnostics`` names the others.
 
     Raises
     ------
@@ -131,19 +120,24 @@ def read_spectra(path, *, row=None, cache=None, **options) -> list[Spectrum]:
     >>> [s.name for s in read_spectra("memory://doc/b.pha")]
     ['b']
     """
+    return _read(path, row, root, cache, options)
+
+
+def _read(path, row, root, cache, options, only=None):
+    """Spectra that a path means; with a remedy ``only``, there must be one."""
+    if unknown := set(options) - set(_Options._fields):
+        raise TypeError(f"there is no argument {', '.join(sorted(unknown))}")
     address = split_selectors(path)
-    row = address.row if row is None else row
-    given = {"background": "auto", "response": "auto", "arf": "auto", "exposure": None}
-    given |= {"poisserr": None}
-    if unknown := set(options) - set(given):
-        raise TypeError(f"read_spectra has no argument {', '.join(sorted(unknown))}")
-    chosen = tuple((given | options).values())
+    if row is not None:
+        address = address._replace(numbers=str(int(row)))
     cache = ResponseCache() if cache is None else cache
     with np.errstate(all="ignore"):
-        hdus, hdu = _open(address)
-        count = n_spectra(hdu)
-        rows = [row_index(hdu, row)] if count is None or row is not None else range(count)
-        return [_assemble(hdus, hdu, r, chosen, cache) for r in rows]
+        hdus = _open(address)
+        places = choose_spectra(hdus, address)
+        if only is not None:
+            only_one(places, only)
+        chosen, given, notes = _Options(**options), cache.places(root), _said(hdus, places)
+        return [_assemble(hdus, place, notes, chosen, cache, given) for place in places]
 
 
 def read_response(rmf, arf=None, cache=None) -> Response:
@@ -152,7 +146,8 @@ def read_response(rmf, arf=None, cache=None) -> Response:
     Parameters
     ----------
     rmf : str, os.PathLike or Response
-        All MATRIX extensions are summed unless one is chosen by ``file.rmf[n]``.
+        MATRIX extensions that are parts of one response are summed. Of several responses one is
+        chosen as in ``file.rsp2{2}`` (EXTVER), ``file.rsp2[3]`` or ``file.rsp2[MATRIX,2]``.
     arf : str, os.PathLike, tuple from `read_arf`, or None
         Must be on the energy grid of the RMF; without it the area is one.
     cache : ResponseCache, optional
@@ -165,7 +160,7 @@ def read_response(rmf, arf=None, cache=None) -> Response:
     Raises
     ------
     InputError
-        If a file is missing or damaged, holds NaN, or the grids differ.
+        If a file is missing or damaged, holds NaN or several responses, or the grids differ.
 
     Examples
     --------
@@ -184,7 +179,7 @@ def read_arf(path):
     Parameters
     ----------
     path : str or os.PathLike
-        ``file.arf{n}`` chooses a row of a type II ARF.
+        ``file.arf{n}`` chooses a row of a type II ARF, or an extension by EXTVER.
 
     Returns
     -------
@@ -204,141 +199,152 @@ def read_arf(path):
     array([10., 20.])
     """
     with np.errstate(all="ignore"):
-        address = split_selectors(path)
-        raw, file = _fetch(address.file)
-        return ResponseCache().arf(raw, file, address.hdu, address.row)
-
-
-# ---------------------------------------------------------------------------- files
-
-
-def _fetch(file):
-    try:
-        return read_bytes(file)
-    except FileNotFoundError:
-        raise InputError("does not exist", file=file, remedy="check the path") from None
-
-
-def _open(address):
-    raw, file = _fetch(address.file)
-    hdus = open_hdus(decompress(raw, file), file)
-    return hdus, spectrum_hdu(hdus, address.hdu)
-
-
-class _File(NamedTuple):
-    """A file that was fetched, with the extension and row that are asked for."""
-
-    raw: bytes
-    file: str
-    hdu: str | None
-    row: int | None
-
-
-def _load(path):
-    address = split_selectors(path)
-    return _File(*_fetch(address.file), address.hdu, address.row)
-
-
-def _follow(given, keyword, spectrum):
-    """Turn an argument ("auto", None, path or object) into a file or an object."""
-    if not isinstance(given, str | os.PathLike):
-        return given
-    if given != "auto":
-        return _load(given)
-    link = spectrum.header.get(keyword)
-    if not is_set(link):
-        return None
-    link, parent = link.strip(), spectrum.path
-    if link.lower() == "%match%":
-        root = parent[: -len(parent.rpartition("/")[2])] + stem(parent)
-        targets = [Address(root + ending) for ending in _MATCH[keyword]]
-    else:
-        inner = split_selectors(link)
-        targets = [inner._replace(file=resolve_link(inner.file, parent, keyword))]
-    for target in targets:
-        try:
-            return _File(*read_bytes(target.file), target.hdu, target.row)
-        except FileNotFoundError:
-            continue
-    tried = " or ".join(t.file for t in targets)
-    raise InputError(
-        f"{keyword} is {link!r}, but {tried} does not exist (nor a gzipped one)",
-        file=parent,
-        hdu="SPECTRUM",
-        remedy=f"put the file there, or read with {_ARGUMENT[keyword]}=None or a path",
-    )
+        found = fetch(path)
+        return ResponseCache().arf(found.raw, found.file, found.address)
 
 
 # ---------------------------------------------------------------------------- parts
 
 
-def _assemble(hdus, hdu, row, options, cache):
-    background, response, arf, exposure, poisserr = options
-    name = stem(hdu.file)
-    if row is not None:
-        number = hdu.row("SPEC_NUM", row) if hdu.has("SPEC_NUM") else row + 1
-        name = f"{name}{{{number}}}"
-    spectrum = parse_pha(hdus, hdu, row, name, exposure=exposure, poisserr=poisserr)
-    background, notes = _background(background, spectrum, hdu, row)
-    response, more = _spectrum_response(response, arf, spectrum, hdus, hdu, cache)
+class _Options(NamedTuple):
+    """What the caller may say of every spectrum."""
+
+    background: Any = "auto"
+    response: Any = "auto"
+    arf: Any = "auto"
+    correction: Any = "auto"
+    exposure: Any = None
+    poisserr: Any = None
+
+
+def _open(address):
+    found = fetch(address)
+    return open_hdus(decompress(found.raw, found.file), found.file)
+
+
+def _assemble(hdus, place, notes, options, cache, places):
+    hdu, row = place
+    name = stem(hdu.file) + ("" if row is None else f"{{{row + 1}}}")
+    spectrum = parse_pha(
+        hdus, hdu, row, name, exposure=options.exposure, poisserr=options.poisserr
+    )
+    background, more = _background(options.background, spectrum, hdus, place, places)
+    correction, other = _correction(options.correction, spectrum, hdu, places)
+    response, last = _spectrum_response(options, spectrum, hdus, place, cache, places)
     return spectrum.replace(
         background=background,
+        correction=correction,
+        corrscal=1.0 if correction is None else _corrscal(spectrum),
         response=response,
-        diagnostics=spectrum.diagnostics + notes + more,
+        diagnostics=spectrum.diagnostics + notes + more + other + last,
     )
 
 
-def _background(given, spectrum, hdu, row):
-    found = _follow(given, "BACKFILE", spectrum)
-    if isinstance(given, str) and given == "auto" and found is None and row is not None:
-        found = builtin_background(hdu, row, spectrum)
-    if isinstance(found, _File):
-        hdus = open_hdus(decompress(found.raw, found.file), found.file)
-        inner = spectrum_hdu(hdus, found.hdu)
-        number = found.row
-        if number is None and row is not None and n_spectra(inner) == n_spectra(hdu):
-            number = int(hdu.row("SPEC_NUM", row)) if hdu.has("SPEC_NUM") else row + 1
-        found = parse_pha(hdus, inner, row_index(inner, number), stem(found.file))
+def _said(hdus, places):
+    """What to say of a file that is read only in part."""
+    rest = others(hdus, places)
+    if not rest:
+        return ()
+    hdu = rest[0].hdu
+    if all(p.hdu is hdu for p in (*rest, *places)):
+        return (f"{len(rest)} more spectra of {hdu.label} are not read; {{n}} chooses rows",)
+    texts = ", ".join(p.text for p in rest[:3]) + (", ..." if len(rest) > 3 else "")
+    return (f"other spectra in the file are not read: {texts}; file[n] chooses an extension",)
+
+
+def _background(given, spectrum, hdus, place, places):
+    hdu, row = place
+    found, notes = follow(given, "BACKFILE", spectrum, places)
+    follows = isinstance(given, str) and given in ("auto", "optional")
+    if follows and found is None and not notes and not is_background(place):
+        behind, note = background_in(hdus, place, own=True)
+        if behind is not None:
+            found, notes = _other(hdus, behind, "background"), (note,)
+        elif row is not None:
+            found = builtin_background(hdu, row, spectrum)
+    if isinstance(found, Found):
+        own = _is_same(found.file, hdu.file)
+        inside = hdus if own else open_hdus(decompress(found.raw, found.file), found.file)
+        behind, note = background_in(inside, place, found.address, own)
+        notes += (note,) if note else ()
+        found = _other(inside, behind, "background")
     if found is None:
-        return None, ()
+        return None, notes
     if not isinstance(found, Spectrum):
         raise TypeError(f"background is a {type(found).__name__}; give a path or a Spectrum")
-    index, notes = _positions(spectrum, hdu, found.channel, found.path or "background", None)
-    return (found if index is None else take_channels(found, index)), notes
+    if str(hdu.get("HDUCLAS2", "")).strip().upper() == "NET":
+        notes += ("HDUCLAS2 is NET: was the background subtracted already? It is loaded as well",)
+    index, more = _positions(spectrum, hdu, found.channel, found.path or "background", None)
+    return (found if index is None else take_channels(found, index)), notes + more
 
 
-def _spectrum_response(given, arf, spectrum, hdus, hdu, cache):
-    found = _follow(given, "RESPFILE", spectrum)
+def _correction(given, spectrum, hdu, places):
+    found, notes = follow(given, "CORRFILE", spectrum, places)
+    if isinstance(found, Found):
+        hdus = open_hdus(decompress(found.raw, found.file), found.file)
+        remedy = "choose one with correction='file.pha{n}'"
+        found = _other(hdus, only_one(choose_spectra(hdus, found.address), remedy), "correction")
     if found is None:
-        return None, ()
-    arf = _follow(arf, "ANCRFILE", spectrum)
+        return None, notes
+    if not isinstance(found, Spectrum):
+        raise TypeError(f"correction is a {type(found).__name__}; give a path or a Spectrum")
+    scale = _corrscal(spectrum)
+    if "CORRSCAL" not in (spectrum.header or {}):
+        notes += ("CORRSCAL is missing; the correction is subtracted once",)
+    if scale == 0:
+        notes += ("CORRSCAL is 0: the correction has no effect",)
+    index, more = _positions(spectrum, hdu, found.channel, found.path or "correction", None)
+    return (found if index is None else take_channels(found, index)), notes + more
+
+
+def _corrscal(spectrum):
+    return float((spectrum.header or {}).get("CORRSCAL", 1.0))
+
+
+def _other(hdus, place, argument):
+    """Spectrum that is no source: a background or a correction."""
+    name = stem(place.hdu.file)
+    return parse_pha(hdus, place.hdu, place.row, name, argument=argument)
+
+
+def _is_same(one, other):
+    if one == other:
+        return True
+    return "://" not in one + other and os.path.realpath(one) == os.path.realpath(other)
+
+
+def _spectrum_response(options, spectrum, hdus, place, cache, places):
+    found, notes = follow(options.response, "RESPFILE", spectrum, places)
+    if found is None:
+        return None, notes
+    arf, more = follow(options.arf, "ANCRFILE", spectrum, places)
+    notes += more
     spare = find_hdu(hdus, None, ("EBOUNDS",)) or [None]
-    response = _response(found, arf, cache, spare[0])
-    notes = ()
+    response = _response(found, arf, cache, spare[0], source_row(place))
     if arf is None and np.all(response.area == 1.0) and not holds_area(response):
-        notes = (f"no ARF is loaded: {response.name} is taken to hold the effective area",)
+        notes += (f"no ARF is loaded: {response.name} is taken to hold the effective area",)
     detchans = spectrum.header.get("DETCHANS")
-    index, more = _positions(spectrum, hdu, response.channel, response.name, detchans)
+    index, more = _positions(spectrum, place.hdu, response.channel, response.name, detchans)
     if index is not None:
         response = cache.select(response, index)
     return response, notes + more
 
 
-def _response(rmf, arf, cache, spare_ebounds=None):
+def _response(rmf, arf, cache, spare_ebounds=None, source=None):
     if isinstance(rmf, str | os.PathLike):
-        rmf = _load(rmf)
-    if isinstance(rmf, _File):
-        rmf = cache.rmf(rmf.raw, rmf.file, rmf.hdu, spare_ebounds)
+        rmf = fetch(rmf)
+    if isinstance(rmf, Found):
+        rmf = cache.rmf(rmf.raw, rmf.file, rmf.address, spare_ebounds)
     if not isinstance(rmf, Response):
         raise TypeError(f"response is a {type(rmf).__name__}; give a path or a Response")
     if arf is None:
         return rmf
     if isinstance(arf, str | os.PathLike):
-        arf = _load(arf)
+        arf = fetch(arf)
     name = "ARF"
-    if isinstance(arf, _File):
+    if isinstance(arf, Found):
         name = arf.file.replace("\\", "/").rpartition("/")[2]
-        arf = cache.arf(arf.raw, arf.file, arf.hdu, arf.row)
+        arf = cache.arf(arf.raw, arf.file, arf.address, source)
     return cache.combine(rmf, arf, name)
 
 

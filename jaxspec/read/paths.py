@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import math
 import os
 import re
 import zlib
@@ -9,16 +11,25 @@ from typing import Any, NamedTuple
 
 from jaxspec.errors import InputError
 
-_SELECTOR = re.compile(r"(?P<file>.*?)(?:\[(?P<hdu>[^\[\]]*)\])?(?:\{(?P<row>\d{1,9})\})?", re.S)
-_COMPRESSED = (".gz", ".FTZ")
+_SELECTOR = re.compile(r"(?P<file>.*?)(?:\[(?P<hdu>[^\[\]]*)\])?(?:\{(?P<n>[^{}]*)\})?", re.S)
+_RANGE = re.compile(r"(?P<low>\d{1,9}|\*{0,2})(?:-(?P<high>\d{1,9}|\*{0,2}))?")
+_NONE = re.compile(r"(none(?![\w.-]*\.\w)\b.*)?", re.I | re.S)
+_PLUS = re.compile(r"(.+)\+(\d{1,3})", re.S)
 
 
 class Address(NamedTuple):
-    """A file with the extension (``[1]``, ``[SPECTRUM]``) and type II row (``{3}``) asked for."""
+    """A file with the extension (``[1]``, ``[SPECTRUM]``) and the numbers (``{3}``) asked for.
+
+    ``numbers`` are those of rows of type II, or of extensions (EXTVER), as text: ``"1-2,4"``.
+    """
 
     file: str
     hdu: str | None = None
-    row: int | None = None
+    numbers: str | None = None
+
+    def __str__(self):
+        hdu = "" if self.hdu is None else f"[{self.hdu}]"
+        return self.file + hdu + ("" if self.numbers is None else f"{{{self.numbers}}}")
 
 
 def split_selectors(path) -> Address:
@@ -31,23 +42,81 @@ def split_selectors(path) -> Address:
     Returns
     -------
     Address
-        ``hdu`` is a number or a name, as text; ``row`` counts from 1.
+        ``hdu`` is a number, a name or a name with EXTVER, as text; CFITSIO's ``file.pha+1`` is
+        ``file.pha[1]``.
+
+    Raises
+    ------
+    InputError
+        If the braces hold no numbers.
 
     Examples
     --------
     >>> split_selectors("src.pha[1]{3}")
-    Address(file='src.pha', hdu='1', row=3)
+    Address(file='src.pha', hdu='1', numbers='3')
     """
     if isinstance(path, Address):
         return path
     text = os.fspath(path)
     if isinstance(text, bytes):
         text = os.fsdecode(text)
+    remote = "://" in text
     match = _SELECTOR.fullmatch(text) if text.endswith(("]", "}")) else None
-    if match is None or ("://" not in text and os.path.exists(text)):
-        return Address(text)
-    hdu, row = match["hdu"], match["row"]
-    return Address(match["file"], hdu, None if row is None else int(row))
+    if match is not None and (remote or not os.path.exists(text)):
+        address = Address(match["file"], match["hdu"], match["n"])
+        chosen(address, ())  # whether it can be understood
+        return address
+    plus = None if remote or text[-1:] not in "0123456789" else _PLUS.fullmatch(text)
+    if plus is not None and os.path.exists(plus[1]) and not os.path.exists(text):
+        return Address(plus[1], plus[2])
+    return Address(text)
+
+
+def chosen(address: Address, available) -> list[int]:
+    """Numbers that the braces of an address choose.
+
+    Commas part them, a hyphen makes a range of what is available, and a missing end or ``*`` is the
+    first or the last.
+
+    Parameters
+    ----------
+    address : Address
+    available : sequence of int
+
+    Returns
+    -------
+    list of int, in the order of the text; numbers that are named count even if they are not
+    available.
+
+    Raises
+    ------
+    InputError
+        If the text in the braces is none of these.
+
+    Examples
+    --------
+    >>> chosen(Address("a.pha", None, "1-2,4-"), range(1, 6))
+    [1, 2, 4, 5]
+    """
+    numbers = []
+    for part in (address.numbers or "").replace(" ", "").split(","):
+        match = _RANGE.fullmatch(part)
+        if match is None or part in ("", "-"):
+            if address.numbers is None:
+                break
+            raise InputError(
+                f"{{{address.numbers}}} is no choice of numbers",
+                file=address.file,
+                remedy="choose as in {2}, {1-3} or {1,4}",
+            )
+        low, high = match["low"], match["high"]
+        ends = [int(end) for end in (low, high) if end and end.isdigit()]
+        if high is not None or not ends:
+            first = int(low) if low.isdigit() else -math.inf
+            last = int(high) if high and high.isdigit() else math.inf
+            ends = sorted({*ends, *(n for n in available if first <= n <= last)})
+        numbers += ends
+    return list(dict.fromkeys(numbers))
 
 
 def stem(file: str) -> str:
@@ -59,16 +128,16 @@ def stem(file: str) -> str:
     'xp10255010300_s2'
     """
     name = file.replace("\\", "/").rpartition("/")[2]
-    if name.endswith(".gz"):
-        name = name[:-3]
+    if name.endswith((".gz", ".Z")):
+        name = name.rpartition(".")[0]
     return name.rpartition(".")[0] or name
 
 
 def read_bytes(file: str) -> tuple[bytes, str]:
     """Read a whole local or remote file, as it is stored.
 
-    If the name does not exist, its compressed or uncompressed twin is tried
-    (``x``, ``x.gz``, and ``.FTZ`` in place of the ending).
+    If the name does not exist, its compressed or uncompressed twins are tried
+    (``x``, ``x.gz``, ``x.Z``, and ``.FTZ`` in place of the ending).
 
     Parameters
     ----------
@@ -90,7 +159,7 @@ def read_bytes(file: str) -> tuple[bytes, str]:
         If the file exists but cannot be read.
     """
     fetch = _fetch_remote if "://" in file else _fetch_local
-    for name in (file, *_twins(file)):
+    for name in (file, *twins(file)):
         try:
             return fetch(name), name
         except FileNotFoundError:
@@ -104,14 +173,19 @@ def read_bytes(file: str) -> tuple[bytes, str]:
     raise FileNotFoundError(file)
 
 
-def _twins(file: str):
-    for ending in _COMPRESSED:
+def twins(file: str) -> tuple[str, ...]:
+    """Names under which a file may be found instead."""
+    if file.endswith(".FTZ"):
+        root = file[:-4]
+        return (f"{root}.FIT", f"{root}.fits", f"{root}.ds")
+    for ending in (".gz", ".Z"):
         if file.endswith(ending):
-            root = file[: -len(ending)]
-            return (root,) if ending == ".gz" else (f"{root}.FIT", f"{root}.fits", f"{root}.ds")
+            root, other = file[: -len(ending)], {".gz": ".Z", ".Z": ".gz"}[ending]
+            return (root, root + other)
     folder, slash, name = file.rpartition("/")
     root, dot, _ = name.rpartition(".")
-    return (f"{file}.gz", f"{folder}{slash}{root}.FTZ") if dot and root else (f"{file}.gz",)
+    twins = (f"{file}.gz", f"{file}.Z")
+    return (*twins, f"{folder}{slash}{root}.FTZ") if dot and root else twins
 
 
 def _fetch_local(file: str) -> bytes:
@@ -133,7 +207,9 @@ def _fetch_remote(file: str) -> bytes:
 
 
 def decompress(raw: bytes, file: str) -> bytes:
-    """Undo gzip, which is recognised by its first bytes and not by the name."""
+    """Undo gzip or compress, which are recognised by the first bytes and not by the name."""
+    if raw[:2] == b"\x1f\x9d":
+        return _undo_lzw(raw, file)
     if raw[:2] != b"\x1f\x8b":
         return raw
     parts = []
@@ -153,69 +229,28 @@ def decompress(raw: bytes, file: str) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def _undo_lzw(raw, file):
+    import uncompresspy
+
+    try:
+        with uncompresspy.LZWFile(io.BytesIO(raw)) as stream:
+            return stream.read()
+    except (ValueError, EOFError, OSError, LookupError) as error:
+        raise InputError(
+            f"the data of compress (.Z) are damaged ({error})",
+            file=file,
+            remedy="fetch the file again",
+        ) from None
+
+
 def is_set(link) -> bool:
-    """Whether the value of BACKFILE, RESPFILE or ANCRFILE names a file."""
-    return isinstance(link, str) and link.strip().lower() not in ("", "none")
+    """Whether the value of BACKFILE, RESPFILE or ANCRFILE names a file.
 
-
-def resolve_link(link: str, parent: str, keyword: str) -> str:
-    """Address of a file that a header names, beside or below the file with that header.
-
-    Parameters
-    ----------
-    link : str
-        Value of the keyword; relative links are taken from the folder (or remote prefix) of
-        ``parent``.
-    parent : str
-        The file whose header holds the link.
-    keyword : str
-        For the message.
-
-    Raises
-    ------
-    InputError
-        If the link leads out of the folder of ``parent``: a header is data, and must not make
-        us open any file it likes. Paths that the user gives are not restricted.
+    As in XSPEC, a value that begins with the word none names none ("none given").
 
     Examples
     --------
-    >>> resolve_link("bkg.pha", "s3://bucket/obs/src.pha", "BACKFILE")
-    's3://bucket/obs/bkg.pha'
+    >>> is_set("none given"), is_set("nonesuch.rsp"), is_set("  ")
+    (False, True, False)
     """
-    if "://" in parent:
-        target = _resolve_remote(link, parent)
-    else:
-        target = _resolve_local(link, parent)
-    if target is None:
-        raise InputError(
-            f"{keyword} {link!r} leads out of the folder of the spectrum and is not followed",
-            file=parent,
-            remedy=f"pass the file as {_ARGUMENT[keyword]}=..., or {_ARGUMENT[keyword]}=None",
-        )
-    return target
-
-
-_ARGUMENT = {"BACKFILE": "background", "RESPFILE": "response", "ANCRFILE": "arf"}
-
-
-def _resolve_remote(link, parent):
-    from urllib.parse import unquote
-
-    folder = parent.rpartition("/")[0] + "/"
-    inner = link[len(folder) :] if link.startswith(folder) else link
-    plain = unquote(inner)
-    if "::" in plain or "://" in plain or plain.startswith("/") or ".." in plain.split("/"):
-        return None
-    return folder + inner
-
-
-def _resolve_local(link, parent):
-    folder = os.path.dirname(parent)
-    target = os.path.join(folder, link)
-    if "::" in link or "://" in link or not link.isprintable() or os.path.splitdrive(link)[0]:
-        return None
-    if os.path.isabs(link) or ".." in re.split(r"[/\\]", link):
-        below = os.path.realpath(folder or ".")
-        if os.path.commonpath([below, os.path.realpath(target)]) != below:
-            return None
-    return target
+    return isinstance(link, str) and _NONE.fullmatch(link.strip("\0 \t\r\n")) is None

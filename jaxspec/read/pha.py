@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 
 from jaxspec._types import Spectrum
-from jaxspec.errors import InputError
-from jaxspec.read.fits import HDU, find_hdu, names_of
+from jaxspec.read.choose import COUNTED
+from jaxspec.read.fits import HDU
 
 _TEXT_KEYS = (
     "TELESCOP INSTRUME DETNAM FILTER OBJECT OBS_ID DATE-OBS DATE-END TIME-OBS TIME-END TIMESYS "
-    "TIMEUNIT CHANTYPE HDUCLAS2 BACKFILE RESPFILE ANCRFILE"
+    "TIMEUNIT CHANTYPE HDUCLAS2 BACKFILE RESPFILE ANCRFILE CORRFILE"
 ).split()
 _NUMBER_KEYS = (
     "TSTART TSTARTI TSTARTF TSTOP TSTOPI TSTOPF MJDREF MJDREFI MJDREFF TIMEZERO "
-    "RA_OBJ DEC_OBJ RA_PNT DEC_PNT DETCHANS"
+    "RA_OBJ DEC_OBJ RA_PNT DEC_PNT DETCHANS CORRSCAL"
 ).split()
-_RATES = ("COUNTS", "RATE", "RATES")
 _PER_CHANNEL = "channel counts stat_err sys_err quality grouping areascal backscal".split()
 
 
@@ -84,58 +83,8 @@ class _Row:
             raise self.fail(f"{key} is {value!r}, not a number") from None
 
 
-def spectrum_hdu(hdus, wanted=None) -> HDU:
-    """Return the SPECTRUM extension of a PHA file.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    found = find_hdu(hdus, wanted, ("SPECTRUM",), (("HDUCLAS1", "SPECTRUM"),))
-    if found:
-        return found[0]
-    remedy = "give a PHA file, or name its extension as in file.pha[1]"
-    if len(hdus) == 1:
-        remedy = "the file may be cut off: fetch it again, or give a PHA file"
-    raise InputError(
-        f"has no SPECTRUM extension, only {names_of(hdus)}", file=hdus[0].file, remedy=remedy
-    )
-
-
-def n_spectra(hdu: HDU) -> int | None:
-    """Count the spectra of a type II file; None for type I."""
-    columns = hdu.columns
-    values = next((columns[name] for name in _RATES if name in columns), None)
-    kinds = f"{hdu.get('HDUCLAS3')} {hdu.get('HDUCLAS4')}".upper().split()
-    if values is not None and (values.is_vector or ("TYPE:II" in kinds and "SPEC_NUM" in columns)):
-        return hdu.n_rows
-    return None
-
-
-def row_index(hdu: HDU, row: int | None) -> int | None:
-    """Row, from 0, of the spectrum that the user numbers ``row`` (SPEC_NUM, else the row)."""
-    n = n_spectra(hdu)
-    if n is None:
-        if row not in (None, 1):
-            raise hdu.fail(f"holds one spectrum (type I), not number {row}", remedy="omit {n}")
-        return None
-    if row is None and n == 1:
-        return 0
-    numbers = hdu.column("SPEC_NUM") if hdu.has("SPEC_NUM") else None
-    if numbers is None or numbers.ndim > 1 or len(np.unique(numbers)) < n:
-        numbers = np.arange(1, n + 1)
-    match = [] if row is None else np.flatnonzero(numbers == row)
-    if len(match):
-        return int(match[0])
-    raise hdu.fail(
-        f"holds {n} spectra (type II)" + ("" if row is None else f" and no number {row}"),
-        remedy="choose one with file.pha{n} or row=n, or read them all with read_spectra",
-    )
-
-
 def parse_pha(
-    hdus, hdu: HDU, row: int | None, name: str, *, exposure=None, poisserr=None
+    hdus, hdu: HDU, row: int | None, name: str, *, exposure=None, poisserr=None, argument=None
 ) -> Spectrum:
     """Build one spectrum, without background and response.
 
@@ -153,6 +102,8 @@ def parse_pha(
         Seconds; in place of EXPOSURE.
     poisserr : bool or None
         In place of POISSERR.
+    argument : str or None
+        For a background or correction, the argument as which it may be given.
 
     Returns
     -------
@@ -167,7 +118,7 @@ def parse_pha(
     table = _Row(hdu, hdus[0], row)
     channel = _channels(table)
     n = len(channel)
-    exposure = _exposure(table, exposure)
+    exposure = _exposure(table, exposure, argument)
     counts, factor = _counts(table, n, exposure)
     stat_err = _errors(table, "STAT_ERR", n, factor)
     quality, grouping = _flags(table, "QUALITY", n), _flags(table, "GROUPING", n)
@@ -214,21 +165,22 @@ def _channels(table):
     return channel
 
 
-def _exposure(table, given):
+def _exposure(table, given, argument):
+    remedy = "pass exposure=... in seconds"
+    if argument is not None:
+        remedy = f"read it by itself with its exposure, and pass that Spectrum as {argument}=..."
     value = table.scalar("EXPOSURE") if given is None else given
     if value is None:
-        raise table.fail("EXPOSURE is missing", remedy="pass exposure=... in seconds")
+        raise table.fail("EXPOSURE is missing", remedy=remedy)
     value = table._float("EXPOSURE", value)
     if not (math.isfinite(value) and value > 0):
-        raise table.fail(
-            f"EXPOSURE is {value:g} s, it must be positive", remedy="pass exposure=... in seconds"
-        )
+        raise table.fail(f"EXPOSURE is {value:g} s, it must be positive", remedy=remedy)
     return value
 
 
 def _counts(table, n, exposure):
     """Return the counts, and the factor that turns STAT_ERR into counts."""
-    name = next((c for c in _RATES if c in table.columns), None)
+    name = next((c for c in COUNTED if c in table.columns), None)
     if name is None:
         raise table.fail(
             f"COUNTS or RATE is missing, there are only {', '.join(table.columns)}",

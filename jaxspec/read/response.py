@@ -10,7 +10,9 @@ import numpy as np
 
 from jaxspec._types import Response, Wide
 from jaxspec.errors import InputError
-from jaxspec.read.fits import HDU, find_hdu, names_of
+from jaxspec.read.fits import HDU
+from jaxspec.read.matrices import choose_ebounds, choose_matrices, refuse_wholes
+from jaxspec.read.paths import Address
 
 KEV = dict(ev=1e-3, kev=1.0, mev=1e3, gev=1e6, tev=1e9)
 BLOCK = 2**22  # values that are looked at at once
@@ -358,7 +360,7 @@ def _sum_matrices(parts, channel):
             raise hdu.fail(
                 "its energy bins do not contain those of the other MATRIX extension",
                 "ENERG_LO",
-                "choose one extension with file[n]",
+                "choose one extension with file[n] or file{n}",
             )
         sizes = np.diff(other.indptr)
         sizes = sizes if other.order is None else sizes[other.order]
@@ -369,7 +371,7 @@ def _sum_matrices(parts, channel):
     return e_lo, e_hi, total, tuple(wide), notes
 
 
-def parse_rmf(hdus, name: str, wanted=None, spare_ebounds=None) -> Response:
+def parse_rmf(hdus, name: str, address=None, spare_ebounds=None) -> Response:
     """Build a response from the extensions of an RMF or RSP file.
 
     Parameters
@@ -377,8 +379,8 @@ def parse_rmf(hdus, name: str, wanted=None, spare_ebounds=None) -> Response:
     hdus : list of HDU
     name : str
         Name for messages.
-    wanted : str or None
-        MATRIX extension that the user chose; all are summed otherwise.
+    address : Address or None
+        MATRIX extensions that the user chose.
     spare_ebounds : HDU or None
         EBOUNDS from elsewhere (the spectrum), used if this file has none.
 
@@ -390,33 +392,22 @@ def parse_rmf(hdus, name: str, wanted=None, spare_ebounds=None) -> Response:
     Raises
     ------
     InputError
-        If extensions or columns are missing or their numbers cannot be a response.
+        If extensions or columns are missing, there are several responses and no choice among them,
+        or their numbers cannot be a response.
     """
-    kinds = ("MATRIX", "SPECRESP MATRIX")
-    found = find_hdu(hdus, wanted, kinds, (("HDUCLAS2", "RSP_MATRIX"),))
-    if not found:
-        raise InputError(
-            f"has no MATRIX extension, only {names_of(hdus)}",
-            file=hdus[0].file,
-            remedy="give an RMF or RSP file as the response (an ARF is passed as arf=...)",
-        )
-    bounds = find_hdu(hdus, None, ("EBOUNDS",), (("HDUCLAS2", "EBOUNDS"),)) or (
-        [spare_ebounds] if spare_ebounds else []
-    )
-    if not bounds:
-        raise InputError(
-            f"has no EBOUNDS extension, only {names_of(hdus)}",
-            file=hdus[0].file,
-            remedy="use a response with EBOUNDS",
-        )
-    channel, e_min, e_max, notes = _ebounds(bounds[0])
-    if bounds[0] is spare_ebounds:
+    address = Address(name) if address is None else address
+    found = choose_matrices(hdus, address)
+    bounds = choose_ebounds(hdus, found, spare_ebounds)
+    channel, e_min, e_max, notes = _ebounds(bounds)
+    if bounds is spare_ebounds:
         notes.append(f"{name}: no EBOUNDS; taken from the spectrum")
     parts = []
     for hdu in found:
         runs, more = _read_runs(hdu, channel)
         parts.append(runs)
         notes += more
+    if len(parts) > 1 and address.numbers is None:
+        refuse_wholes(parts)
     e_lo, e_hi, matrix, wide, sum_notes = _sum_matrices(parts, channel)
     if len(parts) > 1:
         notes.append(f"{name}: {len(parts)} MATRIX extensions summed")
