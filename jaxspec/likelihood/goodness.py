@@ -68,12 +68,12 @@ def _poisson_sums(mu):
 
 def expected_cash(bins, rate):
     """Of the source region alone; exact (Kaastra 2017, A&A 605, A51)."""
-    return expected_cstat(bins.t_s * _positive(rate))
+    return expected_cstat(bins.t_s * _positive(rate + bins.known))
 
 
 def expected_pstat(bins, rate):
     """With a background known exactly; exact. Taken for pgstat too: its source term."""
-    return expected_cstat(bins.t_s * _positive(rate) + _behind(bins))
+    return expected_cstat(bins.t_s * _positive(rate + bins.known) + _behind(bins))
 
 
 def expected_wstat(bins, rate):

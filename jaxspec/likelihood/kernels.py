@@ -2,7 +2,7 @@ r"""Fit statistics of one bin: value, slope and curvature with respect to the mo
 
 Symbols: S counts in the source region and B in the background region, t_s and t_b the exposures
 with every scaling in them (t_s = T_s AREASCAL_s, t_b = T_b AREASCAL_b BACKSCAL_b / BACKSCAL_s),
-m the model rate of the source in counts/s.
+m the model rate of the source in counts/s, to which the rate of a CORRFILE is added.
 
 The four Poisson statistics differ only in what they say of the background. Once the background
 is profiled out, each is described by mu, the expected counts in the source region, and all share
@@ -92,18 +92,18 @@ def _known(bins, mean, floor):
 
 def cstat(bins, rate, floor):
     """Profile without any background."""
-    return _known(bins, bins.t_s * rate, floor)
+    return _known(bins, bins.t_s * (rate + bins.known), floor)
 
 
 def pstat(bins, rate, floor):
     """Profile of a background known without error."""
-    return _known(bins, bins.t_s * rate + alpha_of(bins) * bins.background, floor)
+    return _known(bins, bins.t_s * (rate + bins.known) + alpha_of(bins) * bins.background, floor)
 
 
 def wstat(bins, rate, floor):
     """Profile of a background measured as Poisson counts."""
     # k = background counts expected in the source region: k^2 + (s - a (S + B)) k - a B s = 0
-    source = jnp.maximum(bins.t_s * rate, floor)
+    source = jnp.maximum(bins.t_s * (rate + bins.known), floor)
     alpha = alpha_of(bins)
     a = alpha / (1.0 + alpha)
     k = _positive_root(source - a * (bins.counts + bins.background), a * bins.background * source)
@@ -123,7 +123,7 @@ def pgstat(bins, rate, floor):
     """Profile of a background known with a Gaussian error."""
     # mu solves mu^2 + (V - n) mu - S V = 0 with n = t_s (m + B / t_b)
     alpha = alpha_of(bins)
-    total = bins.t_s * rate + alpha * bins.background
+    total = bins.t_s * (rate + bins.known) + alpha * bins.background
     variance = alpha**2 * bins.background_variance
     exact = variance <= 0
     counted = bins.counts > 0
@@ -195,7 +195,7 @@ def chi2_model_observed(bins, rate, floor=FLOOR):
 
 def cash_log_likelihood(bins, rate, floor=FLOOR):
     """Logarithm of the Poisson probability but for ``-ln S!``; one logarithm per bin."""
-    mean = jnp.maximum(bins.t_s * rate, floor)
+    mean = jnp.maximum(bins.t_s * (rate + bins.known), floor)
     return bins.counts * jnp.log(mean) - mean
 
 

@@ -89,14 +89,15 @@ def _per_second(bins):
 def _net_source(bins):
     """The background is left out; at least the variance of one count."""
     scale = _per_second(bins)
-    return bins.counts * scale, jnp.maximum(bins.counts, 1.0) * scale**2
+    return bins.counts * scale - bins.known, jnp.maximum(bins.counts, 1.0) * scale**2
 
 
 def _net_both(bins):
     """The background is subtracted."""
     scale, alpha = _per_second(bins), alpha_of(bins)
     variance = jnp.maximum(bins.counts, 1.0) + alpha**2 * bins.background_variance
-    return (bins.counts - alpha * bins.background) * scale, variance * scale**2
+    net = (bins.counts - alpha * bins.background) * scale - bins.known
+    return net, variance * scale**2
 
 
 def _net_chi2(bins):
@@ -110,13 +111,13 @@ def _divided(a, b):
 
 def _scatter_source(bins, rate):
     """Poisson, the model alone."""
-    return _divided(np.maximum(rate, 0.0), bins.t_s)
+    return _divided(np.maximum(rate + bins.known, 0.0), bins.t_s)
 
 
 def _scatter_known(bins, rate):
     """Poisson with the background known."""
     behind = np.nan_to_num(_divided(bins.background, bins.t_b))
-    return _divided(np.maximum(rate + behind, 0.0), bins.t_s)
+    return _divided(np.maximum(rate + bins.known + behind, 0.0), bins.t_s)
 
 
 def _scatter_both(bins, rate):

@@ -295,8 +295,9 @@ def card_value(raw, at):
     """Value of the header card that starts at byte ``at``; None if it has no value."""
     if raw[at + 10 : at + 11] == b"'":  # the usual text, without doubled quotes or CONTINUE
         end = raw.find(b"'", at + 11, at + 79)
-        if end > 0 and raw[end + 1] != 39 and raw[end - 1] != 38 and raw[at + 8] == 61:
-            return raw[at + 11 : end].rstrip().decode("latin-1")
+        text = raw[at + 11 : end].rstrip()
+        if end > 0 and raw[end + 1] != 39 and text[-1:] != b"&" and raw[at + 8] == 61:
+            return text.decode("latin-1")
     card = raw[at + 8 : at + 80]
     if card[:1] != b"=":
         return None

@@ -138,7 +138,8 @@ def follow(given, keyword: str, spectrum, places: Places) -> tuple[Any, tuple[st
 
 def _link_of(keyword, spectrum):
     link = (spectrum.header or {}).get(keyword)
-    return link.strip(_BLANKS) if is_set(link) else None
+    # "&" announces a continuation of the text, which some writers then leave out
+    return link.strip(_BLANKS).rstrip("&") if is_set(link) else None
 
 
 def _entry(given, keyword, spectrum):

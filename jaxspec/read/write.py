@@ -11,23 +11,34 @@ import numpy as np
 
 from jaxspec._types import Response, Spectrum
 from jaxspec.errors import InputError
+from jaxspec.read.paths import is_set, split_selectors, twins
 
-_LINKS = dict(backfile="BACKFILE", respfile="RESPFILE", ancrfile="ANCRFILE")
-_OWN = {"BACKFILE", "RESPFILE", "ANCRFILE", "CHANTYPE", "DETCHANS", "HDUCLAS2", "FILTER"}
+_LINKS = dict(
+    backfile="BACKFILE", respfile="RESPFILE", ancrfile="ANCRFILE", corrfile="CORRFILE"
+)
+_OWN = {"BACKFILE", "RESPFILE", "ANCRFILE", "CORRFILE", "CHANTYPE", "DETCHANS", "HDUCLAS2", "FILTER"}
 
 
 def write_pha(
-    spectrum: Spectrum, path, *, backfile=None, respfile=None, ancrfile=None, overwrite=True
+    spectrum: Spectrum,
+    path,
+    *,
+    backfile=None,
+    respfile=None,
+    ancrfile=None,
+    corrfile=None,
+    overwrite=True,
 ):
     """Write one spectrum as a PHA type I file.
 
     Parameters
     ----------
     spectrum : Spectrum
-        Its background and response are not written, only their names; filters are not either.
+        Its background, correction and response are not written, only their names and CORRSCAL;
+        filters are not either.
     path : str or os.PathLike
         Gzipped if it ends in ``.gz`` or ``.FTZ``; local or any fsspec address.
-    backfile, respfile, ancrfile : str, optional
+    backfile, respfile, ancrfile, corrfile : str, optional
         Links; by default those in the header of the spectrum whose files lie beside the new one,
         else "none".
     overwrite : bool
@@ -65,7 +76,7 @@ def write_pha(
         else:
             keywords[name] = float(values)
     hdu = fits.BinTableHDU.from_columns(columns, name="SPECTRUM")
-    given = dict(backfile=backfile, respfile=respfile, ancrfile=ancrfile)
+    given = dict(backfile=backfile, respfile=respfile, ancrfile=ancrfile, corrfile=corrfile)
     links = {k: given[a] or _still_there(header.get(k), path) for a, k in _LINKS.items()}
     put_keywords(
         hdu.header,
@@ -86,8 +97,7 @@ def write_pha(
             DETCHANS=int(header.get("DETCHANS", n)),
             TLMIN1=int(spectrum.channel.min()),
             TLMAX1=int(spectrum.channel.max()),
-            CORRFILE="none",
-            CORRSCAL=0.0,
+            CORRSCAL=_corrscal(spectrum, links["CORRFILE"]),
             **keywords,
             **links,
         ),
@@ -98,10 +108,22 @@ def write_pha(
     store([hdu], path, overwrite)
 
 
+def _corrscal(spectrum, link):
+    """CORRSCAL of the spectrum, 0 where no correction is named."""
+    if link == "none":
+        return 0.0
+    stated = (spectrum.header or {}).get("CORRSCAL", 1.0)
+    return float(stated if spectrum.correction is None else spectrum.corrscal)
+
+
 def _still_there(link, path):
     """A link of the original file, if what it names lies beside the new one too, else "none"."""
+    if not is_set(link):
+        return "none"
     folder = Path(str(path)).parent
-    return link if link and (folder / str(link)).is_file() else "none"
+    names = {link.strip(), split_selectors(link.strip()).file}
+    there = any((folder / n).is_file() for name in names for n in (name, *twins(name)))
+    return link if there else "none"
 
 
 def write_arf(response, path, *, overwrite=True):

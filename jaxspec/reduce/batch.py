@@ -225,7 +225,7 @@ def stack_lanes(lanes, n_bin, weigh):
     return lanes, bins, np.arange(n_bin) < n_bins[:, None]
 
 
-PADDING = BinCounts(*np.array([0.0, 1, 0, 1, 1, 1, 0, 1, 0]))  # a bin that no kernel minds
+PADDING = BinCounts(*np.array([0.0, 1, 0, 1, 1, 1, 0, 1, 0, 0]))  # a bin that no kernel minds
 
 
 def pad_bins(bins, n):

@@ -20,9 +20,10 @@ class BinCounts(NamedTuple):
 
     ``counts``, ``background`` and their variances are in counts; ``t_s`` and ``t_b`` are seconds
     with all scalings in them, so that background / t_b is the background's count rate in the
-    source region; ``rate`` is the net rate counts / t_s - background / t_b; ``systematic`` is the
-    variance of ``rate`` due to SYS_ERR and ``rate_variance`` all of it, (counts/s)^2. Without a
-    background, ``background`` is 0 and ``t_b`` is ``t_s``.
+    source region; ``known`` is a rate in the source region that is known without error (CORRFILE);
+    ``rate`` is the net rate counts / t_s - background / t_b - known; ``systematic`` is the variance
+    of ``rate`` due to SYS_ERR and ``rate_variance`` all of it, (counts/s)^2. Without a background,
+    ``background`` is 0 and ``t_b`` is ``t_s``.
     """
 
     counts: np.ndarray
@@ -34,6 +35,7 @@ class BinCounts(NamedTuple):
     rate: np.ndarray
     rate_variance: np.ndarray
     systematic: np.ndarray
+    known: np.ndarray
 
 
 def make_bins(
@@ -45,6 +47,7 @@ def make_bins(
     background_variance=None,
     t_b=None,
     systematic: ArrayLike = 0.0,
+    known: ArrayLike = 0.0,
 ) -> BinCounts:
     """`BinCounts` from its independent parts; variances are Poisson unless given.
 
@@ -63,14 +66,15 @@ def make_bins(
         t_s,
         t_s if t_b is None else t_b,
         systematic,
+        known,
     )
     parts = [np.broadcast_to(np.asarray(p, dtype=float), counts.shape) for p in parts]
-    variance, background, background_variance, t_s, t_b, systematic = parts
+    variance, background, background_variance, t_s, t_b, systematic, known = parts
     per_s, per_b = _inverse(t_s), _inverse(t_b)
-    rate = counts * per_s - background * per_b
+    rate = counts * per_s - background * per_b - known
     spread = variance * per_s**2 + background_variance * per_b**2 + systematic
     return BinCounts(
-        counts, variance, background, background_variance, t_s, t_b, rate, spread, systematic
+        counts, variance, background, background_variance, t_s, t_b, rate, spread, systematic, known
     )
 
 
@@ -246,6 +250,29 @@ def channel_variance(spectrum):
     return spectrum.stat_err**2
 
 
+def corrected_counts(spectrum):
+    """Counts (n_channel,) of CORRFILE in the source region, exactly known; None without one.
+
+    Its count rate times CORRSCAL is subtracted (XSPEC manual, corfile); BACKSCAL has no part in it.
+
+    Raises
+    ------
+    InputError
+        If the correction has other channels.
+    """
+    correction = spectrum.correction
+    if correction is None:
+        return None
+    if len(correction.counts) != len(spectrum.counts):
+        raise InputError(
+            f"the correction has {len(correction.counts)} channels, the spectrum "
+            f"{len(spectrum.counts)}",
+            file=correction.path or correction.name,
+            remedy="use the CORRFILE that was made for this spectrum",
+        )
+    return correction.counts * (spectrum.corrscal * spectrum.exposure / correction.exposure)
+
+
 def exposures(spectrum):
     """t_s and t_b per channel, seconds with scalings: two floats or (n_channel,) arrays.
 
@@ -309,6 +336,7 @@ def bin_counts(spectrum, index=None, n=0) -> BinCounts:
     if spectrum.background is not None:
         background = total(spectrum.background.counts)
         background_variance = total(channel_variance(spectrum.background))
+    correction = corrected_counts(spectrum)
     systematic = 0.0
     if spectrum.sys_err is not None:
         systematic = total((spectrum.sys_err * spectrum.counts) ** 2) * _inverse(t_s) ** 2
@@ -320,6 +348,7 @@ def bin_counts(spectrum, index=None, n=0) -> BinCounts:
         background_variance=background_variance,
         t_b=t_b,
         systematic=systematic,
+        known=0.0 if correction is None else total(correction) * _inverse(t_s),
     )
 
 
@@ -345,4 +374,7 @@ def net_rate(spectrum):
         per_b = spectrum.areascal * _inverse(np.asarray(t_b, dtype=float))
         rate = rate - spectrum.background.counts * per_b
         variance = variance + channel_variance(spectrum.background) * per_b**2
+    correction = corrected_counts(spectrum)
+    if correction is not None:
+        rate = rate - correction / spectrum.exposure
     return float(rate[kept].sum()), float(np.sqrt(variance[kept].sum()))

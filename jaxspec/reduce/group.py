@@ -19,6 +19,7 @@ from jaxspec.reduce.bins import (
     channel_columns,
     channel_energies,
     channel_variance,
+    corrected_counts,
     exposures,
 )
 
@@ -143,13 +144,14 @@ def _signal(spectrum, channels):
     """Collect counts, net counts and their variance of the given channels."""
     counts = spectrum.counts[channels].astype(float)
     variance = channel_variance(spectrum)[channels].astype(float)
-    background = spectrum.background
+    background, correction = spectrum.background, corrected_counts(spectrum)
+    net = counts if correction is None else counts - correction[channels]
     if background is None:
-        return counts, counts, variance
+        return counts, net, variance
     t_s, t_b = exposures(spectrum)
     alpha = np.broadcast_to(t_s * _inverse(np.asarray(t_b, dtype=float)), spectrum.counts.shape)
     alpha = alpha[channels]
-    net = counts - alpha * background.counts[channels]
+    net = net - alpha * background.counts[channels]
     return counts, net, variance + alpha**2 * channel_variance(background)[channels]
 
 

@@ -41,12 +41,14 @@ def bad_data(spectrum, poisson, with_background) -> str | None:
             or _bad_errors(background, whose, False)
             or _bad_scales(background, whose)
         )
+    if found is None and spectrum.correction is not None:
+        found = _bad_correction(spectrum)
     return found or _bad_times(spectrum, background)
 
 
 def _usual(spectrum, n, weighs):
     """Whether nothing is out of the ordinary, found in 5 instead of 80 microseconds."""
-    if spectrum.sys_err is not None:
+    if spectrum.sys_err is not None or spectrum.correction is not None:
         return False
     for scale in (spectrum.exposure, spectrum.areascal, spectrum.backscal):
         if not (isinstance(scale, float) and 1 / USUAL < scale < USUAL):
@@ -106,6 +108,14 @@ def _bad_scales(spectrum, whose):
         if np.ndim(values) and len(values) != len(spectrum.counts):
             return f"{whose} {name} has {len(values)} values for {len(spectrum.counts)} channels."
     return None
+
+
+def _bad_correction(spectrum):
+    if not abs(spectrum.corrscal) < np.inf:
+        return f"CORRSCAL is {spectrum.corrscal:g}, not a number to multiply with."
+    whose = "The correction's"
+    correction = spectrum.correction
+    return _bad_counts(correction, whose, False) or _bad_scales(correction, whose)
 
 
 def _bad_times(spectrum, background):

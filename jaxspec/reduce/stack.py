@@ -10,7 +10,7 @@ from jaxspec.reduce.bins import BinCounts, bin_counts, channel_variance, exposur
 def stack_counts(spectra, plan) -> BinCounts:
     """`BinCounts` of (n_spectrum, n_bin) arrays.
 
-    Spectra with scalar AREASCAL and BACKSCAL and without SYS_ERR are summed in one go; any other
+    Spectra with scalar AREASCAL and BACKSCAL, without SYS_ERR and CORRFILE, are summed in one go; any other
     is handed to `jaxspec.reduce.bins.bin_counts` by itself.
     """
     with_background = spectra[0].background is not None
@@ -44,6 +44,7 @@ def _plain(spectrum, with_background):
     background = spectrum.background
     return (
         spectrum.sys_err is None
+        and spectrum.correction is None
         and np.ndim(spectrum.areascal) == 0
         and np.ndim(spectrum.backscal) == 0
         and (background is not None) == with_background

@@ -38,7 +38,8 @@ class Compared:
     per : width of the bin in keV, or exposure and solid angle; 1 without any.
     counts, sigma : data and their one-sigma errors. Spectra: the background is subtracted if
         ``subtracted``.
-    behind : background. Spectra: as measured, scaled to the source region, zero without one.
+    behind : background. Spectra: as measured, scaled to the source region, zero without one;
+        that of CORRFILE is in it.
         Images: last component of the model, None without a model.
     expected : the model, or None without one; with the background in it where the data have it.
     parts : dict of additive component to its part; exchangeable halves of one component apart.
@@ -226,9 +227,10 @@ def model_arrays(spectrum, model, *, stat="cstat", subtract=None, rebin=None) ->
     made = _of_spectrum(spectrum, stat, subtract)
     fitted = Fitted(spectrum, model, model.values)
     expected = fitted.expected()
-    scatter = root(entry.scatter(weighted(stat, bin_counts(spectrum)), expected))
-    if knows_background and not subtract:
-        expected = expected + made.behind
+    bins = bin_counts(spectrum)
+    scatter = root(entry.scatter(weighted(stat, bins), expected))
+    if not subtract:  # a statistic without background knows CORRFILE all the same
+        expected = expected + (made.behind if knows_background else bins.known)
     response = spectrum.response
     (curve,) = curves(model, [(response.e_lo, response.e_hi)], [model.values])
     model = {"expected": expected, "parts": fitted.parts(), "scatter": scatter, "curve": curve}
@@ -291,7 +293,7 @@ def need_response(spectrum):
 
 def _of_spectrum(spectrum, stat, subtract) -> Compared:
     bins = bin_counts(spectrum)
-    behind = divide(bins.background, bins.t_b, 0.0)
+    behind = divide(bins.background, bins.t_b, 0.0) + bins.known
     if not subtract:
         own = {"variance": bins.variance, "systematic": bins.systematic}
         bins = make_bins(bins.counts, t_s=bins.t_s, **own)
@@ -308,7 +310,7 @@ def _of_spectrum(spectrum, stat, subtract) -> Compared:
         behind=behind,
         x_unit="keV" if has_energies else "channel",
         unit="ct s-1 keV-1" if has_energies else "ct s-1 channel-1",
-        subtracted=bool(subtract and spectrum.background is not None),
+        subtracted=bool(subtract and (spectrum.background or spectrum.correction)),
     )
 
 
