@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from pathlib import Path
 
 import click
 
@@ -115,6 +116,53 @@ freeze = click.option(
     metavar="PAR[=VALUE]",
     help="Keep a parameter fixed; may be repeated.",
 )
+
+
+def sources(_, param, values):
+    """What stands for a link: a path, a dict of NAME=PATH, None for the word none; "auto" if absent.
+
+    ``param.name`` is the argument of `jaxspec.read_pha`.
+    """
+    pairs = [text.partition("=") for text in values]
+    if not values:
+        return "auto"
+    if len(values) == 1 and (not pairs[0][1] or Path(values[0]).exists()):
+        return _source(values[0])
+    if not all(sign and name.strip() and path for name, sign, path in pairs):
+        raise click.BadParameter("give one path, or NAME=PATH for each spectrum", param=param)
+    return {name.strip(): _source(path) for name, _, path in pairs}
+
+
+def _source(text):
+    return None if text.strip().lower() == "none" else text
+
+
+def source_options(command):
+    """Options for the files that stand in for what the headers name."""
+    for option in (
+        click.option(
+            "--root",
+            metavar="DIR",
+            help="Folder of the archive, in which links may lead anywhere and files are looked for.",
+        ),
+        _source_option("correction", "CORRFILE"),
+        _source_option("background", "BACKFILE", "; optional: BACKFILE where it exists"),
+        _source_option("arf", "ANCRFILE"),
+        _source_option("response", "RESPFILE"),
+    ):
+        command = option(command)
+    return command
+
+
+def _source_option(name, keyword, more=""):
+    return click.option(
+        f"--{name}",
+        multiple=True,
+        callback=sources,
+        metavar="PATH",
+        help=f"In place of {keyword}: one file for all, a folder of files, or NAME=PATH for each "
+        f"spectrum (repeated); none: no {name}{more}.",
+    )
 
 
 def start(no_cache):

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import click
 
-from jaxspec.cli.common import debug, end, freeze, main, no_cache, set_values, start
+from jaxspec.cli.common import (
+    debug,
+    end,
+    freeze,
+    main,
+    no_cache,
+    set_values,
+    source_options,
+    start,
+)
 from jaxspec.errors import FitError
 
 
@@ -16,6 +25,7 @@ from jaxspec.errors import FitError
         "jaxspec fit 'obs/**/*_s2.pha.gz' --model 'TBabs*(diskbb+powerlaw)' --band 3-25 \\",
         "    --freeze TBabs.nH=0.6 -o fits.fits --plots figures",
         "jaxspec fit src.pha --response x.rmf --arf x.arf --background none -m 'TBabs*powerlaw'",
+        "jaxspec fit 'spectra/*.pha' --response rsp/ --background optional -m powerlaw",
         "jaxspec fit a.pha b.pha --model 'phabs*powerlaw' --joint --untie powerlaw.norm",
     )
 )
@@ -34,9 +44,7 @@ from jaxspec.errors import FitError
 @freeze
 @click.option("--abund", default="angr", show_default=True, help="Abundance table.")
 @click.option("--xsect", default="vern", show_default=True, help="Photoelectric cross sections.")
-@click.option("--response", metavar="FILE", help="Response for all, in place of RESPFILE; or none.")
-@click.option("--arf", metavar="FILE", help="Area file for all, in place of ANCRFILE; or none.")
-@click.option("--background", metavar="FILE", help="Background for all, or none; not BACKFILE.")
+@source_options
 @click.option("--joint", is_flag=True, help="Fit all spectra together.")
 @click.option(
     "--untie",
@@ -71,8 +79,9 @@ from jaxspec.errors import FitError
 def fit(patterns, no_cache, **options):
     """Read spectra, fit a model to each, print and write the table.
 
-    PATTERN is a file or a quoted pattern, in which ** means folders at any depth. Backgrounds and
-    responses are those that the files name. A file that cannot be read becomes a row that says so.
+    PATTERN is a file or a quoted pattern, in which ** means folders at any depth; file.pha{2},
+    {1-3,5} choose rows or extensions, file.pha[2] an extension. Backgrounds and responses are those
+    that the files name. A file that cannot be read becomes a row that says so.
     """
     from jaxspec.fit.run import fit as fit_spectra
     from jaxspec.reduce.spectra import read_pha
@@ -103,11 +112,8 @@ def _model(options):
 
 
 def _sources(options):
-    """Files that stand in for what the headers name; the word none means: leave it out."""
-    given = {key: options[key] for key in ("response", "arf", "background")}
-    return {
-        key: None if value.lower() == "none" else value for key, value in given.items() if value
-    }
+    """What stands in for what the headers name."""
+    return {key: options[key] for key in ("response", "arf", "background", "correction", "root")}
 
 
 def _select(spectra, options):

@@ -43,7 +43,8 @@ def fake(
         Its rate, scaled by the exposures and by BACKSCAL, is added to the source. Each simulated
         spectrum carries a background of its own: Poisson numbers with the given counts as the
         expectation, or for POISSERR = F Gaussian numbers of width STAT_ERR, set to zero where
-        they fall below it. Its channels must be those of the response.
+        they fall below it. Its channels are those of the response, or equally many that are
+        numbered from another first one.
     seed : int or numpy.random.Generator, optional
         Equal seeds give equal counts.
     name : str
@@ -88,7 +89,7 @@ def fake(
     expected = rates * exposure[:, None]
     backgrounds = [None] * n
     if background is not None:
-        _check_background(background, response)
+        background = _on_channels(background, response)
         backgrounds = _backgrounds(background, n, rng)
         ratio = backscal / np.asarray(background.backscal, dtype=float)
         expected = expected + background.counts * ratio * exposure[:, None] / background.exposure
@@ -192,18 +193,27 @@ def _exposures(exposure):
     return np.atleast_1d(values), values.ndim == 0
 
 
-def _check_background(background, response):
-    if not np.array_equal(background.channel, response.channel):
-        raise InputError(
-            f"the background has {len(background.channel)} channels, "
-            f"the response {len(response.channel)}, or their numbers differ",
-            file=background.path or background.name,
+def _on_channels(background, response):
+    """Background with the channel numbers of the response, after a look at its numbers."""
+    ours, theirs = background.channel, response.channel
+    if not np.array_equal(ours, theirs):
+        if len(ours) != len(theirs) or not np.array_equal(np.diff(ours), np.diff(theirs)):
+            raise InputError(
+                f"the background has {len(ours)} channels ({ours[0]}-{ours[-1]}), the response "
+                f"{len(theirs)} ({theirs[0]}-{theirs[-1]})",
+                file=background.path or background.name,
+                remedy="use a background on the channels of the response",
+            )
+        note = f"channels {ours[0]}-{ours[-1]} are those from {theirs[0]} in {response.name}"
+        background = background.replace(
+            channel=theirs, diagnostics=(*background.diagnostics, note)
         )
     file = background.path or background.name
     if not (np.isfinite(background.counts) & (background.counts >= 0)).all():
         raise InputError("the background has counts below zero or not finite", file=file)
     if not background.poisserr and background.stat_err is None:
         raise InputError("POISSERR is F and there is no STAT_ERR", file=file)
+    return background
 
 
 def _backgrounds(background, n, rng):

@@ -6,6 +6,7 @@ what each of them is: TOTAL, NET or BKG.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,16 +43,20 @@ def n_spectra(hdu: HDU) -> int | None:
     return None
 
 
-def is_background(place: Place) -> bool:
-    """Whether HDUCLAS2 (a keyword or a column) says that this is a background."""
-    hdu, row = place
-    value = hdu.row("HDUCLAS2", row) if row is not None and hdu.has("HDUCLAS2") else None
-    value = hdu.get("HDUCLAS2") if value is None else value
-    if isinstance(value, bytes | np.bytes_):
-        value = value.decode("latin-1")
-    if value is None and row is None and hdu.name == "BACKGROUND":
-        return True
-    return str(value).strip().upper() in _BEHIND
+def rows_of(hdu: HDU, behind: bool | None = None) -> Sequence[int | None]:
+    """Rows of an extension that hold a background, or not, or any; [None] stands for type I.
+
+    HDUCLAS2 says what they hold, as a keyword or as a column of type II.
+    """
+    n = n_spectra(hdu)
+    rows = [None] if n is None else range(n)
+    if behind is None:
+        return rows
+    if n is not None and hdu.has("HDUCLAS2") and hdu.columns["HDUCLAS2"].code == "A":
+        roles = (str(value, "latin-1").strip().upper() for value in hdu.column("HDUCLAS2"))
+        return [row for row, role in enumerate(roles) if (role in _BEHIND) == behind]
+    role = str(hdu.get("HDUCLAS2", "BKG" if hdu.name == "BACKGROUND" else "")).strip().upper()
+    return rows if (role in _BEHIND) == behind else []
 
 
 def spectrum_hdus(hdus, wanted=None) -> list[HDU]:
@@ -73,12 +78,6 @@ def spectrum_hdus(hdus, wanted=None) -> list[HDU]:
     )
 
 
-def places_of(hdu: HDU) -> list[Place]:
-    """Every spectrum of an extension."""
-    n = n_spectra(hdu)
-    return [Place(hdu, None)] if n is None else [Place(hdu, row) for row in range(n)]
-
-
 def choose_spectra(hdus, address: Address) -> list[Place]:
     """Spectra that an address means: the numbers in its braces, else all sources of an extension.
 
@@ -88,21 +87,23 @@ def choose_spectra(hdus, address: Address) -> list[Place]:
         Without braces: the rows, or the one spectrum, of the first extension that holds a source.
     """
     spectra = spectrum_hdus(hdus, address.hdu)
-    if address.numbers is None:
-        sources = [[p for p in places_of(h) if not is_background(p)] for h in spectra]
-        return next((places for places in sources if places), places_of(spectra[0]))
-    return _numbered(spectra, address, behind=False)
+    if address.numbers is not None:
+        return _numbered(spectra, address, behind=False)
+    hdu = next((h for h in spectra if len(rows_of(h, behind=False))), None)
+    if hdu is None:  # backgrounds alone
+        return [Place(spectra[0], row) for row in rows_of(spectra[0])]
+    return [Place(hdu, row) for row in rows_of(hdu, behind=False)]
 
 
 def _numbered(spectra, address, behind):
     """Spectra by the numbers in braces: rows of type II, or extensions."""
-    of_role = [h for h in spectra if any(is_background(p) == behind for p in places_of(h))]
-    if any(n_spectra(h) is not None for h in spectra):
+    of_role = [h for h in spectra if len(rows_of(h, behind))]
+    if any(n_spectra(h) is not None for h in spectra) or len(spectra) == 1:
         hdu = (of_role or spectra)[0]
-        places = {place.row or 0: place for place in places_of(hdu)}
-        places = {row + 1: place for row, place in places.items()}
+        rows = rows_of(hdu)
+        places = {i + 1: Place(hdu, row) for i, row in enumerate(rows)}
         kind = "type I" if n_spectra(hdu) is None else "type II"
-        where, remedy = f"holds {_count(len(places), 'spectrum')} ({kind})", "choose another number"
+        remedy = "omit {n}" if kind == "type I" else "choose another number"
     else:
         versions = [h.stated_version for h in spectra]
         if any(versions) and len(set(versions)) < len(spectra) and of_role:
@@ -110,20 +111,14 @@ def _numbered(spectra, address, behind):
         if None in versions or len(set(versions)) < len(spectra):
             versions = range(1, len(spectra) + 1)
         places = {v: Place(h, None) for v, h in zip(versions, spectra, strict=True)}
-        hdu = spectra[0]
-        kind = " (type I)" if len(spectra) == 1 else ""
-        where = f"holds {_count(len(spectra), 'spectrum')}{kind}"
-        remedy = "omit {n}" if len(spectra) == 1 else f"there are {listed(spectra)}"
+        hdu, kind, remedy = spectra[0], "type I", f"choose one of {listed(spectra)}"
     numbers = chosen(address, list(places))
     missing = [n for n in numbers if n not in places]
     if missing or not numbers:
+        n = "one spectrum" if len(places) == 1 else f"{len(places)} spectra"
         wrong = f"no number {missing[0]}" if missing else f"none in {{{address.numbers}}}"
-        raise hdu.fail(f"{where} and {wrong}", remedy=remedy)
+        raise hdu.fail(f"holds {n} ({kind}) and {wrong}", remedy=remedy)
     return [places[n] for n in numbers]
-
-
-def _count(n, what):
-    return f"{n} {what}" if n == 1 else f"{n} {what.replace('spectrum', 'spectra')}"
 
 
 def only_one(places, remedy) -> Place:
@@ -136,19 +131,56 @@ def only_one(places, remedy) -> Place:
     """
     if len(places) == 1:
         return places[0]
-    raise places[0].hdu.fail(
-        f"holds {len(places)} spectra (type II)"
-        if len({p.hdu.index for p in places}) == 1
-        else f"{len(places)} spectra are chosen",
-        remedy=remedy,
-    )
+    kind = "I" if places[0].row is None else "II"
+    raise places[0].hdu.fail(f"holds {len(places)} spectra (type {kind})", remedy=remedy)
 
 
-def others(hdus, places) -> list[Place]:
+def unread(hdus, places) -> list[Place]:
     """Sources of a file beside those that were chosen."""
     taken = {(p.hdu.index, p.row) for p in places}
-    found = (p for h in spectrum_hdus(hdus) for p in places_of(h))
-    return [p for p in found if (p.hdu.index, p.row) not in taken and not is_background(p)]
+    found = (Place(h, row) for h in spectrum_hdus(hdus) for row in rows_of(h, behind=False))
+    return [p for p in found if (p.hdu.index, p.row) not in taken]
+
+
+# ---------------------------------------------------------------------------- partners
+
+
+class SourceRow(NamedTuple):
+    """Which of ``count`` sources of a type II extension a row is, from 0, and its SPEC_NUM."""
+
+    position: int
+    count: int
+    number: int | None
+
+
+def source_row(source: Place) -> SourceRow | None:
+    """What is needed to find the rows that belong to a source; None for type I."""
+    if source.row is None:
+        return None
+    rows = rows_of(source.hdu, behind=False)
+    rows = rows if source.row in rows else rows_of(source.hdu)
+    return SourceRow(rows.index(source.row), len(rows), spec_num(source.hdu, source.row))
+
+
+def partner_row(hdu, source: SourceRow, rows) -> int | None:
+    """Row of a type II extension, among ``rows``, that belongs to a source; None if unknown.
+
+    Row by row, as in XSPEC, if both have equally many, else by SPEC_NUM.
+    """
+    if len(rows) == source.count:
+        return rows[source.position]
+    if source.number is None:
+        return None
+    match = [row for row in rows if spec_num(hdu, row) == source.number]
+    return match[0] if len(match) == 1 else None
+
+
+def spec_num(hdu, row):
+    """SPEC_NUM of a row, or None."""
+    if not hdu.has("SPEC_NUM"):
+        return None
+    value = hdu.row("SPEC_NUM", row)
+    return int(value) if np.ndim(value) == 0 else None
 
 
 def background_in(hdus, source: Place, address=None, own=False) -> tuple[Place | None, str]:
@@ -174,21 +206,18 @@ def background_in(hdus, source: Place, address=None, own=False) -> tuple[Place |
         If it cannot be told which one is meant.
     """
     spectra = spectrum_hdus(hdus, None if address is None else address.hdu)
-    itself = source.hdu.index, source.row
     if address is not None and address.numbers is not None:
         remedy = "choose one, as in file.pha{2}"
         found, note = only_one(_numbered(spectra, address, behind=True), remedy), ""
     else:
-        pool = [p for h in spectra for p in places_of(h)]
-        marked = [p for p in pool if is_background(p)]
-        if address is None and not marked:
+        pool = [h for h in spectra if len(rows_of(h, behind=True))]
+        if address is None and not pool:
             return None, ""
-        if own and not marked and len({p.hdu.index for p in pool}) > 1:
-            marked = [p for p in pool if p.hdu.index != itself[0]]
-        found, note = _partner(marked or pool, source)
-    if own and (found.hdu.index, found.row) == itself:
-        if address is None:
-            return None, ""
+        role = True if pool else None
+        if own and not pool:
+            pool = [h for h in spectra if h.index != source.hdu.index]
+        found, note = _partner(pool or spectra, role, source)
+    if own and (found.hdu.index, found.row) == (source.hdu.index, source.row):
         raise source.hdu.fail(
             "BACKFILE names the spectrum itself",
             remedy="read it with background=None, or name the background as in file.pha{2}",
@@ -198,65 +227,26 @@ def background_in(hdus, source: Place, address=None, own=False) -> tuple[Place |
     return found, note
 
 
-class SourceRow(NamedTuple):
-    """A row of a type II file, from 0, among the rows that hold sources, and its SPEC_NUM."""
-
-    row: int
-    siblings: tuple[int, ...]
-    number: int | None
-
-
-def source_row(source: Place) -> SourceRow | None:
-    """What is needed to find the rows that belong to a source; None for type I."""
-    if source.row is None:
-        return None
-    rows = [p.row for p in places_of(source.hdu) if p.row is not None]
-    sources = tuple(r for r in rows if not is_background(Place(source.hdu, r)))
-    return SourceRow(source.row, sources or tuple(rows), _spec_num(source.hdu, source.row))
-
-
-def partner_row(hdu, source: SourceRow, rows) -> int | None:
-    """Row of another type II file, among ``rows``, that belongs to a source; None if unknown.
-
-    Row by row, as in XSPEC, if both have equally many, else by SPEC_NUM.
-    """
-    if len(rows) == len(source.siblings) and source.row in source.siblings:
-        return rows[source.siblings.index(source.row)]
-    if source.number is None:
-        return None
-    match = [row for row in rows if _spec_num(hdu, row) == source.number]
-    return match[0] if len(match) == 1 else None
-
-
-def _partner(pool, source):
-    """Member of ``pool`` that belongs to a source, by extension and then by row."""
-    hdus = list({p.hdu.index: p.hdu for p in pool}.values())
-    hdu = hdus[0]
-    if len(hdus) > 1:
-        same = [h for h in hdus if h.stated_version == source.hdu.stated_version]
+def _partner(pool, role, source):
+    """Spectrum in the extensions ``pool`` that belongs to a source: by EXTVER, then by row."""
+    hdu = pool[0]
+    if len(pool) > 1:
+        same = [h for h in pool if h.stated_version == source.hdu.stated_version]
         if len(same) != 1 or source.hdu.stated_version is None:
             raise hdu.fail(
-                f"any of {listed(hdus, ('HDUCLAS2',))} may be the background",
+                f"may be the background, as any of {listed(pool, ('HDUCLAS2',))}",
                 remedy="choose one with background='file.pha[n]'",
             )
         hdu = same[0]
-    rows = [p.row for p in pool if p.hdu is hdu]
+    rows, ours = rows_of(hdu, role), source_row(source)
     if len(rows) == 1:
         return Place(hdu, rows[0]), ""
-    own = source_row(source)
-    row = None if own is None else partner_row(hdu, own, rows)
+    row = None if ours is None else partner_row(hdu, ours, rows)
     if row is None:
         raise hdu.fail(
             f"holds {len(rows)} spectra (type II), and none of them is known to be the background",
             remedy="choose one with background='file.pha{n}'",
         )
-    theirs = _spec_num(hdu, row)
-    note = f"the background of SPEC_NUM {own.number} is row {row + 1}, which has SPEC_NUM {theirs}"
-    return Place(hdu, row), "" if None in (own.number, theirs) or own.number == theirs else note
-
-
-def _spec_num(hdu, row):
-    if not hdu.has("SPEC_NUM"):
-        return None
-    value = hdu.row("SPEC_NUM", row)
-    return int(value) if np.ndim(value) == 0 else None
+    theirs = spec_num(hdu, row)
+    note = f"the background of SPEC_NUM {ours.number} is row {row + 1}, which has SPEC_NUM {theirs}"
+    return Place(hdu, row), "" if None in (ours.number, theirs) or ours.number == theirs else note

@@ -181,7 +181,8 @@ def _targets(link, keyword, spectrum):
     """Addresses that a link may stand for."""
     if link.lower() == "%match%" and keyword in _MATCH:
         return [Address(stem(spectrum.path) + ending) for ending in _MATCH[keyword]]
-    return [split_selectors(link)]
+    folder = spectrum.path[: -len(_last(spectrum.path)) or None]
+    return [split_selectors(link, folder)]
 
 
 def _the_one(files, keyword, spectrum):

@@ -13,10 +13,10 @@ from jaxspec.read.cache import ResponseCache
 from jaxspec.read.choose import (
     background_in,
     choose_spectra,
-    is_background,
     only_one,
-    others,
+    rows_of,
     source_row,
+    unread,
 )
 from jaxspec.read.extensions import find_hdu
 from jaxspec.read.fits import open_hdus
@@ -242,7 +242,7 @@ def _assemble(hdus, place, notes, options, cache, places):
 
 def _said(hdus, places):
     """What to say of a file that is read only in part."""
-    rest = others(hdus, places)
+    rest = unread(hdus, places)
     if not rest:
         return ()
     hdu = rest[0].hdu
@@ -256,7 +256,7 @@ def _background(given, spectrum, hdus, place, places):
     hdu, row = place
     found, notes = follow(given, "BACKFILE", spectrum, places)
     follows = isinstance(given, str) and given in ("auto", "optional")
-    if follows and found is None and not notes and not is_background(place):
+    if follows and found is None and not notes and row not in rows_of(hdu, behind=True):
         behind, note = background_in(hdus, place, own=True)
         if behind is not None:
             found, notes = _other(hdus, behind, "background"), (note,)

@@ -32,12 +32,14 @@ class Address(NamedTuple):
         return self.file + hdu + ("" if self.numbers is None else f"{{{self.numbers}}}")
 
 
-def split_selectors(path) -> Address:
+def split_selectors(path, folder="") -> Address:
     """Take ``file.pha[SPECTRUM]{3}`` apart.
 
     Parameters
     ----------
     path : str or os.PathLike
+    folder : str
+        Folder or remote prefix of a path that is a link; what exists there is one name.
 
     Returns
     -------
@@ -60,14 +62,18 @@ def split_selectors(path) -> Address:
     text = os.fspath(path)
     if isinstance(text, bytes):
         text = os.fsdecode(text)
-    remote = "://" in text
+    remote = "://" in folder + text
+
+    def exists(name):
+        return not remote and os.path.exists(os.path.join(folder, name))
+
     match = _SELECTOR.fullmatch(text) if text.endswith(("]", "}")) else None
-    if match is not None and (remote or not os.path.exists(text)):
+    if match is not None and not exists(text):
         address = Address(match["file"], match["hdu"], match["n"])
         chosen(address, ())  # whether it can be understood
         return address
-    plus = None if remote or text[-1:] not in "0123456789" else _PLUS.fullmatch(text)
-    if plus is not None and os.path.exists(plus[1]) and not os.path.exists(text):
+    plus = _PLUS.fullmatch(text)
+    if plus is not None and exists(plus[1]) and not exists(text):
         return Address(plus[1], plus[2])
     return Address(text)
 

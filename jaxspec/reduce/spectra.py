@@ -16,6 +16,7 @@ from jaxspec._status import Status
 from jaxspec._types import Spectrum
 from jaxspec.errors import InputError
 from jaxspec.read.ogip import ResponseCache, read_spectra
+from jaxspec.read.paths import split_selectors
 from jaxspec.reduce import group as grouping
 from jaxspec.reduce import select
 from jaxspec.reduce.data import distinct
@@ -156,15 +157,17 @@ def read_pha(paths, *, on_error="raise", progress=None, **options) -> SpectrumLi
     Parameters
     ----------
     paths : str, path, or list of them
-        A file, a folder pattern with ``*`` and ``**``, a type II row ``file.pha{3}``, an
-        extension ``file.pha[1]``, or an fsspec URL. All rows of a type II file are read.
+        A file, a folder pattern with ``*`` and ``**``, rows of type II or extensions by EXTVER
+        ``file.pha{3}``, ``file.pha{1-3,5}``, an extension ``file.pha[1]``, or an fsspec URL.
+        Patterns may have these too. All rows of a type II file are read.
     on_error : {"raise", "status"}
         Whether a file that cannot be read raises, or becomes a row with status IO_ERROR.
     progress : bool, optional
         Progress bar; by default for 200 files and more, on a terminal or in a notebook.
     **options
-        ``background``, ``response``, ``arf``, ``exposure``, ``poisserr``, as in
-        `jaxspec.read.ogip.read_spectrum`.
+        ``background``, ``response``, ``arf``, ``correction`` (paths, folders, mappings, functions
+        of the spectrum, objects, None; ``background="optional"``), ``root``, ``exposure``,
+        ``poisserr``, as in `jaxspec.read.ogip.read_spectrum`.
 
     Returns
     -------
@@ -181,6 +184,11 @@ def read_pha(paths, *, on_error="raise", progress=None, **options) -> SpectrumLi
     --------
     >>> import jaxspec as js
     >>> js.read_pha("stdprod/xp*_s2.pha.gz", on_error="status")    # doctest: +SKIP
+
+    Responses in a folder of their own, and backgrounds by name:
+
+    >>> js.read_pha("spectra/*.pha", response="rsp")               # doctest: +SKIP
+    >>> js.read_pha("spectra/*.pha", background={"a": "sky.pha"})   # doctest: +SKIP
     """
     if on_error not in ("raise", "status"):
         raise InputError(
@@ -219,9 +227,7 @@ def find_files(paths) -> list[str]:
         if "://" in path or not glob.has_magic(path) or os.path.exists(path):
             files.append(path)
             continue
-        matches = sorted(glob.glob(path, recursive=True))
-        if not matches and path.endswith("]"):  # file.pha[1] looks like a pattern
-            matches = [path]
+        matches = sorted(glob.glob(path, recursive=True)) or _selected(path)
         if not matches:
             raise InputError(
                 "no file matches this pattern",
@@ -232,6 +238,15 @@ def find_files(paths) -> list[str]:
     if not files:
         raise InputError("no file was given", remedy="give a path, a pattern or a list of them")
     return files
+
+
+def _selected(path):
+    """Files of a pattern with selectors behind it, each with these; file.pha[1] is one file."""
+    address = split_selectors(path)
+    if not glob.has_magic(address.file):
+        return [path] if address.file != path else []
+    files = sorted(glob.glob(address.file, recursive=True))
+    return [str(address._replace(file=file)) for file in files] if address.file != path else []
 
 
 def _stem(path):

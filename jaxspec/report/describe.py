@@ -9,7 +9,12 @@ from jaxspec.errors import InputError
 from jaxspec.reduce.bins import bin_counts, net_rate, spectrum_bins
 
 _ORIGIN = ("TELESCOP", "INSTRUME", "DETNAM", "FILTER", "OBJECT", "OBS_ID")
-_LINKS = (("BACKFILE", "background"), ("RESPFILE", "response"), ("ANCRFILE", "arf"))
+_LINKS = (
+    ("BACKFILE", "background"),
+    ("RESPFILE", "response"),
+    ("ANCRFILE", "arf"),
+    ("CORRFILE", "correction"),
+)
 
 
 def describe_file(path) -> str:
@@ -64,7 +69,8 @@ def _describe_spectra(path):
     try:
         spectra = read_spectra(path)
     except InputError as error:  # often a link that leads nowhere: the spectrum itself may be good
-        spectra = read_spectra(path, background=None, response=None, arf=None)
+        none = dict.fromkeys(("background", "response", "arf", "correction"))
+        spectra = read_spectra(path, **none)
         missing = (str(error),)
     kind = f"{len(spectra)} spectra (PHA type II)" if len(spectra) > 1 else "spectrum (PHA)"
     lines = [f"{spectra[0].path or path}: {kind}"]
@@ -166,7 +172,9 @@ def _told(value):
 
 
 def _link_text(value):
-    return str(value).strip() if _told(value) else "none"
+    from jaxspec.read.paths import is_set
+
+    return str(value).strip() if is_set(value) else "none"
 
 
 def _time_text(time):
