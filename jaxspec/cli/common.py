@@ -119,10 +119,7 @@ freeze = click.option(
 
 
 def sources(_, param, values):
-    """What stands for a link: a path, a dict of NAME=PATH, None for the word none; "auto" if absent.
-
-    ``param.name`` is the argument of `jaxspec.read_pha`.
-    """
+    """What stands for a link: a path, a dict of NAME=PATH, None for the word none, or "auto"."""
     pairs = [text.partition("=") for text in values]
     if not values:
         return "auto"
@@ -143,7 +140,7 @@ def source_options(command):
         click.option(
             "--root",
             metavar="DIR",
-            help="Folder of the archive, in which links may lead anywhere and files are looked for.",
+            help="Folder of the archive: links may lead anywhere in it, files are found in it.",
         ),
         _source_option("correction", "CORRFILE"),
         _source_option("background", "BACKFILE", "; optional: BACKFILE where it exists"),

@@ -205,9 +205,7 @@ def _on_channels(background, response):
                 remedy="use a background on the channels of the response",
             )
         note = f"channels {ours[0]}-{ours[-1]} are those from {theirs[0]} in {response.name}"
-        background = background.replace(
-            channel=theirs, diagnostics=(*background.diagnostics, note)
-        )
+        background = background.replace(channel=theirs, diagnostics=(*background.diagnostics, note))
     file = background.path or background.name
     if not (np.isfinite(background.counts) & (background.counts >= 0)).all():
         raise InputError("the background has counts below zero or not finite", file=file)

@@ -1,7 +1,7 @@
 """Which extensions and rows of a file are meant: numbers in braces, EXTVER, source or background.
 
-OGIP 92-007 lets a file hold many spectra, as extensions or as rows (type II), and says with HDUCLAS2
-what each of them is: TOTAL, NET or BKG.
+OGIP 92-007 lets a file hold many spectra, as extensions or as rows (type II), and says with
+HDUCLAS2 what each of them is: TOTAL, NET or BKG.
 """
 
 from __future__ import annotations

@@ -41,11 +41,12 @@ def _wanted(hdus, wanted):
     name, version = name.strip(), version.partition(",")[0].strip()
     number = int(name) if name.isdigit() and len(name) < 6 else None
     found = [h for h in hdus if h.index == number or (h.name == name.upper() and name)]
+    named = found
     if version:
         found = [h for h in found if str(h.version) == version.lstrip("0")]
     if not found:
         raise InputError(
-            f"has no extension {wanted!r}, only {names_of(hdus)}",
+            f"has no extension {wanted!r}, only {listed(named) or names_of(hdus)}",
             file=hdus[0].file,
             remedy="name one of these, or its number, in the brackets",
         )
@@ -61,12 +62,8 @@ def _fits(hdu, needs, named):
 
 
 def names_of(hdus):
-    """Extensions of a file, for messages; those of one name with EXTVER or their number."""
-    names = [h.label for h in hdus]
-    return ", ".join(
-        h.label if names.count(h.label) == 1 else f"{h.label},{h.stated_version or h.index}"
-        for h in hdus
-    )
+    """Extensions of a file, for messages."""
+    return ", ".join(h.label for h in hdus)
 
 
 def listed(hdus, keys=()):

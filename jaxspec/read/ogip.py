@@ -20,7 +20,7 @@ from jaxspec.read.choose import (
 )
 from jaxspec.read.extensions import find_hdu
 from jaxspec.read.fits import open_hdus
-from jaxspec.read.links import Found, Places, fetch, follow
+from jaxspec.read.links import Found, fetch, follow
 from jaxspec.read.paths import decompress, split_selectors, stem
 from jaxspec.read.pha import builtin_background, parse_pha, take_channels
 from jaxspec.read.response import holds_area
@@ -76,8 +76,8 @@ def read_spectrum(path, *, row=None, root=None, cache=None, **options) -> Spectr
     -----
     OGIP 92-007 and 92-007a (PHA), CAL/GEN/92-002 and 92-002a (RMF, ARF). Without braces, a spectrum
     whose HDUCLAS2 is BKG is no source: it is the background of the others in its file, unless
-    BACKFILE names another. CORRFILE is a spectrum whose count rate times CORRSCAL is subtracted, and
-    adds nothing to the errors.
+    BACKFILE names another. CORRFILE is a spectrum whose count rate times CORRSCAL is subtracted
+    (XSPEC manual, corfile), and adds nothing to the errors.
 
     Examples
     --------
@@ -225,9 +225,7 @@ def _open(address):
 def _assemble(hdus, place, notes, options, cache, places):
     hdu, row = place
     name = stem(hdu.file) + ("" if row is None else f"{{{row + 1}}}")
-    spectrum = parse_pha(
-        hdus, hdu, row, name, exposure=options.exposure, poisserr=options.poisserr
-    )
+    spectrum = parse_pha(hdus, hdu, row, name, exposure=options.exposure, poisserr=options.poisserr)
     background, more = _background(options.background, spectrum, hdus, place, places)
     correction, other = _correction(options.correction, spectrum, hdu, places)
     response, last = _spectrum_response(options, spectrum, hdus, place, cache, places)

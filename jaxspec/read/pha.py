@@ -10,6 +10,7 @@ import numpy as np
 from jaxspec._types import Spectrum
 from jaxspec.read.choose import COUNTED
 from jaxspec.read.fits import HDU
+from jaxspec.read.paths import is_set
 
 _TEXT_KEYS = (
     "TELESCOP INSTRUME DETNAM FILTER OBJECT OBS_ID DATE-OBS DATE-END TIME-OBS TIME-END TIMESYS "
@@ -286,7 +287,7 @@ def _header(table):
             value = math.nan
         if math.isfinite(value):
             header[key] = value
-        else:
+        elif key != "CORRSCAL" or is_set(header.get("CORRFILE")):
             table.notes.append(f"{key} is not a number; left out")
     if header.get("TIMEZERO") and header["TIMEZERO"] == header.get("TSTART"):
         del header["TIMEZERO"]  # EXOSAT: the epoch of the times in the file, not an offset to it

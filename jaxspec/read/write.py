@@ -13,10 +13,17 @@ from jaxspec._types import Response, Spectrum
 from jaxspec.errors import InputError
 from jaxspec.read.paths import is_set, split_selectors, twins
 
-_LINKS = dict(
-    backfile="BACKFILE", respfile="RESPFILE", ancrfile="ANCRFILE", corrfile="CORRFILE"
-)
-_OWN = {"BACKFILE", "RESPFILE", "ANCRFILE", "CORRFILE", "CHANTYPE", "DETCHANS", "HDUCLAS2", "FILTER"}
+_LINKS = dict(backfile="BACKFILE", respfile="RESPFILE", ancrfile="ANCRFILE", corrfile="CORRFILE")
+_OWN = {
+    "BACKFILE",
+    "RESPFILE",
+    "ANCRFILE",
+    "CORRFILE",
+    "CHANTYPE",
+    "DETCHANS",
+    "HDUCLAS2",
+    "FILTER",
+}
 
 
 def write_pha(

@@ -10,8 +10,8 @@ from jaxspec.reduce.bins import BinCounts, bin_counts, channel_variance, exposur
 def stack_counts(spectra, plan) -> BinCounts:
     """`BinCounts` of (n_spectrum, n_bin) arrays.
 
-    Spectra with scalar AREASCAL and BACKSCAL, without SYS_ERR and CORRFILE, are summed in one go; any other
-    is handed to `jaxspec.reduce.bins.bin_counts` by itself.
+    Spectra with scalar AREASCAL and BACKSCAL, without SYS_ERR and CORRFILE, are summed in one go;
+    any other is handed to `jaxspec.reduce.bins.bin_counts` by itself.
     """
     with_background = spectra[0].background is not None
     if not all(_plain(s, with_background) for s in spectra):
