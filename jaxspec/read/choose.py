@@ -242,7 +242,7 @@ def _partner(pool, role, source):
     if len(rows) == 1:
         return Place(hdu, rows[0]), ""
     row = None if ours is None else partner_row(hdu, ours, rows)
-    if row is None:
+    if ours is None or row is None:
         raise hdu.fail(
             f"holds {len(rows)} spectra (type II), and none of them is known to be the background",
             remedy="choose one with background='file.pha{n}'",

@@ -137,7 +137,7 @@ def follow(given, keyword: str, spectrum, places: Places) -> tuple[Any, tuple[st
 
 
 def _link_of(keyword, spectrum):
-    link = (spectrum.header or {}).get(keyword)
+    link = str((spectrum.header or {}).get(keyword, ""))
     # "&" announces a continuation of the text, which some writers then leave out
     return link.strip(_BLANKS).rstrip("&") if is_set(link) else None
 

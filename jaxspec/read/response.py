@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -397,7 +397,7 @@ def parse_rmf(hdus, name: str, address=None, spare_ebounds=None) -> Response:
     """
     address = Address(name) if address is None else address
     found = choose_matrices(hdus, address)
-    bounds = choose_ebounds(hdus, found, spare_ebounds)
+    bounds: Any = choose_ebounds(hdus, found, spare_ebounds)
     channel, e_min, e_max, notes = _ebounds(bounds)
     if bounds is spare_ebounds:
         notes.append(f"{name}: no EBOUNDS; taken from the spectrum")

@@ -139,6 +139,14 @@ def test_background_is_added_and_carried(poisserr):
     assert spectra[0].backscal == 0.5
 
 
+def test_background_that_counts_channels_from_another_number():
+    back = make_background(counts=np.linspace(1e6, 2e6, 20), channel=np.arange(1, 21))
+    spectrum = fake("powerlaw", RESPONSE, 500.0, {"norm": 1e-20}, background=back, seed=1)[0]
+    assert np.all(abs(spectrum.counts - back.counts) < 5 * np.sqrt(back.counts))
+    assert np.array_equal(spectrum.background.channel, RESPONSE.channel)
+    assert "channels 1-20 are those from 0" in spectrum.background.diagnostics[0]
+
+
 def test_modelled_background_does_not_fall_below_zero():
     back = make_background(False, counts=np.zeros(20))
     spectra = fake("powerlaw", RESPONSE, np.ones(200), background=back, seed=3)
@@ -157,7 +165,8 @@ def test_modelled_background_does_not_fall_below_zero():
         ({"params": {"PhoIndex": [1.0, 2.0]}, "exposure": [1.0, 2.0, 3.0]}, "one length"),
         ({"params": {"Gamma": 1.0}}, "Gamma"),
         ({"params": {"norm": -1.0}}, "negative or not finite"),
-        ({"background": make_background(channel=np.arange(1, 21))}, "channels"),
+        ({"background": make_background(channel=np.arange(0, 40, 2))}, "channels"),
+        ({"background": make_background(channel=np.arange(8), counts=np.ones(8))}, "channels"),
         ({"background": make_background(counts=np.full(20, -1.0))}, "below zero"),
         ({"background": make_background(poisserr=False, stat_err=None)}, "STAT_ERR"),
     ],
