@@ -12,6 +12,7 @@ from astropy.table import QTable, Table
 from click.testing import CliRunner
 
 from jaxspec.cli import main
+from jaxspec.reduce.spectra import read_pha
 
 MODEL = ["--model", "powerlaw", "--band", "3-25", "--no-cache"]
 
@@ -106,6 +107,43 @@ def test_bad_band_is_an_error(archive):
     assert "25-3" in one_line(
         call("fit", file, "--model", "powerlaw", "--no-cache", "--band", "25-3", code=1)
     )
+
+
+@pytest.fixture(scope="module")
+def scattered(archive, tmp_path_factory):
+    """One observation of the archive, its files in folders of their own."""
+    top = tmp_path_factory.mktemp("scattered")
+    found = sorted(archive.glob("*/stdprod/*"))
+    spectra = read_pha(str(archive / "*/stdprod/xp*_s2.pha.gz"), on_error="status")
+    name = next(s.name for s in spectra if s not in spectra.failures).split("_")[0]
+    for file in (f for f in found if f.name.startswith(name)):
+        folder = "obs" if "_s2" in file.name else "bkg" if "_b2" in file.name else "rsp"
+        (top / folder).mkdir(exist_ok=True)
+        (top / folder / file.name).write_bytes(file.read_bytes())
+    return top
+
+
+def fitted(tmp_path, *arguments):
+    call("fit", *arguments, *MODEL, "--quiet", "-o", tmp_path / "t.ecsv")
+    row = Table.read(tmp_path / "t.ecsv")[0]
+    return row["stat_name"], float(row["stat"])
+
+
+def test_files_in_place_of_links(scattered, tmp_path):
+    file = scattered / "obs/*.pha.gz"
+    (response,), (behind,) = (list((scattered / d).iterdir()) for d in ("rsp", "bkg"))
+    whole = fitted(tmp_path, file, "--root", scattered)
+    assert whole[0] == "pgstat"
+    name = response.name.split(".")[0]
+    for more in (
+        ["--response", scattered / "rsp", "--background", scattered / "bkg"],
+        ["--response", f"{name}_s2={response}", "--background", f"{name}_s2={behind}"],
+    ):
+        assert fitted(tmp_path, file, *more) == whole
+    for more in (["--background", "optional"], ["--background", "none"]):
+        assert fitted(tmp_path, file, "--response", response, *more)[0] != "pgstat"
+    done = call("fit", file, *MODEL, "--response", "a=b", "--response", "c", code=2)
+    assert "give one path, or NAME=PATH" in done.output
 
 
 @pytest.mark.parametrize("place", ["before", "after"])
