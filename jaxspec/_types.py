@@ -175,6 +175,8 @@ class Spectrum:
         parts.append(f"{self.exposure:.6g} s")
         if self.background is not None:
             parts.append("background")
+        if self.correction is not None:
+            parts.append("correction")
         if self.response is None:
             parts.append("no response")
         return f"Spectrum({self.name}: {', '.join(parts)})"

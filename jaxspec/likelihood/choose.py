@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jaxspec.likelihood.statistics import STATISTICS, statistic_name
+from jaxspec.read.paths import is_set
 
 CLOSE = 1e-3  # relative; STAT_ERR this close to sqrt(counts) is Poisson
 
@@ -56,6 +57,10 @@ def choose_statistic(spectrum, requested="auto"):
         name, note = _asked(spectrum, statistic_name(requested))
     if STATISTICS[name].poisson and spectrum.sys_err is not None and np.any(spectrum.sys_err):
         note += " SYS_ERR is left out: it has no place in a Poisson statistic."
+    if spectrum.background is None and is_set((spectrum.header or {}).get("BACKFILE")):
+        note += " BACKFILE names a background that is not loaded."
+    if spectrum.correction is not None:
+        note += " CORRFILE times CORRSCAL is taken into account."
     return name, note
 
 

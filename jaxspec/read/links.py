@@ -122,7 +122,7 @@ def follow(given, keyword: str, spectrum, places: Places) -> tuple[Any, tuple[st
     `Found`, None or the object
     """
     if callable(given):
-        given = given(spectrum)
+        given = _called(given, keyword, spectrum)
     elif isinstance(given, Mapping):
         given = _entry(given, keyword, spectrum)
     if not isinstance(given, str | os.PathLike):
@@ -134,6 +134,18 @@ def follow(given, keyword: str, spectrum, places: Places) -> tuple[Any, tuple[st
     if text.endswith("/") if "://" in text else os.path.isdir(os.path.expanduser(text)):
         return _in_folder(os.path.expanduser(text), keyword, spectrum, places)
     return fetch(given), ()
+
+
+def _called(given, keyword, spectrum):
+    try:
+        return given(spectrum)
+    except InputError:
+        raise
+    except Exception as error:  # any: it is the caller's, and must not end a batch
+        raise InputError(
+            f"the function {ARGUMENT[keyword]}= ended in {type(error).__name__}: {error}",
+            file=spectrum.path,
+        ) from error
 
 
 def _link_of(keyword, spectrum):

@@ -20,6 +20,7 @@ _COMMON = (
     "ORDER HDUCLAS3"
 ).split()
 _TOLD = ("RSP_NUM", "TSTART", "TSTOP")
+_SHARED = ("RSP_NUM", "TSTART")  # stated and equal, they say that matrices are parts
 WHOLE = 1.1  # sum of a row of a redistribution above which it is more than one
 
 
@@ -91,20 +92,20 @@ def _refuse(found, keys):
 
 
 def refuse_wholes(parts):
-    """Raise `InputError` if matrices of one file cannot be parts of one response.
+    """Raise `InputError` if matrices that say nothing of it cannot be parts of one response.
 
-    Those of a redistribution are summed to one in each energy; and matrices with EXTVER of their
-    own, on the same energies and in each with almost the same channels, are of other times or
-    places, not parts: these are stored apart since they fill other channels.
+    The rows of a whole redistribution add up to one, so that two of them are too many. Matrices
+    with EXTVER of their own, on the same energies and in each on almost the same channels, are of
+    other times or places: parts are stored apart since they fill other channels.
 
     Parameters
     ----------
     parts : sequence with ``hdu, e_lo, indptr, data, row, first, width``
     """
     found = [part.hdu for part in parts]
-    full = any(str(h.get("HDUCLAS3", "")).strip().upper() == "FULL" for h in found)
-    stated = all(str(h.get("HDUCLAS3", "")).strip().upper() == "REDIST" for h in found)
-    if stated and not full:
+    if any(all(h.get(key) is not None for h in found) for key in _SHARED):
+        return
+    if all(str(h.get("HDUCLAS3", "")).strip().upper() == "REDIST" for h in found):
         sums = [_typical_sum(part) for part in parts]
         if max(sums) < WHOLE < sum(sums):
             _refuse(found, ["EXTVER, and add up to more than one count for a photon"])

@@ -277,6 +277,8 @@ def _background(given, spectrum, hdus, place, places):
 
 
 def _correction(given, spectrum, hdu, places):
+    if isinstance(given, str) and given == "auto" and _corrscal(spectrum) == 0:
+        return None, ()  # as XSPEC has it, the file has no effect, and is often not there
     found, notes = follow(given, "CORRFILE", spectrum, places)
     if isinstance(found, Found):
         hdus = open_hdus(decompress(found.raw, found.file), found.file)

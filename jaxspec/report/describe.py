@@ -112,6 +112,10 @@ def spectrum_rows(spectrum) -> list[tuple[str, str]]:
         total = bin_counts(spectrum).background.sum()
         kind = "Poisson" if is_poisson(background) else "modelled, with its own errors"
         rows.append(("", f"{total:.6g} counts in {background.exposure:.6g} s ({kind})"))
+    if spectrum.correction is not None:
+        correction = spectrum.correction
+        rate = correction.counts.sum() / correction.exposure
+        rows.append(("", f"{spectrum.corrscal:g} times {rate:.6g} counts/s are subtracted"))
     rate, error = net_rate(spectrum)
     rows.append(("net rate", f"{rate:.6g} ± {error:.4g} counts/s (all channels of good quality)"))
     rows.append(("statistic", f"auto takes {statistic}"))

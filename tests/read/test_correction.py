@@ -45,7 +45,9 @@ def test_correction_by_argument(put):
     s = read_spectrum(path, correction=path.replace("a.pha", "c.cor"))
     assert s.corrscal == 1.0 and said(s, "CORRSCAL is missing")
     assert np.allclose(bin_counts(s).known, CORRECTION / 100.0)
-    zero = read_spectrum(put("b.pha", pha(CORRFILE="c.cor", CORRSCAL=0.0)))
+    zero = put("b.pha", pha(CORRFILE="gone.cor", CORRSCAL=0.0))
+    assert read_spectrum(zero).correction is None
+    zero = read_spectrum(zero, correction=s.correction)
     assert said(zero, "CORRSCAL is 0") and not bin_counts(zero).known.any()
     gone = put("d.pha", pha(CORRFILE="gone.cor", CORRSCAL=1.0))
     with pytest.raises(InputError, match="CORRFILE is 'gone.cor'"):
@@ -144,11 +146,13 @@ def test_statistics_know_the_correction(corrected, stat):
 def test_fit_of_one_corrected_spectrum_among_others(corrected):
     """Spectra with and without a correction share a batch."""
     spectra = [corrected, corrected.replace(name="plain", correction=None)]
-    table = js.fit(powerlaw(), spectra, stat="wstat").table
+    result = js.fit(powerlaw(), spectra, stat="wstat")
+    table = result.table
     value, norm = np.array(table["stat"]), table["norm"].value
     options = {"bounds": (1e-4, 0.1), "method": "bounded", "options": {"xatol": 1e-9}}
     best = minimize_scalar(lambda norm: by_hand("wstat", norm), **options)
     assert value[0] == pytest.approx(best.fun, rel=1e-7)
+    assert [n for text, n in result.notes.items() if "CORRFILE" in text] == [1]
     assert norm[0] == pytest.approx(best.x, rel=1e-4) and norm[1] > 1.03 * best.x
 
 

@@ -135,6 +135,13 @@ def test_parts_of_one_response_are_summed(put):
     assert factor(read_response(path + "{1-2}")) == pytest.approx(r.matrix.sum() / DENSE.sum())
 
 
+@pytest.mark.parametrize("same", [dict(TSTART=5.0), dict(RSP_NUM=1)])
+def test_matrices_that_say_they_are_parts(put, same):
+    keys = dict(HDUCLAS3="REDIST", **same)
+    path = put("a.rmf", several(dict(EXTVER=1), dict(EXTVER=2), **keys))
+    assert factor(read_response(path)) == 3
+
+
 def test_parts_of_each_interval(put):
     keys = [dict(EXTVER=k, TSTART=float(k)) for k in (1, 1, 2, 2)]
     path = put("a.rsp2", several(*keys))
