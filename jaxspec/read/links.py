@@ -109,9 +109,9 @@ def follow(given, keyword: str, spectrum, places: Places) -> tuple[Any, tuple[st
     ----------
     given : "auto", "optional", None, path, folder, mapping, function or object
         "auto" follows the keyword, "optional" too, but a file that does not exist is none. In a
-        folder the file is looked for that the keyword names. The keys of a mapping are paths or
-        names of spectra, file names, OBS_ID or values of the keyword; a function takes the
-        `Spectrum`. What they give is any of the others.
+        folder (a remote one has no dot in its last name) the file is looked for that the keyword
+        names. The keys of a mapping are paths or names of spectra, file names, OBS_ID or values of
+        the keyword; a function takes the `Spectrum`. What they give is any of the others.
     keyword : str
         BACKFILE, RESPFILE, ANCRFILE or CORRFILE.
     spectrum : Spectrum
@@ -131,7 +131,7 @@ def follow(given, keyword: str, spectrum, places: Places) -> tuple[Any, tuple[st
     optional = text == "optional" and keyword in ("BACKFILE", "CORRFILE")
     if text == "auto" or optional:
         return _follow_link(keyword, spectrum, places, optional)
-    if text.endswith("/") if "://" in text else os.path.isdir(os.path.expanduser(text)):
+    if "." not in _last(text) if "://" in text else os.path.isdir(os.path.expanduser(text)):
         return _in_folder(os.path.expanduser(text), keyword, spectrum, places)
     return fetch(given), ()
 

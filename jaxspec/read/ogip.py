@@ -226,7 +226,9 @@ def _assemble(hdus, place, notes, options, cache, places):
     hdu, row = place
     name = stem(hdu.file) + ("" if row is None else f"{{{row + 1}}}")
     spectrum = parse_pha(hdus, hdu, row, name, exposure=options.exposure, poisserr=options.poisserr)
-    background, more = _background(options.background, spectrum, hdus, place, places)
+    background, link, more = _background(options.background, spectrum, hdus, place, places)
+    if link is not None:  # so that a spectrum that is written finds its background again
+        spectrum = spectrum.replace(header={**(spectrum.header or {}), "BACKFILE": link})
     correction, other = _correction(options.correction, spectrum, hdu, places)
     response, last = _spectrum_response(options, spectrum, hdus, place, cache, places)
     return spectrum.replace(
@@ -251,13 +253,16 @@ def _said(hdus, places):
 
 
 def _background(given, spectrum, hdus, place, places):
+    """Background, the link that names it if that of the file does not, and what was assumed."""
     hdu, row = place
+    link, file = None, hdu.file.replace("\\", "/").rpartition("/")[2]
     found, notes = follow(given, "BACKFILE", spectrum, places)
     follows = isinstance(given, str) and given in ("auto", "optional")
     if follows and found is None and not notes and row not in rows_of(hdu, behind=True):
         behind, note = background_in(hdus, place, own=True)
         if behind is not None:
             found, notes = _other(hdus, behind, "background"), (note,)
+            link = f"{file}[{behind.hdu.index}]" + _braces(behind.row)
         elif row is not None:
             found = builtin_background(hdu, row, spectrum)
     if isinstance(found, Found):
@@ -265,15 +270,23 @@ def _background(given, spectrum, hdus, place, places):
         inside = hdus if own else open_hdus(decompress(found.raw, found.file), found.file)
         behind, note = background_in(inside, place, found.address, own)
         notes += (note,) if note else ()
+        if follows and own and found.address[1:] == (None, None):
+            link = f"{file}[{behind.hdu.index}]" + _braces(behind.row)
+        elif follows and found.address.numbers is None and behind.row is not None:
+            link = spectrum.header["BACKFILE"].strip() + _braces(behind.row)
         found = _other(inside, behind, "background")
     if found is None:
-        return None, notes
+        return None, None, notes
     if not isinstance(found, Spectrum):
         raise TypeError(f"background is a {type(found).__name__}; give a path or a Spectrum")
     if str(hdu.get("HDUCLAS2", "")).strip().upper() == "NET":
         notes += ("HDUCLAS2 is NET: was the background subtracted already? It is loaded as well",)
     index, more = _positions(spectrum, hdu, found.channel, found.path or "background", None)
-    return (found if index is None else take_channels(found, index)), notes + more
+    return (found if index is None else take_channels(found, index)), link, notes + more
+
+
+def _braces(row):
+    return "" if row is None else f"{{{row + 1}}}"
 
 
 def _correction(given, spectrum, hdu, places):

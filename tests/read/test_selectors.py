@@ -21,6 +21,7 @@ from ogip_files import (
 from jaxspec.errors import InputError
 from jaxspec.read.ogip import read_arf, read_response, read_spectra, read_spectrum
 from jaxspec.read.paths import Address, chosen, split_selectors
+from jaxspec.read.write import write_pha
 from jaxspec.reduce.spectra import read_pha
 
 
@@ -291,6 +292,22 @@ def test_source_and_background_in_one_file(put, arrangement):
     assert s.background.exposure == (10.0 if "rows" in arrangement else 400.0)
     assert said(s, "of the same file")
     assert read_spectra(path, background=None)[0].background is None
+
+
+@pytest.mark.parametrize("arrangement", ["background last", "rows", "not marked"])
+def test_background_of_one_file_after_writing(put, arrangement):
+    path = put("a.pha", to_bytes(*ONE_FILE[arrangement]()))
+    write_pha(read_spectra(path)[0], path.replace("a.pha", "w.pha"))
+    again = read_spectrum(path.replace("a.pha", "w.pha"))
+    assert np.array_equal(again.counts, COUNTS)
+    assert np.array_equal(again.background.counts, COUNTS * 5)
+
+
+def test_row_of_a_background_after_writing(put):
+    put("b.pha", to_bytes(rows(3)))
+    path = put("a.pha", to_bytes(rows(3, BACKFILE="b.pha")))
+    write_pha(read_spectrum(path, row=2), path.replace("a.pha", "w.pha"))
+    assert times([read_spectrum(path.replace("a.pha", "w.pha")).background]) == [2]
 
 
 def test_background_that_is_read_by_itself(put):
