@@ -121,10 +121,7 @@ def follow(given, keyword: str, spectrum, places: Places) -> tuple[Any, tuple[st
     -------
     `Found`, None or the object
     """
-    if callable(given):
-        given = _called(given, keyword, spectrum)
-    elif isinstance(given, Mapping):
-        given = _entry(given, keyword, spectrum)
+    given = asked(given, keyword, spectrum)
     if not isinstance(given, str | os.PathLike):
         return given, ()
     text = os.fspath(given)
@@ -134,6 +131,13 @@ def follow(given, keyword: str, spectrum, places: Places) -> tuple[Any, tuple[st
     if "." not in _last(text) if "://" in text else os.path.isdir(os.path.expanduser(text)):
         return _in_folder(os.path.expanduser(text), keyword, spectrum, places)
     return fetch(given), ()
+
+
+def asked(given, keyword, spectrum):
+    """What a mapping or a function gives for a spectrum; anything else as it is."""
+    if callable(given):
+        return _called(given, keyword, spectrum)
+    return _entry(given, keyword, spectrum) if isinstance(given, Mapping) else given
 
 
 def _called(given, keyword, spectrum):

@@ -20,7 +20,7 @@ from jaxspec.read.choose import (
 )
 from jaxspec.read.extensions import find_hdu
 from jaxspec.read.fits import open_hdus
-from jaxspec.read.links import Found, fetch, follow
+from jaxspec.read.links import Found, asked, fetch, follow
 from jaxspec.read.paths import decompress, split_selectors, stem
 from jaxspec.read.pha import builtin_background, parse_pha, take_channels
 from jaxspec.read.response import holds_area
@@ -256,6 +256,7 @@ def _background(given, spectrum, hdus, place, places):
     """Background, the link that names it if that of the file does not, and what was assumed."""
     hdu, row = place
     link, file = None, hdu.file.replace("\\", "/").rpartition("/")[2]
+    given = asked(given, "BACKFILE", spectrum)
     found, notes = follow(given, "BACKFILE", spectrum, places)
     follows = isinstance(given, str) and given in ("auto", "optional")
     if follows and found is None and not notes and row not in rows_of(hdu, behind=True):
@@ -290,6 +291,7 @@ def _braces(row):
 
 
 def _correction(given, spectrum, hdu, places):
+    given = asked(given, "CORRFILE", spectrum)
     if isinstance(given, str) and given == "auto" and _corrscal(spectrum) == 0:
         return None, ()  # as XSPEC has it, the file has no effect, and is often not there
     found, notes = follow(given, "CORRFILE", spectrum, places)

@@ -292,6 +292,7 @@ def test_source_and_background_in_one_file(put, arrangement):
     assert s.background.exposure == (10.0 if "rows" in arrangement else 400.0)
     assert said(s, "of the same file")
     assert read_spectra(path, background=None)[0].background is None
+    assert read_spectra(path, background=lambda s: "auto")[0].background is not None
 
 
 @pytest.mark.parametrize("arrangement", ["background last", "rows", "not marked"])
