@@ -7,7 +7,7 @@ HDUCLAS2 what each of them is: TOTAL, NET or BKG.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -183,7 +183,7 @@ def spec_num(hdu, row):
     return int(value) if np.ndim(value) == 0 else None
 
 
-def background_in(hdus, source: Place, address=None, own=False) -> tuple[Place | None, str]:
+def background_in(hdus, source: Place, address=None, own=False) -> tuple[Any, str]:
     """Background of a spectrum among the spectra of a file, and what was assumed.
 
     Parameters
