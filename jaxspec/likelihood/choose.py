@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jaxspec.likelihood.statistics import STATISTICS, statistic_name
+from jaxspec.reduce.channels import used
 
 CLOSE = 1e-3  # relative; STAT_ERR this close to sqrt(counts) is Poisson
 
@@ -13,10 +14,10 @@ def is_poisson(spectrum) -> bool:
     """Whether the counts of a spectrum can be treated as Poisson.
 
     POISSERR says so; or POISSERR is false but the counts are non-negative integers whose STAT_ERR
-    is sqrt(counts) within 1e-3. Channels without counts may carry any STAT_ERR (0, 1, 1.87 and
-    others are in use).
+    is sqrt(counts) within 1e-3. Channels of QUALITY 1 and 5 do not matter; channels without counts
+    may carry any STAT_ERR (0, 1, 1.87 and others are in use).
     """
-    counts = spectrum.counts
+    counts = used(spectrum.counts, spectrum.quality)
     if not (np.isfinite(counts).all() and (counts >= 0).all()):
         return False
     if spectrum.poisserr:
@@ -25,7 +26,8 @@ def is_poisson(spectrum) -> bool:
         return False
     seen = counts > 0
     root = np.sqrt(counts[seen])
-    return bool((np.abs(spectrum.stat_err[seen] - root) <= CLOSE * root).all())
+    errors = used(spectrum.stat_err, spectrum.quality)[seen]
+    return bool((np.abs(errors - root) <= CLOSE * root).all())
 
 
 def choose_statistic(spectrum, requested="auto"):
@@ -61,7 +63,7 @@ def choose_statistic(spectrum, requested="auto"):
 
 def _automatic(spectrum):
     background = spectrum.background
-    if (spectrum.counts < 0).any():
+    if (used(spectrum.counts, spectrum.quality) < 0).any():
         return "chi2", "chi2: negative counts are not Poisson."
     if not is_poisson(spectrum):
         return "chi2", "chi2: the counts are not Poisson (POISSERR=F with their own STAT_ERR)."

@@ -303,7 +303,9 @@ def _background(given, spectrum, hdu, row):
         return None, ()
     if not isinstance(found, Spectrum):
         raise TypeError(f"background is a {type(found).__name__}; give a path or a Spectrum")
-    index, notes = _positions(spectrum, hdu, found.channel, found.path or "background", None)
+    header = found.header or {}
+    limits = (header["TLMIN1"], header["TLMAX1"]) if "TLMIN1" in header else None
+    index, notes = _positions(spectrum, hdu, found.channel, found.path or "background", limits)
     return (found if index is None else take_channels(found, index)), notes
 
 
@@ -317,8 +319,7 @@ def _spectrum_response(given, arf, spectrum, hdus, hdu, cache):
     notes = ()
     if arf is None and np.all(response.area == 1.0) and not holds_area(response):
         notes = (f"no ARF is loaded: {response.name} is taken to hold the effective area",)
-    detchans = spectrum.header.get("DETCHANS")
-    index, more = _positions(spectrum, hdu, response.channel, response.name, detchans)
+    index, more = _positions(spectrum, hdu, response.channel, response.name)
     if index is not None:
         response = cache.select(response, index)
     return response, notes + more
@@ -342,18 +343,31 @@ def _response(rmf, arf, cache, spare_ebounds=None):
     return cache.combine(rmf, arf, name)
 
 
-def _positions(spectrum, hdu, channel, name, detchans):
-    """Index of the channels of the spectrum among ``channel``; None if they are the same."""
-    wanted = spectrum.channel
+def _positions(spectrum, hdu, channel, name, limits=None):
+    """Index of the channels of the spectrum among ``channel``; None if they are the same.
+
+    TLMIN and TLMAX say of which channels those of the spectrum are a part. Where there are as many
+    as in ``channel``, the first is the first one there, whatever their numbers. ``limits`` are
+    TLMIN and TLMAX of ``channel`` where it is a part as well, as a background's.
+    """
+    wanted, header = spectrum.channel, spectrum.header
+    first, last = header.get("TLMIN1"), header.get("TLMAX1")
+    lowest, highest = (int(channel[0]), int(channel[-1])) if limits is None else limits
+    if first is not None and first != lowest and last - first == highest - lowest:
+        shift = first - lowest
+        place = _places(wanted - shift, channel)
+        if place is not None:
+            note = f"channels {wanted[0]}-{wanted[-1]} are those from {wanted[0] - shift} in {name}"
+            return place, (note,)
     if np.array_equal(wanted, channel):
         return None, ()
-    order = np.argsort(channel, kind="stable")
-    place = np.searchsorted(channel, wanted, sorter=order)
-    place = order[np.minimum(place, len(channel) - 1)]
-    if np.array_equal(channel[place], wanted):
+    place = _places(wanted, channel)
+    if place is not None:
         return place, ()
-    first = hdu.integer(f"TLMIN{hdu.columns['CHANNEL'].n}", int(wanted[0]))
-    place = wanted - first
+    detchans = header.get("DETCHANS")
+    place = wanted - wanted[0]
+    if len(channel) != len(wanted) and len(channel) == detchans:
+        place = wanted - hdu.integer(f"TLMIN{_column(hdu)}", int(wanted[0] > 0))
     counted = len(channel) in (len(wanted), detchans)
     if counted and place.min() >= 0 and place.max() < len(channel):
         note = f"channels {wanted[0]}-{wanted[-1]} are those from {channel[0]} in {name}"
@@ -366,3 +380,14 @@ def _positions(spectrum, hdu, channel, name, detchans):
         column="CHANNEL",
         remedy="use files that were made for each other",
     )
+
+
+def _column(hdu):
+    return hdu.columns["CHANNEL"].n if hdu.has("CHANNEL") else 0
+
+
+def _places(wanted, channel):
+    """Where each of ``wanted`` is in ``channel``, or None."""
+    order = np.argsort(channel, kind="stable")
+    place = order[np.minimum(np.searchsorted(channel, wanted, sorter=order), len(channel) - 1)]
+    return place if np.array_equal(channel[place], wanted) else None

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxspec.errors import InputError
-from jaxspec.reduce.channels import bin_index
+from jaxspec.reduce.channels import bin_index, used
 
 
 class BinCounts(NamedTuple):
@@ -190,9 +190,9 @@ def exposures(spectrum):
 
 
 def is_net(spectrum) -> bool:
-    """Whether a background was subtracted already: HDUCLAS2 is NET, or counts are negative."""
+    """Whether a background was subtracted already: HDUCLAS2 is NET, or good counts are negative."""
     kind = str((spectrum.header or {}).get("HDUCLAS2", "")).strip().upper()
-    return kind == "NET" or bool((spectrum.counts < 0).any())
+    return kind == "NET" or bool((used(spectrum.counts, spectrum.quality) < 0).any())
 
 
 class _Sums:

@@ -13,6 +13,11 @@ import numpy as np
 from jaxspec.errors import InputError
 
 
+def used(values, quality):
+    """Values (n_channel,) without those of channels that are always dropped, QUALITY 1 and 5."""
+    return values if quality is None else values[(quality != 1) & (quality != 5)]
+
+
 def bin_index(grouping, quality, filters, e_min, e_max, channel):
     """Bin number of each channel.
 

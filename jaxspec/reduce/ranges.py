@@ -87,6 +87,10 @@ def energy(value, default="keV"):
 def _from_string(text, what):
     """Read range after range; units are filled in from the right at the end."""
     found, at, text = [], 0, text.strip()
+    if text.lower() == "bad":
+        raise InputError(
+            "'bad' is not a range", remedy="ignore_bad() drops the channels of bad QUALITY"
+        )
     while at < len(text):
         match = _RANGE.match(text, at)
         if match is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jaxspec.reduce.bins import exposures
+from jaxspec.reduce.channels import used
 
 COUNTABLE = 2.0**53  # beyond, doubles do not count one by one
 SQUARED = 1e100  # largest scaled time, and least inverse one, whose squares are finite
@@ -69,6 +70,7 @@ def _bad_counts(spectrum, whose, poisson):
     counts = spectrum.counts
     if len(counts) != len(spectrum.channel):
         return f"{whose} counts are {len(counts)} for {len(spectrum.channel)} channels."
+    counts = used(counts, spectrum.quality)
     low, high = counts.min(initial=0.0), counts.max(initial=0.0)  # NaN if there is one
     if not np.isfinite(low + high):
         return f"{whose} counts hold numbers that are not finite."
@@ -88,6 +90,7 @@ def _bad_errors(spectrum, whose, weighs):
             continue
         if len(values) != len(spectrum.counts):
             return f"{whose} {name} has {len(values)} values for {len(spectrum.counts)} channels."
+        values = used(values, spectrum.quality)
         if not (values.min(initial=0.0) >= 0 and values.max(initial=0.0) < COUNTABLE):
             return f"{whose} {name} holds numbers that cannot be errors."
     errors = used.get("STAT_ERR")
