@@ -89,6 +89,7 @@ class Response:
     name : str, file name(s) for messages.
     diagnostics : tuple of str, what was assumed while reading.
     wide : tuple of Wide, redistribution on wider energy bins that adds to ``matrix``.
+    doubtful : tuple of (lo, hi) keV, where the ARF has other energy bins; no fit may use them.
     """
 
     e_lo: np.ndarray
@@ -102,6 +103,7 @@ class Response:
     name: str = ""
     diagnostics: tuple[str, ...] = ()
     wide: tuple[Wide, ...] = ()
+    doubtful: tuple[tuple[float, float], ...] = ()
 
     def __repr__(self):
         return (

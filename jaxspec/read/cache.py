@@ -6,10 +6,11 @@ import hashlib
 
 import numpy as np
 
+from jaxspec.read.area import with_area
 from jaxspec.read.arf import parse_arf
 from jaxspec.read.fits import open_hdus
 from jaxspec.read.paths import decompress
-from jaxspec.read.response import parse_rmf, select_channels, with_area
+from jaxspec.read.response import parse_rmf, select_channels
 
 
 class ResponseCache:

@@ -17,7 +17,7 @@ from jaxspec._status import Status
 from jaxspec._types import Response, Spectrum
 from jaxspec.errors import InputError
 from jaxspec.reduce.bins import BinCounts, channel_columns, channel_weights, spectrum_bins
-from jaxspec.reduce.sane import bad_data, bad_energies
+from jaxspec.reduce.sane import bad_area, bad_data, bad_energies
 from jaxspec.reduce.stack import stack_counts
 
 MAX_BUCKETS = 4  # shapes per statistic; every one is a compilation
@@ -148,6 +148,8 @@ def _unusable(spectrum, stat, plan, few, sane):
     response = spectrum.response
     if id(response) not in sane:
         sane[id(response)] = _unusable_response(response, sane)
+    if sane[id(response)] is None and response.doubtful and (bad := bad_area(spectrum)):
+        return Status.BAD_DATA, bad
     return sane[id(response)]
 
 

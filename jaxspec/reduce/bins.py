@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxspec.errors import InputError
-from jaxspec.reduce.channels import bin_index, used
+from jaxspec.reduce.channels import bin_index, in_use
 
 
 class BinCounts(NamedTuple):
@@ -192,7 +192,7 @@ def exposures(spectrum):
 def is_net(spectrum) -> bool:
     """Whether a background was subtracted already: HDUCLAS2 is NET, or good counts are negative."""
     kind = str((spectrum.header or {}).get("HDUCLAS2", "")).strip().upper()
-    return kind == "NET" or bool((used(spectrum.counts, spectrum.quality) < 0).any())
+    return kind == "NET" or bool((in_use(spectrum.counts, spectrum.quality) < 0).any())
 
 
 class _Sums:
@@ -247,7 +247,7 @@ def channel_weights(spectrum, index, n):
     (n_channel,) float64, 1 on average; None where it is 1 in all channels.
     """
     sums = _Sums(index, n)
-    if np.ndim(spectrum.areascal) == 0 or sums.alone:
+    if np.ndim(spectrum.areascal) == 0 or sums.alone or len(spectrum.areascal) != len(index):
         return None
     area = sums.scale(spectrum.areascal, spectrum.counts, is_net(spectrum))
     weights = np.ones(len(index))

@@ -13,9 +13,11 @@ import numpy as np
 from jaxspec.errors import InputError
 
 
-def used(values, quality):
+def in_use(values, quality):
     """Values (n_channel,) without those of channels that are always dropped, QUALITY 1 and 5."""
-    return values if quality is None else values[(quality != 1) & (quality != 5)]
+    if quality is None or len(quality) != len(values):
+        return values
+    return values[(quality != 1) & (quality != 5)]
 
 
 def bin_index(grouping, quality, filters, e_min, e_max, channel):
@@ -38,13 +40,16 @@ def bin_index(grouping, quality, filters, e_min, e_max, channel):
     Raises
     ------
     InputError
-        An energy range without energies.
+        An energy range without energies; flags that are not one for each channel.
 
     Examples
     --------
     >>> bin_index(np.array([1, -1, 1, -1]), np.array([0, 5, 0, 0]), (), None, None, np.arange(4))
     (array([ 0, -1,  1,  1]), 2)
     """
+    for name, flags in (("GROUPING", grouping), ("QUALITY", quality)):
+        if flags is not None and len(flags) != len(channel):
+            raise InputError(f"{name} has {len(flags)} values for {len(channel)} channels")
     there = np.arange(len(channel)) if quality is None else np.flatnonzero(quality != 1)
     index = np.full(len(channel), -1)
     if not len(there):

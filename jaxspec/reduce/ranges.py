@@ -89,7 +89,8 @@ def _from_string(text, what):
     found, at, text = [], 0, text.strip()
     if text.lower() == "bad":
         raise InputError(
-            "'bad' is not a range", remedy="ignore_bad() drops the channels of bad QUALITY"
+            "'bad' is not a range",
+            remedy="ignore_bad() (--ignore-bad) drops bad channels",
         )
     while at < len(text):
         match = _RANGE.match(text, at)

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
-from ogip_files import COUNTS, pha, pha_hdu, rmf, to_bytes
+from ogip_files import COUNTS, DENSE, arf, pha, pha_hdu, rmf, to_bytes
 
+import jaxspec as js
+from jaxspec._status import Status
+from jaxspec._types import start_times
 from jaxspec.errors import InputError
-from jaxspec.read.ogip import read_spectra, read_spectrum
+from jaxspec.read.ogip import read_response, read_spectra, read_spectrum
 from jaxspec.read.write import write_pha
 from jaxspec.reduce.bins import bin_counts
 
@@ -145,3 +148,97 @@ def test_limits_that_cannot_be(tmp_path):
     s = read(tmp_path, TLMIN1=1, TLMAX1=6, RESPFILE="r.rmf")
     assert said(s, "outside of its TLMIN to TLMAX, 1 to 6; these are left out") == 1
     assert s.response.channel.tolist() == [0, 1, 2, 3, 4, 5] and "TLMIN1" not in s.header
+
+
+def response_of(tmp_path, e_lo, e_hi, dense, arf_bytes=None, **keywords):
+    from ogip_files import ebounds_hdu, matrix_hdu
+
+    raw = to_bytes(matrix_hdu(dense, e_lo=e_lo, e_hi=e_hi, **keywords), ebounds_hdu())
+    (tmp_path / "r.rmf").write_bytes(raw)
+    if arf_bytes is None:
+        return read_response(tmp_path / "r.rmf")
+    (tmp_path / "a.arf").write_bytes(arf_bytes)
+    return read_response(tmp_path / "r.rmf", tmp_path / "a.arf")
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_energy_bins_without_width(tmp_path, reverse):
+    """They are left out of matrix and area: the response is that of a file without them."""
+    lo, hi = np.array([0.5, 1.0, 1.0, 2.0, 3.0]), np.array([1.0, 1.0, 2.0, 3.0, 5.0])
+    dense = np.insert(DENSE, 1, [9.0, 9, 0, 0, 9, 9], axis=0)
+    area = np.array([10.0, 77, 20, 30, 40])
+    turn = slice(None, None, -1 if reverse else 1)
+    wide = lo != hi
+    r = response_of(tmp_path, lo[turn], hi[turn], dense[turn], arf(lo[turn], hi[turn], area[turn]))
+    assert np.array_equal(r.e_lo, lo[wide]) and np.array_equal(r.e_hi, hi[wide])
+    assert np.allclose(r.matrix.toarray(), DENSE) and r.area.tolist() == [10, 20, 30, 40]
+    assert said(r, "1 energy bins have no width; left out") == 1
+    without = arf(lo[wide], hi[wide], area[wide])  # the ARF may lack them
+    again = response_of(tmp_path, lo[turn], hi[turn], dense[turn], without)
+    assert np.array_equal(again.area, r.area)
+
+
+def test_energy_bins_without_width_in_a_part_of_its_own(tmp_path, monkeypatch):
+    from ogip_files import ebounds_hdu, matrix_hdu
+
+    from jaxspec.read import response as module
+
+    monkeypatch.setattr(module, "SPREAD", 0)  # keeps the wider matrix apart
+    lo, hi = np.array([0.5, 0.5, 2.0]), np.array([0.5, 2.0, 5.0])
+    tail = np.array([[7.0] * 6, [0.1, 0.1, 0, 0, 0, 0], [0.2, 0.2, 0.2, 0, 0, 0]])
+    hdus = matrix_hdu(), matrix_hdu(tail, e_lo=lo, e_hi=hi), ebounds_hdu()
+    (tmp_path / "r.rmf").write_bytes(to_bytes(*hdus))
+    (part,) = read_response(tmp_path / "r.rmf").wide
+    assert part.row.tolist() == [0, 0, 1, 1] and np.allclose(part.dense(0, 2), tail[1:])
+
+
+def test_an_arf_that_differs_outside_of_the_band(tmp_path):
+    """It is read; bins at energies that differ are not fitted, the others as with the right ARF."""
+    edges = np.linspace(0.2, 4.8, 24)
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    dense = (np.clip(((middle + 0.01) / 0.8).astype(int), 0, 5)[:, None] == np.arange(6)) * 1.0
+    area = 10 * middle
+    right = arf(edges[:-1], edges[1:], area)
+    hi = edges[1:].copy()
+    hi[-1] = 4.75
+    for other in (arf(edges[:-1], hi, area), arf(edges[:-2], edges[1:-1], area[:-1])):
+        r = response_of(tmp_path, edges[:-1], edges[1:], dense, other)
+        assert np.allclose(r.doubtful, [(edges[-2], edges[-1])])
+        assert said(r, "has other energy bins at 4.6-4.8 keV: not to be used") == 1
+        keys = {"RESPFILE": "r.rmf", "ANCRFILE": "a.arf"}
+        s = js.SpectrumList([read(tmp_path, counts=COUNTS + 30, **keys)])
+        whole = js.fit("powerlaw", s, stat="cstat")
+        assert whole.status[0] == Status.BAD_DATA
+        assert "other energy bins than the response at 4.6-4.8 keV" in whole.messages[0]
+        band = js.fit("powerlaw", s.notice("0.8-3.9"), stat="cstat")
+        true = s.notice("0.8-3.9")[0].replace(
+            response=response_of(tmp_path, edges[:-1], edges[1:], dense, right)
+        )
+        expected = js.fit("powerlaw", true, stat="cstat")
+        assert band.status[0] == expected.status[0] == 0
+        np.testing.assert_allclose(band.params, expected.params, rtol=1e-9)
+    with pytest.raises(InputError, match=r"a.arf: bin 1 is 0.25-0.45 keV but 0.2-0.4 keV in r.rmf"):
+        response_of(
+            tmp_path, edges[:-1], edges[1:], dense, arf(edges[:-1] + 0.05, edges[1:] + 0.05, area)
+        )
+    with pytest.raises(InputError, match="a.arf: has 4 energies but r.rmf has 23"):
+        response_of(tmp_path, edges[:-1], edges[1:], dense, arf())
+
+
+DATES = [
+    ({"DATE_OBS": "2020-03-01T12:00:00"}, 58909.5),
+    ({"DATE_OBS": "2020-03-01T12:00:00.0Z"}, 58909.5),
+    ({"DATE_OBS": "01/03/95", "TIME_OBS": "06:00:00"}, 49777.25),
+    ({"DATE_OBS": "2020-03-01", "TSTART": 5.0}, 58909.0),  # no MJDREF
+    ({"DATE_OBS": "2020-03-01", "TSTART": 43200.0, "MJDREFI": 50000}, 50000.5),
+    ({"DATE_OBS": "yesterday"}, np.nan),
+    ({}, np.nan),
+]
+
+
+@pytest.mark.parametrize(("keywords", "mjd"), DATES)
+def test_times_of_tables_are_those_of_the_spectrum(tmp_path, keywords, mjd):
+    s = read(tmp_path, **keywords)
+    assert start_times([s])[0] == pytest.approx(mjd, abs=1e-9, nan_ok=True)
+    assert (s.time_start is None) == np.isnan(mjd)
+    assert s.time_start is None or s.time_start.mjd == pytest.approx(mjd, abs=1e-9)
