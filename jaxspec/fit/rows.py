@@ -184,7 +184,7 @@ def prepare_rows(model, items, stat):
             used, note = kind_of(item).statistic(item, name)
         except InputError as error:  # such as wstat without a background: the others are fitted
             refused.append(error)
-            rows.reject(i, Status.BAD_DATA, str(error))
+            rows.reject(i, Status.BAD_DATA, str(error).removeprefix(f"{item.name}: "))
             used, note = None, ""
         else:
             rows.note(i, used, note)

@@ -14,6 +14,7 @@ from jaxspec.read.repair import (
     error_column,
     forgive,
     grouping_flags,
+    note_lost_starts,
     quality_flags,
     scaling,
 )
@@ -179,6 +180,7 @@ def parse_pha(
     quality, grouping = quality_flags(table, n), grouping_flags(table, n)
     counts, factor = _counts(table, n, exposure, quality)
     flag = _poisserr_flag(table, poisserr)
+    note_lost_starts(table, quality, grouping)
     stat_err = error_column(table, "STAT_ERR", n, factor, quality, unused=flag is True)
     spectrum = Spectrum(
         name=name,

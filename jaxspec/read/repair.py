@@ -42,6 +42,20 @@ def grouping_flags(table, n):
     return values.astype(np.int16) if values.any() else None
 
 
+def note_lost_starts(table, quality, grouping):
+    """Say where a group begins at a channel of QUALITY 1, which has no part in the grouping."""
+    if quality is None or grouping is None:
+        return
+    there = np.flatnonzero(quality != 1)
+    lost = np.diff(np.cumsum((grouping == 1) & (quality == 1))[there], prepend=0) > 0
+    number = int(np.sum(lost[1:] & (grouping[there][1:] == -1)))
+    if number:
+        table.notes.append(
+            f"{number} groups begin at a channel of QUALITY 1, which is as if it were not there; what "
+            "is left of them continues the group before, as in XSPEC"
+        )
+
+
 def forgive(table, name, values, wrong, quality, remedy="repair the file"):
     """Put 0 where ``wrong`` (n,) and QUALITY says bad; those channels are never used.
 
