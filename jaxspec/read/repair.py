@@ -51,8 +51,8 @@ def note_lost_starts(table, quality, grouping):
     number = int(np.sum(lost[1:] & (grouping[there][1:] == -1)))
     if number:
         table.notes.append(
-            f"{number} groups begin at a channel of QUALITY 1, which is as if it were not there; what "
-            "is left of them continues the group before, as in XSPEC"
+            f"{number} groups begin at a channel of QUALITY 1, which is as if it were not there: "
+            "what is left of them continues the group before, as in XSPEC"
         )
 
 
@@ -72,6 +72,7 @@ def forgive(table, name, values, wrong, quality, remedy="repair the file"):
         raise table.fail(f"row {i + 1} is {values[i]}", name, remedy)
     table.notes.append(f"{name} is no number in {wrong.sum()} bad channels, which are never used")
     values[wrong] = 0.0
+    assert quality is not None  # else all channels are good, and one that is wrong has raised
     quality[wrong & ~np.isin(quality, NEVER)] = 5
     return values
 
@@ -89,6 +90,9 @@ def error_column(table, name, n, factor, quality, unused=False):
     if wrong.any() and unused:
         table.notes.append(f"{name} holds numbers that are no errors; POISSERR is T: left out")
         return None
+    if name == "SYS_ERR" and np.any(values >= 1):
+        number = np.sum(values >= 1)
+        table.notes.append(f"SYS_ERR is a fraction and 1 or more in {number} channels: per cent?")
     remedy = "repair the file"
     if name == "STAT_ERR":
         remedy += ", or read it with poisserr=True if the counts are Poisson"

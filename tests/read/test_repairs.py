@@ -109,6 +109,12 @@ def test_errors_without_a_meaning(tmp_path):
         assert read_spectrum(tmp_path / "s.pha", poisserr=True).stat_err is None
 
 
+def test_systematic_errors_in_per_cent_are_noticed(tmp_path):
+    s = read(tmp_path, columns={"SYS_ERR": ("D", [0, 1, 2.5, 0.9, 0, 0])})
+    assert said(s, "SYS_ERR is a fraction and 1 or more in 2 channels") == 1
+    assert read(tmp_path, SYS_ERR=0.02).diagnostics == ()
+
+
 def test_counts_of_minus_one_in_bad_channels(tmp_path):
     """They do not make the spectrum one of negative counts."""
     from jaxspec.likelihood.choose import choose_statistic
