@@ -28,6 +28,7 @@ from jaxspec.read.pha import (
     spectrum_hdu,
     take_channels,
 )
+from jaxspec.read.repair import NEVER
 from jaxspec.read.response import holds_area
 
 _MATCH = {"BACKFILE": (".bkg", ".bck"), "RESPFILE": (".rsp", ".rmf"), "ANCRFILE": (".arf",)}
@@ -298,7 +299,9 @@ def _background(given, spectrum, hdu, row):
         number = found.row
         if number is None and row is not None and n_spectra(inner) == n_spectra(hdu):
             number = int(hdu.row("SPEC_NUM", row)) if hdu.has("SPEC_NUM") else row + 1
-        found = parse_pha(hdus, inner, row_index(inner, number), stem(found.file))
+        unused = None if spectrum.quality is None else np.isin(spectrum.quality, NEVER)
+        index = row_index(inner, number)
+        found = parse_pha(hdus, inner, index, stem(found.file), unused=unused)
     if found is None:
         return None, ()
     if not isinstance(found, Spectrum):

@@ -15,6 +15,7 @@ from jaxspec.read.repair import (
     forgive,
     grouping_flags,
     note_lost_starts,
+    poisserr_flag,
     quality_flags,
     scaling,
 )
@@ -144,7 +145,7 @@ def row_index(hdu: HDU, row: int | None) -> int | None:
 
 
 def parse_pha(
-    hdus, hdu: HDU, row: int | None, name: str, *, exposure=None, poisserr=None
+    hdus, hdu: HDU, row: int | None, name: str, *, exposure=None, poisserr=None, unused=None
 ) -> Spectrum:
     """Build one spectrum, without background and response.
 
@@ -162,6 +163,8 @@ def parse_pha(
         Seconds; in place of EXPOSURE.
     poisserr : bool or None
         In place of POISSERR.
+    unused : (n_channel,) bool or None
+        Of a background: channels that are bad in the spectrum, so that nothing is asked of them.
 
     Returns
     -------
@@ -178,21 +181,24 @@ def parse_pha(
     n = len(channel)
     exposure = _exposure(table, exposure)
     quality, grouping = quality_flags(table, n), grouping_flags(table, n)
-    counts, factor = _counts(table, n, exposure, quality)
-    flag = _poisserr_flag(table, poisserr)
+    flags = quality
+    if unused is not None and len(unused) == n and unused.any():
+        flags = np.where(unused, 5, 0 if quality is None else quality).astype(np.int16)
+    counts, factor = _counts(table, n, exposure, flags)
+    flag = poisserr_flag(table, poisserr)
     note_lost_starts(table, quality, grouping)
-    stat_err = error_column(table, "STAT_ERR", n, factor, quality, unused=flag is True)
+    stat_err = error_column(table, "STAT_ERR", n, factor, flags, unused=flag is True)
     spectrum = Spectrum(
         name=name,
         channel=channel,
         counts=counts,
         exposure=exposure,
         stat_err=stat_err,
-        sys_err=error_column(table, "SYS_ERR", n, 1.0, quality),
+        sys_err=error_column(table, "SYS_ERR", n, 1.0, flags),
         quality=quality,
         grouping=grouping,
-        areascal=scaling(table, "AREASCAL", n, quality),
-        backscal=scaling(table, "BACKSCAL", n, quality),
+        areascal=scaling(table, "AREASCAL", n, flags),
+        backscal=scaling(table, "BACKSCAL", n, flags),
         poisserr=_poisserr(table, counts, stat_err, flag, given=poisserr is not None),
         path=hdu.file,
         header=_header(table),
@@ -265,17 +271,6 @@ def _counts(table, n, exposure, quality):
 
 def _unit(table, name):
     return table.hdu.unit(name).replace(" ", "").lower() if name in table.columns else ""
-
-
-def _poisserr_flag(table, given):
-    """POISSERR as True, False, or None where nobody says."""
-    if given is not None:
-        return bool(given)
-    flag = table.scalar("POISSERR")
-    if isinstance(flag, str):
-        text = flag.strip().upper()
-        return text.startswith("T") if text in ("T", "TRUE", "F", "FALSE") else None
-    return None if flag is None else bool(flag)
 
 
 def _poisserr(table, counts, stat_err, flag, given):

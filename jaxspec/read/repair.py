@@ -124,3 +124,14 @@ def scaling(table, name, n, quality):
         table.notes.append(f"{name} is not positive in {number} bad channels; 1 is put there")
     values[wrong] = 1.0
     return values
+
+
+def poisserr_flag(table, given):
+    """POISSERR as True, False, or None where nobody says."""
+    if given is not None:
+        return bool(given)
+    flag = table.scalar("POISSERR")
+    if isinstance(flag, str):
+        text = flag.strip().upper()
+        return text.startswith("T") if text in ("T", "TRUE", "F", "FALSE") else None
+    return None if flag is None else bool(flag)

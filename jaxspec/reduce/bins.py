@@ -246,8 +246,10 @@ def channel_weights(spectrum, index, n):
     -------
     (n_channel,) float64, 1 on average; None where it is 1 in all channels.
     """
+    if np.ndim(spectrum.areascal) == 0 or len(spectrum.areascal) != len(index):
+        return None  # one of another length is refused with the data
     sums = _Sums(index, n)
-    if np.ndim(spectrum.areascal) == 0 or sums.alone or len(spectrum.areascal) != len(index):
+    if sums.alone:
         return None
     area = sums.scale(spectrum.areascal, spectrum.counts, is_net(spectrum))
     weights = np.ones(len(index))

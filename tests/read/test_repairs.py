@@ -100,6 +100,19 @@ def test_numbers_of_bad_channels(tmp_path, name, poisserr):
             read(tmp_path, columns=columns, POISSERR=poisserr)
 
 
+def test_numbers_of_a_background_where_the_spectrum_is_bad(tmp_path):
+    """Nothing is asked of them either."""
+    bad = np.array([0, 1, 0, 0, 5, 0])
+    odd = {name: ("D", np.where(bad, np.nan, 2.0)) for name in ("COUNTS", "BACKSCAL", "SYS_ERR")}
+    (tmp_path / "b.pha").write_bytes(pha(columns=odd))
+    s = read(tmp_path, columns={"QUALITY": ("I", bad)}, BACKFILE="b.pha")
+    assert s.background.counts.tolist() == [2, 0, 2, 2, 0, 2] and s.background.quality is None
+    assert said(s.background, "COUNTS is no number in 2 bad channels") == 1
+    assert np.isfinite(np.stack(bin_counts(s))).all() and len(bin_counts(s).counts) == 4
+    with pytest.raises(InputError, match="b.pha.* column COUNTS: row 2 is nan"):
+        read(tmp_path, BACKFILE="b.pha")
+
+
 def test_errors_without_a_meaning(tmp_path):
     for values in (np.full(6, -1.0), np.full(6, np.nan)):
         s = read(tmp_path, columns={"STAT_ERR": ("D", values)}, POISSERR=True)
