@@ -105,6 +105,38 @@ def test_bin_index(grouping, quality, filters, expected):
     assert n == max(expected) + 1
 
 
+def walk(grouping, quality, bad):
+    """Bins as lists of channels, by walking over the channels that are there."""
+    bins, before = [], None
+    for i, (flag, kind) in enumerate(zip(grouping, quality, strict=True)):
+        if kind == 1:
+            continue
+        if flag != -1 or kind != before:
+            bins.append([])
+        bins[-1].append(i)
+        before = kind
+    dropped = (2, 3, 4, 5) if bad else (5,)
+    return [which for which in bins if quality[which[0]] not in dropped]
+
+
+@pytest.mark.parametrize("filters", [(), (BAD,)])
+def test_bins_are_those_of_a_walk(filters):
+    rng = np.random.default_rng(1)
+    for _ in range(100):
+        grouping = rng.choice([1, -1, -1, -1, 0], 40)
+        quality = rng.choice([0, 0, 0, 0, 0, 1, 2, 3, 5], 40)
+        index, n = bin_index(grouping, quality, filters, None, None, np.arange(40))
+        got = [np.flatnonzero(index == b).tolist() for b in range(n)]
+        assert got == walk(grouping, quality, bool(filters))
+
+
+def test_flags_of_another_length():
+    with pytest.raises(InputError, match="QUALITY has 3 values for 8 channels"):
+        bin_index(None, np.zeros(3), (), None, None, CHANNEL)
+    with pytest.raises(InputError, match="GROUPING has 9 values for 8 channels"):
+        bin_index(np.ones(9), None, (), None, None, CHANNEL)
+
+
 def test_energy_ranges_act_on_overlapping_bins():
     spectrum = toy_spectrum(np.ones(16), grouping=np.array([1, -1] * 8))  # 8 bins of 2 keV
     low, high = bin_edges(spectrum)
