@@ -89,6 +89,7 @@ class Response:
     name : str, file name(s) for messages.
     diagnostics : tuple of str, what was assumed while reading.
     wide : tuple of Wide, redistribution on wider energy bins that adds to ``matrix``.
+    doubtful : tuple of (lo, hi) keV, where the ARF has other energy bins; no fit may use them.
     """
 
     e_lo: np.ndarray
@@ -102,6 +103,7 @@ class Response:
     name: str = ""
     diagnostics: tuple[str, ...] = ()
     wide: tuple[Wide, ...] = ()
+    doubtful: tuple[tuple[float, float], ...] = ()
 
     def __repr__(self):
         return (
@@ -183,13 +185,16 @@ class Spectrum:
 
 
 def mjd_start(header: dict) -> float:
-    """MJD of TSTART in the file's own time scale, NaN if unknown (fast; no astropy).
+    """MJD of TSTART, else of DATE-OBS, in the file's own time scale; NaN if unknown.
 
     TSTART may be split (TSTARTI + TSTARTF), as may MJDREF; TIMEZERO is added (OGIP 93-003).
     """
     start = _met(header, "TSTART")
     ref = _mjdref(header)
-    return np.nan if start is None or ref is None else ref + start / 86400.0
+    if start is not None and ref is not None:
+        return ref + start / 86400.0
+    time = _time(header, "TSTART", "DATE-OBS") if header.get("DATE-OBS") else None
+    return np.nan if time is None else float(time.mjd)
 
 
 def start_times(items) -> np.ndarray:
@@ -225,15 +230,19 @@ def _time(header, met_key, date_key):
         scale = "tt"
     if met is not None and ref is not None:
         return Time(ref, met / 86400.0, format="mjd", scale=scale)
-    date = str(header.get(date_key, "")).strip()
-    if len(date) == 8 and date[2] == "/":  # dd/mm/yy, the FITS convention before 1999
-        date = f"19{date[6:]}-{date[3:5]}-{date[:2]}"
+    date = _date(header, date_key)
     if not date:
         return None
-    clock = str(header.get(date_key.replace("DATE", "TIME"), "")).strip()  # before 1999
-    if "T" not in date and clock:
-        date = f"{date}T{clock}"
     try:
         return Time(date, format="isot" if "T" in date else "iso", scale=scale)
     except ValueError:
         return None
+
+
+def _date(header, key):
+    """Date and time of a keyword as ISO text, empty if there is none."""
+    date = str(header.get(key, "")).strip().rstrip("Zz")
+    if len(date) == 8 and date[2] == "/":  # dd/mm/yy, the FITS convention before 1999
+        date = f"19{date[6:]}-{date[3:5]}-{date[:2]}"
+    clock = str(header.get(key.replace("DATE", "TIME"), "")).strip()  # before 1999
+    return f"{date}T{clock}" if date and "T" not in date and clock else date

@@ -85,6 +85,18 @@ def test_fit_with_parameters_set_and_frozen(archive):
     assert quiet.output == ""
 
 
+def test_fit_with_a_systematic_error(archive):
+    """--stat auto takes chi2 then, and says why."""
+    file = next(archive.glob("*/stdprod/*_s2.pha.gz"))
+    done = call("fit", file, *MODEL, "--systematic", "0.01", "--ignore-bad", "--group-min", 20)
+    assert "chi2: no Poisson statistic knows the systematic error (SYS_ERR)." in done.output
+    usage = call("fit", file, *MODEL, "--systematic", "1.5", code=2)
+    assert "1.5 is not in the range 0<=x<1" in usage.output
+    assert "ignore_bad() (--ignore-bad)" in one_line(
+        call("fit", file, *MODEL, "--ignore", "bad", code=1)
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

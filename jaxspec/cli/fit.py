@@ -33,6 +33,14 @@ from jaxspec.errors import FitError
 @click.option("--model", "-m", required=True, metavar="EXPR", help="XSPEC expression.")
 @click.option("--band", metavar="RANGES", help="Energies to keep, keV: 3-25 or '0.5-3, 4-7'.")
 @click.option("--ignore", "ignored", metavar="RANGES", help="Energies to drop, keV.")
+@click.option("--ignore-bad", is_flag=True, help="Drop the channels of QUALITY 2 to 4 as well.")
+@click.option(
+    "--systematic",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    metavar="FRACTION",
+    help="Systematic error of all channels, in place of SYS_ERR: 0.01 is one per cent. "
+    "With it --stat auto takes chi2.",
+)
 @click.option("--stat", default="auto", show_default=True, help="Statistic; auto asks the files.")
 @click.option(
     "--group-min",
@@ -121,6 +129,10 @@ def _select(spectra, options):
         spectra = spectra.notice(options["band"])
     if options["ignored"]:
         spectra = spectra.ignore(options["ignored"])
+    if options["ignore_bad"]:
+        spectra = spectra.ignore_bad()
+    if options["systematic"] is not None:
+        spectra = spectra.systematic(options["systematic"])
     if options["group_min"]:
         spectra = spectra.group(min_counts=options["group_min"])
     return spectra

@@ -9,6 +9,7 @@ from jaxspec.errors import InputError
 from jaxspec.estimate.simulate_image import centred, fake_image, image_model
 from jaxspec.likelihood.forward import channel_rates, kind_of
 from jaxspec.model.model import Model
+from jaxspec.reduce.bins import _inverse, exposures
 from jaxspec.reduce.spectra import SpectrumList
 
 MOST = 1e15  # counts in a channel; beyond, doubles do not count
@@ -23,6 +24,7 @@ def fake(
     seed=None,
     name="fake",
     backscal=1.0,
+    areascal=1.0,
 ):
     """Simulate spectra, Poisson counts of a model folded through a response; or images.
 
@@ -40,7 +42,7 @@ def fake(
         Values by parameter name, as in ``model[name]``; arrays of n values give n spectra, or n
         images.
     background : Spectrum, optional
-        Its rate, scaled by the exposures and by BACKSCAL, is added to the source. Each simulated
+        Its rate, scaled by exposure, BACKSCAL and AREASCAL, is added to the source. Each simulated
         spectrum carries a background of its own: Poisson numbers with the given counts as the
         expectation, or for POISSERR = F Gaussian numbers of width STAT_ERR, set to zero where
         they fall below it. Its channels are those of the response, or equally many that are
@@ -49,8 +51,9 @@ def fake(
         Equal seeds give equal counts.
     name : str
         Name of the spectrum or image; with n of them ``_1`` to ``_n`` are appended.
-    backscal : float
-        BACKSCAL of the simulated spectra.
+    backscal, areascal : float or (n_channel,)
+        BACKSCAL and AREASCAL of the simulated spectra; the model and the background are multiplied
+        by AREASCAL, as they are in a fit.
 
     Returns
     -------
@@ -74,7 +77,8 @@ def fake(
     >>> js.fake("beta", image, params={"rc": 6.0, "B": 0.1}, seed=1)            # doctest: +SKIP
     """
     if not isinstance(response, Response | None):
-        return _images(model, response, exposure, params, background, seed, name, backscal)
+        scales = {"backscal": backscal, "areascal": areascal}
+        return _images(model, response, exposure, params, background, seed, name, scales)
     rng = np.random.default_rng(seed)
     exposure, single = _exposures(exposure)
     rates = expected_rates(model, response, params)
@@ -86,13 +90,17 @@ def fake(
         )
     single = single and _is_single(params)
     exposure = np.broadcast_to(exposure, n)
-    expected = rates * exposure[:, None]
+    given = {"backscal": backscal, "areascal": areascal}
+    scales = {key: _scale(value, key, response) for key, value in given.items()}
+    one = Spectrum(name, response.channel, np.zeros(len(response.channel)), 1.0, **scales)
     backgrounds = [None] * n
     if background is not None:
         background = _on_channels(background, response)
         backgrounds = _backgrounds(background, n, rng)
-        ratio = backscal / np.asarray(background.backscal, dtype=float)
-        expected = expected + background.counts * ratio * exposure[:, None] / background.exposure
+    t_s, t_b = exposures(one.replace(background=background))  # those of a fit
+    if background is not None:
+        rates = rates + background.counts * _inverse(np.asarray(t_b, float))
+    expected = rates * t_s * exposure[:, None]
     if expected.max(initial=0.0) > MOST:
         raise InputError(
             f"{expected.max():.3g} counts are expected in one channel",
@@ -107,20 +115,34 @@ def fake(
             channel=response.channel,
             counts=counts[i],
             exposure=float(exposure[i]),
-            backscal=backscal,
             background=backgrounds[i],
             response=response,
+            **scales,
         )
         for i in range(n)
     )
 
 
-def _images(model, image, exposure, params, background, seed, name, backscal):
+def _scale(value, key, response):
+    """A scale as a float or (n_channel,) array; raises InputError if it is not positive."""
+    try:
+        values = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        values = np.array(np.nan)
+    fits = values.shape in ((), response.channel.shape)
+    if not fits or not np.all((values > 0) & (values < np.inf)):
+        raise InputError(
+            f"is {value!r}", parameter=key, remedy="give a positive number, or one for each channel"
+        )
+    return values if values.ndim else float(values)
+
+
+def _images(model, image, exposure, params, background, seed, name, scales):
     """Simulated images; what belongs to spectra is refused."""
     for key, given in (
         ("exposure", exposure is not None),
         ("background", background is not None),
-        ("backscal", backscal != 1.0),
+        *((key, np.any(np.asarray(value) != 1.0)) for key, value in scales.items()),
     ):
         if given:
             raise InputError(

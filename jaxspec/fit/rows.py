@@ -8,12 +8,14 @@ import jax
 import numpy as np
 
 from jaxspec._status import Status
+from jaxspec.errors import InputError
 from jaxspec.fit.compiled import parameters_of
 from jaxspec.fit.covariance import errors
 from jaxspec.fit.result import FitResult
 from jaxspec.fit.solve import bounds, in_turn
+from jaxspec.likelihood.forward import kind_of
 from jaxspec.likelihood.objective import PriorTerm
-from jaxspec.likelihood.statistics import STATISTICS
+from jaxspec.likelihood.statistics import STATISTICS, statistic_name
 
 CONVERGED = 1e-6  # expected decrease at the end point: a thousandth of a standard deviation
 
@@ -150,6 +152,57 @@ class Rows:
             settings=settings,
             together=together,
         )
+
+
+def prepare_rows(model, items, stat):
+    """`Rows` of all data, and the statistic of each (None where there is none).
+
+    A datum for which a statistic cannot be is a row that says why; if no datum can have the one
+    that was asked for it, that is an error.
+    """
+    rows = Rows(model, items)
+    rows.remark(flux_and_norm(model))
+    if not isinstance(stat, str | list | tuple):
+        raise InputError(f"{stat!r} is not a statistic", parameter="stat", remedy="use 'auto'")
+    wanted = [stat] * len(items) if isinstance(stat, str) else list(stat)
+    if len(wanted) != len(items):
+        raise InputError(
+            f"{len(wanted)} statistics for {len(items)} data",
+            parameter="stat",
+            remedy="give one name, or one for each datum",
+        )
+    for name in wanted:
+        if str(name).strip().lower() != "auto":
+            statistic_name(name)
+    chosen, refused = [], []
+    for i, (item, name) in enumerate(zip(items, wanted, strict=True)):
+        if (status := getattr(item, "status", None)) is not None:
+            rows.reject(i, status, item.message)
+            chosen.append(None)
+            continue
+        try:
+            used, note = kind_of(item).statistic(item, name)
+        except InputError as error:  # such as wstat without a background: the others are fitted
+            refused.append(error)
+            rows.reject(i, Status.BAD_DATA, str(error).removeprefix(f"{item.name}: "))
+            used, note = None, ""
+        else:
+            rows.note(i, used, note)
+        chosen.append(used)
+    if refused and not any(chosen):
+        raise refused[0]
+    return rows, chosen
+
+
+def flux_and_norm(model):
+    """A sentence for models in which a logarithmic flux and a norm both set the flux, else ""."""
+    free = [p for p in model.parameters if p.free]
+    fluxes = [p for p in free if p.role == "log amplitude"]
+    norms = [model.parameters[i] for i in model.tree.norm_indices]
+    if not fluxes or not all(p.free for p in norms):
+        return ""
+    flux = fluxes[0].label
+    return f"{flux} and {norms[0].full_name} both set the flux: freeze one norm, or no fit ends."
 
 
 def penalty(priors, params) -> np.ndarray:

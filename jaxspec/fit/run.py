@@ -15,7 +15,7 @@ from jaxspec.fit.joint_result import JointResult
 from jaxspec.fit.priors import by_index, prior_map, prior_texts
 from jaxspec.fit.problem import Options, make_groups
 from jaxspec.fit.result import FitResult
-from jaxspec.fit.rows import Rows
+from jaxspec.fit.rows import prepare_rows
 from jaxspec.fit.sets import labels_of, layouts_of, untied
 from jaxspec.fit.solve import solve
 from jaxspec.likelihood.forward import kind_of
@@ -341,42 +341,6 @@ def _as_shown(model, items, options):
     shown = kind.suited(model, items[0])
     shown = shown.copy() if shown is model else shown
     return shown, prior_texts(shown, prior_map(shown, options.priors))
-
-
-def prepare_rows(model, items, stat):
-    """`Rows` of all data, and the statistic of each (None where there is none)."""
-    rows = Rows(model, items)
-    rows.remark(flux_and_norm(model))
-    if not isinstance(stat, str | list | tuple):
-        raise InputError(f"{stat!r} is not a statistic", parameter="stat", remedy="use 'auto'")
-    wanted = [stat] * len(items) if isinstance(stat, str) else list(stat)
-    if len(wanted) != len(items):
-        raise InputError(
-            f"{len(wanted)} statistics for {len(items)} data",
-            parameter="stat",
-            remedy="give one name, or one for each datum",
-        )
-    chosen = []
-    for i, (item, name) in enumerate(zip(items, wanted, strict=True)):
-        if (status := getattr(item, "status", None)) is not None:
-            rows.reject(i, status, item.message)
-            chosen.append(None)
-            continue
-        used, note = kind_of(item).statistic(item, name)
-        rows.note(i, used, note)
-        chosen.append(used)
-    return rows, chosen
-
-
-def flux_and_norm(model):
-    """A sentence for models in which a logarithmic flux and a norm both set the flux, else ""."""
-    free = [p for p in model.parameters if p.free]
-    fluxes = [p for p in free if p.role == "log amplitude"]
-    norms = [model.parameters[i] for i in model.tree.norm_indices]
-    if not fluxes or not all(p.free for p in norms):
-        return ""
-    flux = fluxes[0].label
-    return f"{flux} and {norms[0].full_name} both set the flux: freeze one norm, or no fit ends."
 
 
 def _check_limits(max_iter, tol):

@@ -6,7 +6,10 @@ import numpy as np
 
 from jaxspec.likelihood.statistics import STATISTICS, statistic_name
 from jaxspec.read.paths import is_set
+from jaxspec.reduce.bins import bin_counts
+from jaxspec.reduce.channels import in_use
 
+FEW = 20  # counts in a bin, below which chi-square is biased: by 1/20 and more
 CLOSE = 1e-3  # relative; STAT_ERR this close to sqrt(counts) is Poisson
 
 
@@ -14,10 +17,10 @@ def is_poisson(spectrum) -> bool:
     """Whether the counts of a spectrum can be treated as Poisson.
 
     POISSERR says so; or POISSERR is false but the counts are non-negative integers whose STAT_ERR
-    is sqrt(counts) within 1e-3. Channels without counts may carry any STAT_ERR (0, 1, 1.87 and
-    others are in use).
+    is sqrt(counts) within 1e-3. Channels of QUALITY 1 and 5 do not matter; channels without counts
+    may carry any STAT_ERR (0, 1, 1.87 and others are in use).
     """
-    counts = spectrum.counts
+    counts = in_use(spectrum.counts, spectrum.quality)
     if not (np.isfinite(counts).all() and (counts >= 0).all()):
         return False
     if spectrum.poisserr:
@@ -26,7 +29,8 @@ def is_poisson(spectrum) -> bool:
         return False
     seen = counts > 0
     root = np.sqrt(counts[seen])
-    return bool((np.abs(spectrum.stat_err[seen] - root) <= CLOSE * root).all())
+    errors = in_use(spectrum.stat_err, spectrum.quality)[seen]
+    return bool((np.abs(errors - root) <= CLOSE * root).all())
 
 
 def choose_statistic(spectrum, requested="auto"):
@@ -38,7 +42,8 @@ def choose_statistic(spectrum, requested="auto"):
     requested : str
         A name for `jaxspec.likelihood.statistics.statistic_name`, or "auto": Poisson counts get
         cstat without a background, wstat with a Poisson background and pgstat with a modelled one
-        (POISSERR=F and STAT_ERR); everything else gets chi2. "cstat" becomes wstat where a
+        (POISSERR=F and STAT_ERR); everything else gets chi2, as do spectra with a systematic error
+        (SYS_ERR), which no Poisson statistic knows. "cstat" becomes wstat where a
         background is loaded, as in XSPEC; "cash" leaves the background out.
 
     Returns
@@ -55,7 +60,7 @@ def choose_statistic(spectrum, requested="auto"):
         name, note = _automatic(spectrum)
     else:
         name, note = _asked(spectrum, statistic_name(requested))
-    if STATISTICS[name].poisson and spectrum.sys_err is not None and np.any(spectrum.sys_err):
+    if STATISTICS[name].poisson and _systematic(spectrum):
         note += " SYS_ERR is left out: it has no place in a Poisson statistic."
     if spectrum.background is None and is_set((spectrum.header or {}).get("BACKFILE")):
         note += " BACKFILE names a background that is not loaded."
@@ -64,10 +69,21 @@ def choose_statistic(spectrum, requested="auto"):
     return name, note
 
 
+def _systematic(spectrum):
+    """Whether a channel that may be used has a systematic error."""
+    return spectrum.sys_err is not None and bool(in_use(spectrum.sys_err, spectrum.quality).any())
+
+
 def _automatic(spectrum):
     background = spectrum.background
-    if (spectrum.counts < 0).any():
+    if (in_use(spectrum.counts, spectrum.quality) < 0).any():
         return "chi2", "chi2: negative counts are not Poisson."
+    if _systematic(spectrum):
+        note = "chi2: no Poisson statistic knows the systematic error (SYS_ERR)."
+        bins = bin_counts(spectrum).counts
+        if is_poisson(spectrum) and bins.size and bins.min() < FEW:
+            note += f" Bins of fewer than {FEW} counts bias it: group(min_counts={FEW})."
+        return "chi2", note
     if not is_poisson(spectrum):
         return "chi2", "chi2: the counts are not Poisson (POISSERR=F with their own STAT_ERR)."
     if background is None:

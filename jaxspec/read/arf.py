@@ -94,9 +94,10 @@ def _arf_row(hdu, row):
         unit = hdu.unit(name).lower() if name != "SPECRESP" else ""
         columns[name] = np.atleast_1d(hdu.row(name, row)).astype(float) * KEV.get(unit, 1.0)
     e_lo, e_hi, area = columns.values()
-    order = np.argsort(e_lo, kind="stable")
     if not len(e_lo) == len(e_hi) == len(area) or not np.isfinite([e_lo, e_hi]).all():
         raise hdu.fail(f"row {row + 1} is no energy grid", "ENERG_LO")
+    order = np.argsort(e_lo, kind="stable")
+    order = order[e_lo[order] != e_hi[order]]
     return e_lo[order], e_hi[order], _positive_area(hdu, area)[order]
 
 

@@ -7,11 +7,12 @@ import os
 
 import numpy as np
 
+from jaxspec.read.area import with_area
 from jaxspec.read.arf import parse_arf
 from jaxspec.read.fits import open_hdus
 from jaxspec.read.links import Places
 from jaxspec.read.paths import decompress
-from jaxspec.read.response import parse_rmf, select_channels, with_area
+from jaxspec.read.response import parse_rmf, select_channels
 
 
 class ResponseCache:

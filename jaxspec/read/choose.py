@@ -16,7 +16,7 @@ from jaxspec.read.extensions import find_hdu, listed, names_of
 from jaxspec.read.fits import HDU
 from jaxspec.read.paths import Address, chosen
 
-COUNTED = ("COUNTS", "RATE", "RATES")
+COUNTED = ("RATE", "RATES", "COUNTS")  # the first one counts, as in XSPEC
 _BEHIND = ("BKG", "BACKGROUND")
 
 

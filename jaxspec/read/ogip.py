@@ -23,6 +23,7 @@ from jaxspec.read.fits import open_hdus
 from jaxspec.read.links import Found, asked, fetch, follow
 from jaxspec.read.paths import decompress, split_selectors, stem
 from jaxspec.read.pha import builtin_background, parse_pha, take_channels
+from jaxspec.read.repair import NEVER
 from jaxspec.read.response import holds_area
 
 
@@ -256,13 +257,14 @@ def _background(given, spectrum, hdus, place, places):
     """Background, the link that names it if that of the file does not, and what was assumed."""
     hdu, row = place
     link, file = None, hdu.file.replace("\\", "/").rpartition("/")[2]
+    unused = None if spectrum.quality is None else np.isin(spectrum.quality, NEVER)
     given = asked(given, "BACKFILE", spectrum)
     found, notes = follow(given, "BACKFILE", spectrum, places)
     follows = isinstance(given, str) and given in ("auto", "optional")
     if follows and found is None and not notes and row not in rows_of(hdu, behind=True):
         behind, note = background_in(hdus, place, own=True)
         if behind is not None:
-            found, notes = _other(hdus, behind, "background"), (note,)
+            found, notes = _other(hdus, behind, "background", unused), (note,)
             link = f"{file}[{behind.hdu.index}]" + _braces(behind.row)
         elif row is not None:
             found = builtin_background(hdu, row, spectrum)
@@ -275,15 +277,23 @@ def _background(given, spectrum, hdus, place, places):
             link = f"{file}[{behind.hdu.index}]" + _braces(behind.row)
         elif follows and found.address.numbers is None and behind.row is not None:
             link = spectrum.header["BACKFILE"].strip() + _braces(behind.row)
-        found = _other(inside, behind, "background")
+        found = _other(inside, behind, "background", unused)
     if found is None:
         return None, None, notes
     if not isinstance(found, Spectrum):
         raise TypeError(f"background is a {type(found).__name__}; give a path or a Spectrum")
     if str(hdu.get("HDUCLAS2", "")).strip().upper() == "NET":
         notes += ("HDUCLAS2 is NET: was the background subtracted already? It is loaded as well",)
-    index, more = _positions(spectrum, hdu, found.channel, found.path or "background", None)
-    return (found if index is None else take_channels(found, index)), link, notes + more
+    found, more = _on_channels(found, spectrum, hdu, "background")
+    return found, link, notes + more
+
+
+def _on_channels(other, spectrum, hdu, name):
+    """Background or correction on the channels of the spectrum, and what was assumed."""
+    header = other.header or {}
+    limits = (header["TLMIN1"], header["TLMAX1"]) if "TLMIN1" in header else None
+    index, notes = _positions(spectrum, hdu, other.channel, other.path or name, limits)
+    return (other if index is None else take_channels(other, index)), notes
 
 
 def _braces(row):
@@ -308,18 +318,18 @@ def _correction(given, spectrum, hdu, places):
         notes += ("CORRSCAL is missing; the correction is subtracted once",)
     if scale == 0:
         notes += ("CORRSCAL is 0: the correction has no effect",)
-    index, more = _positions(spectrum, hdu, found.channel, found.path or "correction", None)
-    return (found if index is None else take_channels(found, index)), notes + more
+    found, more = _on_channels(found, spectrum, hdu, "correction")
+    return found, notes + more
 
 
 def _corrscal(spectrum):
     return float((spectrum.header or {}).get("CORRSCAL", 1.0))
 
 
-def _other(hdus, place, argument):
+def _other(hdus, place, argument, unused=None):
     """Spectrum that is no source: a background or a correction."""
     name = stem(place.hdu.file)
-    return parse_pha(hdus, place.hdu, place.row, name, argument=argument)
+    return parse_pha(hdus, place.hdu, place.row, name, argument=argument, unused=unused)
 
 
 def _is_same(one, other):
@@ -338,8 +348,7 @@ def _spectrum_response(options, spectrum, hdus, place, cache, places):
     response = _response(found, arf, cache, spare[0], source_row(place))
     if arf is None and np.all(response.area == 1.0) and not holds_area(response):
         notes += (f"no ARF is loaded: {response.name} is taken to hold the effective area",)
-    detchans = spectrum.header.get("DETCHANS")
-    index, more = _positions(spectrum, place.hdu, response.channel, response.name, detchans)
+    index, more = _positions(spectrum, place.hdu, response.channel, response.name)
     if index is not None:
         response = cache.select(response, index)
     return response, notes + more
@@ -363,18 +372,31 @@ def _response(rmf, arf, cache, spare_ebounds=None, source=None):
     return cache.combine(rmf, arf, name)
 
 
-def _positions(spectrum, hdu, channel, name, detchans):
-    """Index of the channels of the spectrum among ``channel``; None if they are the same."""
-    wanted = spectrum.channel
+def _positions(spectrum, hdu, channel, name, limits=None):
+    """Index of the channels of the spectrum among ``channel``; None if they are the same.
+
+    TLMIN and TLMAX say of which channels those of the spectrum are a part. Where there are as many
+    as in ``channel``, the first is the first one there, whatever their numbers. ``limits`` are
+    TLMIN and TLMAX of ``channel`` where it is a part as well, as a background's.
+    """
+    wanted, header = spectrum.channel, spectrum.header
+    first, last = header.get("TLMIN1"), header.get("TLMAX1")
+    lowest, highest = (int(channel[0]), int(channel[-1])) if limits is None else limits
+    if first is not None and first != lowest and last - first == highest - lowest:
+        shift = first - lowest
+        place = _places(wanted - shift, channel)
+        if place is not None:
+            note = f"channels {wanted[0]}-{wanted[-1]} are those from {wanted[0] - shift} in {name}"
+            return place, (note,)
     if np.array_equal(wanted, channel):
         return None, ()
-    order = np.argsort(channel, kind="stable")
-    place = np.searchsorted(channel, wanted, sorter=order)
-    place = order[np.minimum(place, len(channel) - 1)]
-    if np.array_equal(channel[place], wanted):
+    place = _places(wanted, channel)
+    if place is not None:
         return place, ()
-    first = hdu.integer(f"TLMIN{hdu.columns['CHANNEL'].n}", int(wanted[0]))
-    place = wanted - first
+    detchans = header.get("DETCHANS")
+    place = wanted - wanted[0]
+    if len(channel) != len(wanted) and len(channel) == detchans:
+        place = wanted - hdu.integer(f"TLMIN{_column(hdu)}", int(wanted[0] > 0))
     counted = len(channel) in (len(wanted), detchans)
     if counted and place.min() >= 0 and place.max() < len(channel):
         note = f"channels {wanted[0]}-{wanted[-1]} are those from {channel[0]} in {name}"
@@ -387,3 +409,14 @@ def _positions(spectrum, hdu, channel, name, detchans):
         column="CHANNEL",
         remedy="use files that were made for each other",
     )
+
+
+def _column(hdu):
+    return hdu.columns["CHANNEL"].n if hdu.has("CHANNEL") else 0
+
+
+def _places(wanted, channel):
+    """Where each of ``wanted`` is in ``channel``, or None."""
+    order = np.argsort(channel, kind="stable")
+    place = order[np.minimum(np.searchsorted(channel, wanted, sorter=order), len(channel) - 1)]
+    return place if np.array_equal(channel[place], wanted) else None

@@ -11,6 +11,15 @@ from jaxspec._types import Spectrum
 from jaxspec.read.choose import COUNTED
 from jaxspec.read.fits import HDU
 from jaxspec.read.paths import is_set
+from jaxspec.read.repair import (
+    error_column,
+    forgive,
+    grouping_flags,
+    note_lost_starts,
+    poisserr_flag,
+    quality_flags,
+    scaling,
+)
 
 _TEXT_KEYS = (
     "TELESCOP INSTRUME DETNAM FILTER OBJECT OBS_ID DATE-OBS DATE-END TIME-OBS TIME-END TIMESYS "
@@ -20,6 +29,7 @@ _NUMBER_KEYS = (
     "TSTART TSTARTI TSTARTF TSTOP TSTOPI TSTOPF MJDREF MJDREFI MJDREFF TIMEZERO "
     "RA_OBJ DEC_OBJ RA_PNT DEC_PNT DETCHANS CORRSCAL"
 ).split()
+_PER_SECOND = ("/s", "s**-1", "s^-1", "/sec", "/second")
 _PER_CHANNEL = "channel counts stat_err sys_err quality grouping areascal backscal".split()
 
 
@@ -85,7 +95,15 @@ class _Row:
 
 
 def parse_pha(
-    hdus, hdu: HDU, row: int | None, name: str, *, exposure=None, poisserr=None, argument=None
+    hdus,
+    hdu: HDU,
+    row: int | None,
+    name: str,
+    *,
+    exposure=None,
+    poisserr=None,
+    argument=None,
+    unused=None,
 ) -> Spectrum:
     """Build one spectrum, without background and response.
 
@@ -105,6 +123,8 @@ def parse_pha(
         In place of POISSERR.
     argument : str or None
         For a background or correction, the argument as which it may be given.
+    unused : (n_channel,) bool or None
+        Of a background: channels that are bad in the spectrum, so that nothing is asked of them.
 
     Returns
     -------
@@ -120,24 +140,26 @@ def parse_pha(
     channel = _channels(table)
     n = len(channel)
     exposure = _exposure(table, exposure, argument)
-    counts, factor = _counts(table, n, exposure)
-    stat_err = _errors(table, "STAT_ERR", n, factor)
-    quality, grouping = _flags(table, "QUALITY", n), _flags(table, "GROUPING", n)
-    if grouping is not None and not grouping.any():
-        grouping = None
-    good = np.ones(n, bool) if quality is None else quality == 0
+    quality, grouping = quality_flags(table, n), grouping_flags(table, n)
+    flags = quality
+    if unused is not None and len(unused) == n and unused.any():
+        flags = np.where(unused, 5, 0 if quality is None else quality).astype(np.int16)
+    counts, factor = _counts(table, n, exposure, flags)
+    flag = poisserr_flag(table, poisserr)
+    note_lost_starts(table, quality, grouping)
+    stat_err = error_column(table, "STAT_ERR", n, factor, flags, unused=flag is True)
     spectrum = Spectrum(
         name=name,
         channel=channel,
         counts=counts,
         exposure=exposure,
         stat_err=stat_err,
-        sys_err=_errors(table, "SYS_ERR", n, 1.0),
+        sys_err=error_column(table, "SYS_ERR", n, 1.0, flags),
         quality=quality,
         grouping=grouping,
-        areascal=_scaling(table, "AREASCAL", n, good),
-        backscal=_scaling(table, "BACKSCAL", n, good),
-        poisserr=_poisserr(table, counts, stat_err, poisserr),
+        areascal=scaling(table, "AREASCAL", n, flags),
+        backscal=scaling(table, "BACKSCAL", n, flags),
+        poisserr=_poisserr(table, counts, stat_err, flag, given=poisserr is not None),
         path=hdu.file,
         header=_header(table),
         diagnostics=(),
@@ -148,11 +170,9 @@ def parse_pha(
 
 def _channels(table):
     if "CHANNEL" not in table.columns:
-        raise table.fail(
-            f"the column is missing, there are only {', '.join(table.columns) or 'none'}",
-            "CHANNEL",
-            "is this a PHA file?",
-        )
+        n = len(np.atleast_1d(table.get(_counts_name(table))))
+        table.notes.append(f"there is no CHANNEL column; channels are numbered from 1 to {n}")
+        return np.arange(1, n + 1)
     channel = np.atleast_1d(table.get("CHANNEL"))
     if channel.dtype.kind not in "iuf":
         raise table.fail("the column does not hold numbers", "CHANNEL")
@@ -179,89 +199,47 @@ def _exposure(table, given, argument):
     return value
 
 
-def _counts(table, n, exposure):
-    """Return the counts, and the factor that turns STAT_ERR into counts."""
+def _counts_name(table):
     name = next((c for c in COUNTED if c in table.columns), None)
     if name is None:
         raise table.fail(
             f"COUNTS or RATE is missing, there are only {', '.join(table.columns)}",
             remedy="is this a PHA file?",
         )
+    return name
+
+
+def _counts(table, n, exposure, quality):
+    """Return the counts, and the factor that turns STAT_ERR into counts."""
+    name = _counts_name(table)
     values = np.atleast_1d(table.vector(name, n))
     if len(values) != n:
         raise table.fail(f"has {len(values)} values for {n} channels", name)
-    unit, factor = table.hdu.unit(name).replace(" ", "").lower(), 1.0
-    if name != "COUNTS" or unit.endswith(("/s", "s**-1", "s^-1", "/sec", "/second")):
+    unit, factor = _unit(table, name), 1.0
+    if name != "COUNTS" or unit.endswith(_PER_SECOND):
         factor = exposure
         if name == "COUNTS":
             table.notes.append(f"COUNTS has the unit {unit!r}; read as a rate")
-    values = values * factor
-    if not np.isfinite(values).all():
-        i = int(np.argmin(np.isfinite(values)))
-        raise table.fail(f"row {i + 1} is {values[i]}", name, "repair the file")
+    values = forgive(table, name, values * factor, ~np.isfinite(values), quality)
     if np.any(values < 0):
         table.notes.append(f"{name} is negative in {np.sum(values < 0)} channels")
+    if name != "COUNTS" and "COUNTS" in table.columns:
+        table.notes.append(f"{name} and COUNTS are both there; {name} is taken, as XSPEC does")
+        if _unit(table, "STAT_ERR") in ("count", "counts", "ct", "cts"):
+            return values, 1.0
     return values, factor
 
 
-def _errors(table, name, n, factor):
-    """STAT_ERR or SYS_ERR per channel; None where it is absent or zero throughout."""
-    values = table.vector(name, n)
-    if values is None or (np.ndim(values) == 0 and values == 0):
-        return None
-    values = np.broadcast_to(np.asarray(values) * factor, n).copy()
-    bad = ~(np.isfinite(values) & (values >= 0))
-    if bad.any():
-        i = int(np.argmax(bad))
-        raise table.fail(f"row {i + 1} is {values[i]}", name, "repair the file")
-    return values
+def _unit(table, name):
+    return table.hdu.unit(name).replace(" ", "").lower() if name in table.columns else ""
 
 
-def _flags(table, name, n):
-    """QUALITY or GROUPING as int16; None for a keyword of 0 (or GROUPING 1)."""
-    values = table.vector(name, n)
-    if values is None or (np.ndim(values) == 0 and values in (0.0, 1.0) and name == "GROUPING"):
-        return None
-    if np.ndim(values) == 0 and values == 0:
-        return None
-    values = np.broadcast_to(values, n)
-    bad = ~np.isin(values, (-1, 0, 1)) if name == "GROUPING" else ~(abs(values) < 2**15)
-    if bad.any():
-        i = int(np.argmax(bad))
-        raise table.fail(f"row {i + 1} is {values[i]:g}", name, "repair the file")
-    return values.astype(np.int16)
-
-
-def _scaling(table, name, n, good):
-    """AREASCAL or BACKSCAL: float, or an array if it is a column; 1 if absent."""
-    values = table.vector(name, n)
-    if values is None:
-        return 1.0
-    bad = ~(np.isfinite(values) & (np.asarray(values) > 0))
-    if np.ndim(values) == 0:
-        if bad:
-            raise table.fail(f"{name} is {values:g}, it must be positive", remedy="set it to 1")
-        return values
-    if np.any(bad & good):
-        i = int(np.argmax(bad & good))
-        raise table.fail(f"row {i + 1} is {values[i]:g}, it must be positive", name)
-    if bad.any():
-        table.notes.append(f"{name} is not positive in {bad.sum()} bad channels; 1 is put there")
-        values[bad] = 1.0
-    return values
-
-
-def _poisserr(table, counts, stat_err, given):
-    if given is not None:
-        return bool(given)
-    flag = table.scalar("POISSERR")
-    if isinstance(flag, str) and flag.strip().upper() in ("T", "TRUE", "F", "FALSE"):
-        flag = flag.strip().upper().startswith("T")
-    if flag is not None and not isinstance(flag, str):
-        if not flag and stat_err is None:
+def _poisserr(table, counts, stat_err, flag, given):
+    if flag is not None:
+        if not flag and stat_err is None and not given:
             table.notes.append("POISSERR is F but there is no STAT_ERR; Poisson errors are assumed")
             return True
-        return bool(flag)
+        return flag
     whole = bool(np.all(counts == np.rint(counts)))
     flag = stat_err is None
     kind, error = "whole" if whole else "not whole", "no" if flag else "a"
@@ -289,10 +267,31 @@ def _header(table):
             header[key] = value
         elif key != "CORRSCAL" or is_set(header.get("CORRFILE")):
             table.notes.append(f"{key} is not a number; left out")
+    header |= _channel_limits(table)
     if header.get("TIMEZERO") and header["TIMEZERO"] == header.get("TSTART"):
         del header["TIMEZERO"]  # EXOSAT: the epoch of the times in the file, not an offset to it
         table.notes.append("TIMEZERO equals TSTART; not added to it")
     return header
+
+
+def _channel_limits(table):
+    """TLMIN and TLMAX of CHANNEL, as TLMIN1 and TLMAX1: what the channels are a part of."""
+    if "CHANNEL" not in table.columns:
+        return {}
+    column, channel = table.columns["CHANNEL"].n, np.atleast_1d(table.get("CHANNEL"))
+    first, last = (table.hdu.integer(f"{key}{column}") for key in ("TLMIN", "TLMAX"))
+    if first is not None and last is None:
+        detchans = table.hdu.integer("DETCHANS")
+        last = None if detchans is None else first + detchans - 1
+    if first is None or last is None:
+        return {}
+    if channel.min() < first or channel.max() > last:
+        table.notes.append(
+            f"CHANNEL goes from {channel.min()} to {channel.max()}, outside of its TLMIN to TLMAX, "
+            f"{first} to {last}; these are left out"
+        )
+        return {}
+    return {"TLMIN1": first, "TLMAX1": last}
 
 
 def _ascending(spectrum, hdu):

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxspec._types import Response, Wide
-from jaxspec.errors import InputError
 from jaxspec.read.fits import HDU
 from jaxspec.read.matrices import choose_ebounds, choose_matrices, refuse_wholes
 from jaxspec.read.paths import Address
@@ -47,54 +46,6 @@ def response_key(e_lo, e_hi, matrix, channel, e_min, e_max, wide=()) -> bytes:
 def holds_area(response: Response) -> bool:
     """Whether the matrix was said to hold the effective area (HDUCLAS3 FULL)."""
     return any(_FULL in note for note in response.diagnostics)
-
-
-def with_area(response: Response, arf, name: str = "") -> Response:
-    """Return the response with an effective area on the same energy grid.
-
-    Parameters
-    ----------
-    response : Response
-        Its area is multiplied (it is one for a redistribution matrix).
-    arf : tuple of (n_energy,) arrays
-        ``e_lo, e_hi`` in keV, area in cm2.
-    name : str
-        Name of the ARF for messages.
-
-    Raises
-    ------
-    InputError
-        If the grids differ: an ARF is not interpolated unasked.
-    """
-    e_lo, e_hi, area = (np.asarray(a, float) for a in arf)
-    if area.shape != response.area.shape:
-        raise InputError(
-            f"has {len(area)} energies but {response.name} has {len(response.area)}",
-            file=name or "ARF",
-            remedy="use the ARF that was made for this RMF",
-        )
-    width = response.e_hi - response.e_lo
-    shift = np.maximum(abs(e_lo - response.e_lo), abs(e_hi - response.e_hi))
-    if np.any(shift > 0.1 * width):
-        worst = int(np.argmax(shift / width))
-        raise InputError(
-            f"bin {worst + 1} is {e_lo[worst]:g}-{e_hi[worst]:g} keV but "
-            f"{response.e_lo[worst]:g}-{response.e_hi[worst]:g} keV in {response.name}",
-            file=name or "ARF",
-            remedy="use the ARF that was made for this RMF",
-        )
-    notes = ()
-    if holds_area(response):
-        notes = (f"{response.name} is a full response; {name or 'the ARF'} multiplies its area",)
-    area = np.ascontiguousarray(area * response.area)
-    key = hashlib.sha256(response.key + area.tobytes()).digest()
-    return replace(
-        response,
-        area=area,
-        key=key,
-        name=f"{response.name} + {name}" if name else response.name,
-        diagnostics=response.diagnostics + notes,
-    )
 
 
 def select_channels(response: Response, index) -> Response:
@@ -148,7 +99,7 @@ def _energies(hdu: HDU, name: str):
 
 
 def energy_grid(hdu: HDU):
-    """Ascending true-energy grid in keV, the order of the rows, and what was assumed."""
+    """Ascending true-energy grid in keV, its rows in that order or None, and what was assumed."""
     e_lo, e_hi, notes = _energies(hdu, "ENERG_LO"), _energies(hdu, "ENERG_HI"), []
     if not len(e_lo):
         raise hdu.fail("has no rows")
@@ -166,6 +117,11 @@ def energy_grid(hdu: HDU):
         order = np.argsort(e_lo, kind="stable")
         e_lo, e_hi = e_lo[order], e_hi[order]
         notes.append(f"{hdu.label}: energies do not ascend; rows reordered")
+    wide = e_hi != e_lo
+    if wide.any() and not wide.all():  # CALDB PSPC: nothing falls into such a bin
+        order = np.flatnonzero(wide) if order is None else order[wide]
+        e_lo, e_hi = e_lo[wide], e_hi[wide]
+        notes.append(f"{hdu.label}: {np.sum(~wide)} energy bins have no width; left out")
     if e_lo[0] == 0.0 < e_hi[0]:
         e_lo[0] = _TINY * e_hi[0]
         notes.append(f"{hdu.label}: the first ENERG_LO is 0; replaced by {e_lo[0]:.3g} keV")
@@ -217,9 +173,9 @@ def _stated_channels(hdu, n):
 class _Runs(NamedTuple):
     """One MATRIX extension: rows in the order of the file, channels counted from 0.
 
-    ``e_lo, e_hi`` (n_row,) keV, ascending, and ``order`` (n_row,) the rows in that order, or None;
-    ``indptr`` (n_row + 1,) where the values of each row lie in ``data``; ``row, first, width``
-    (n_run,).
+    ``e_lo, e_hi`` (n_energy,) keV, ascending, and ``order`` (n_energy,) the rows in that order, or
+    None for all as they are; ``indptr`` (n_row + 1,) where the values of each row lie in ``data``;
+    ``row, first, width`` (n_run,).
     """
 
     hdu: HDU
@@ -278,7 +234,7 @@ def _matrix(runs, channel):
     index = np.arange(ends[-1], dtype=np.int32) + np.repeat(
         (first - ends[:-1]).astype(np.int32), width
     )
-    shape = (len(runs.e_lo), len(channel))
+    shape = (len(runs.indptr) - 1, len(channel))
     matrix = csr_array((_values(runs), index, runs.indptr.astype(np.int32)), shape=shape)
     if np.any((row[1:] == row[:-1]) & (first[1:] < (first + width)[:-1]) & (width[1:] > 0)):
         matrix.sum_duplicates()
@@ -287,11 +243,11 @@ def _matrix(runs, channel):
 
 def _wide(runs, channel, row) -> Wide:
     """One MATRIX extension kept as its runs; ``row`` (n_energy,) acts at each fine energy."""
-    at = np.arange(len(runs.e_lo))
-    if runs.order is not None:
-        at[runs.order] = at.copy()
+    at = np.full(len(runs.indptr) - 1, -1)
+    at[slice(None) if runs.order is None else runs.order] = np.arange(len(runs.e_lo))
     starts = np.concatenate([[0], np.cumsum(runs.width)])[:-1]
     sort = np.argsort(at[runs.row], kind="stable")
+    sort = sort[at[runs.row][sort] >= 0]  # rows of no width are left out
     swapped = runs.hdu.unit("MATRIX") != "" or runs.data.dtype.kind != "f"
     return Wide(
         row=row,

@@ -16,8 +16,8 @@ import numpy as np
 from jaxspec._status import Status
 from jaxspec._types import Response, Spectrum
 from jaxspec.errors import InputError
-from jaxspec.reduce.bins import BinCounts, channel_columns, spectrum_bins
-from jaxspec.reduce.sane import bad_data, bad_energies
+from jaxspec.reduce.bins import BinCounts, channel_columns, channel_weights, spectrum_bins
+from jaxspec.reduce.sane import bad_area, bad_data, bad_energies
 from jaxspec.reduce.stack import stack_counts
 
 MAX_BUCKETS = 4  # shapes per statistic; every one is a compilation
@@ -31,7 +31,9 @@ class Plan(NamedTuple):
 
     ``index`` (n_channel,) is the bin of each channel, -1 for dropped ones; ``columns``
     (n_channel,) is where the channel stands in the response; ``binning`` is the content of
-    ``index``, so that spectra which are summed alike can be found.
+    ``index`` and ``weights``, so that spectra which are summed alike can be found; ``weights``
+    (n_channel,) of the channels in the sums over the response, or None, see
+    `jaxspec.reduce.bins.channel_weights`.
     """
 
     index: np.ndarray
@@ -39,6 +41,7 @@ class Plan(NamedTuple):
     columns: np.ndarray
     response: Response
     binning: bytes
+    weights: np.ndarray | None = None
 
 
 class PlannedLane(NamedTuple):
@@ -125,7 +128,11 @@ def _plan(spectrum, plans):
             plans[bounds, choice] = index, n_bins, channel_columns(spectrum), index.tobytes()
         index, n_bins, columns, binning = plans[bounds, choice]
         plans[key] = Plan(index, n_bins, columns, response, binning)
-    return plans[key]
+    plan = plans[key]
+    weights = channel_weights(spectrum, plan.index, plan.n_bins)
+    if weights is None:
+        return plan
+    return plan._replace(weights=weights, binning=plan.binning + weights.tobytes())
 
 
 def _unusable(spectrum, stat, plan, few, sane):
@@ -141,6 +148,8 @@ def _unusable(spectrum, stat, plan, few, sane):
     response = spectrum.response
     if id(response) not in sane:
         sane[id(response)] = _unusable_response(response, sane)
+    if sane[id(response)] is None and response.doubtful and (bad := bad_area(spectrum)):
+        return Status.BAD_DATA, bad
     return sane[id(response)]
 
 

@@ -1,9 +1,4 @@
-"""From channels to bins: quality, grouping and filters, then counts, errors and exposures.
-
-The order is that of XSPEC: channels of QUALITY 1 and 5 are dropped, inside groups too; GROUPING
-joins the rest (+1 starts a bin, -1 continues it, 0 is a bin of its own); QUALITY 2 goes only after
-`jaxspec.reduce.select.ignore_bad`; ranges act on the bins. A bin with no channel left vanishes.
-"""
+"""Bins of a spectrum: their edges, counts, errors and exposures."""
 
 from __future__ import annotations
 
@@ -13,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxspec.errors import InputError
+from jaxspec.reduce.channels import bin_index, in_use
 
 
 class BinCounts(NamedTuple):
@@ -81,92 +77,6 @@ def make_bins(
 def _inverse(t):
     """1 / t, and 0 where there is no exposure."""
     return np.divide(1.0, t, out=np.zeros_like(t), where=t > 0)
-
-
-def bin_index(grouping, quality, filters, e_min, e_max, channel):
-    """Bin number of each channel.
-
-    It depends on nothing else than its arguments, so that spectra of one instrument share it.
-
-    Parameters
-    ----------
-    grouping, quality : (n_channel,) int, or None for GROUPING 1 and QUALITY 0 everywhere.
-    filters : tuple of Filter
-    e_min, e_max : (n_channel,) keV, or None where no energies are known.
-    channel : (n_channel,) int, CHANNEL values.
-
-    Returns
-    -------
-    index : (n_channel,) int64, -1 for dropped channels, else 0 .. n_bin - 1 in channel order.
-    n_bin : int
-
-    Raises
-    ------
-    InputError
-        An energy range without energies.
-
-    Examples
-    --------
-    >>> bin_index(np.array([1, -1, 1, -1]), np.array([0, 5, 0, 0]), (), None, None, np.arange(4))
-    (array([ 0, -1,  1,  1]), 2)
-    """
-    n = len(channel)
-    usable = _usable(quality, filters, n)
-    if grouping is None:
-        group = start = np.arange(n)
-    else:
-        opens = grouping != -1
-        opens[:1] = True
-        group = np.cumsum(opens) - 1
-        start = np.flatnonzero(opens)
-    keep = np.logical_or.reduceat(usable, start) if n else np.zeros(0, bool)
-    spans = {}
-    for step in filters:
-        if step.unit == "bad" or not n:
-            continue
-        if step.unit not in spans:
-            spans[step.unit] = _spans(step.unit, usable, start, e_min, e_max, channel)
-        inside = _inside(step, *spans[step.unit])
-        keep = keep & (inside if step.kind == "notice" else ~inside)
-    number = np.cumsum(keep) - 1
-    return np.where(usable & keep[group], number[group], -1), int(keep.sum())
-
-
-def _usable(quality, filters, n):
-    if quality is None:
-        return np.ones(n, bool)
-    if any(step.unit == "bad" for step in filters):
-        return quality <= 0
-    return (quality != 1) & (quality != 5)
-
-
-def _spans(unit, usable, start, e_min, e_max, channel):
-    """Lower and upper end of each group, from its usable channels only."""
-    if unit == "bin":
-        ordinal = np.arange(1, len(start) + 1)
-        return ordinal, ordinal
-    if unit == "channel":
-        low = high = channel
-    elif e_min is None:
-        raise InputError(
-            "no response is loaded, so that channels have no energies",
-            remedy="load a response, or select with channels= or bins=",
-        )
-    else:
-        low, high = np.minimum(e_min, e_max), np.maximum(e_min, e_max)
-    low = np.minimum.reduceat(np.where(usable, low, np.inf), start)
-    return low, np.maximum.reduceat(np.where(usable, high, -np.inf), start)
-
-
-def _inside(step, low, high):
-    """Whether each group overlaps a range; bins that share no more than an edge do not."""
-    inside = np.zeros(len(low), bool)
-    for lo, hi in step.ranges:
-        if step.unit == "keV":
-            inside |= (high > lo) & (low < hi)
-        else:
-            inside |= (high >= lo) & (low <= hi)
-    return inside
 
 
 def channel_columns(spectrum):
@@ -273,8 +183,21 @@ def corrected_counts(spectrum):
     return correction.counts * (spectrum.corrscal * spectrum.exposure / correction.exposure)
 
 
+def _check_channels(spectrum):
+    background = spectrum.background
+    if len(background.counts) != len(spectrum.counts):
+        raise InputError(
+            f"the background has {len(background.counts)} channels, the spectrum "
+            f"{len(spectrum.counts)}",
+            file=background.path or background.name,
+            remedy="use the background that was made for this spectrum",
+        )
+
+
 def exposures(spectrum):
     """t_s and t_b per channel, seconds with scalings: two floats or (n_channel,) arrays.
+
+    Those of the bins are in `bin_counts`.
 
     t_s = T_s AREASCAL_s and t_b = T_b AREASCAL_b BACKSCAL_b / BACKSCAL_s; t_b = t_s without a
     background. Where BACKSCAL_s is 0, or BACKSCAL_b is, t_b is 0: nothing is subtracted there.
@@ -283,13 +206,7 @@ def exposures(spectrum):
     background = spectrum.background
     if background is None:
         return t_s, t_s
-    if len(background.counts) != len(spectrum.counts):
-        raise InputError(
-            f"the background has {len(background.counts)} channels, the spectrum "
-            f"{len(spectrum.counts)}",
-            file=background.path or background.name,
-            remedy="use the background that was made for this spectrum",
-        )
+    _check_channels(spectrum)
     area, scale = background.exposure * background.areascal, spectrum.backscal
     if isinstance(scale, np.ndarray):
         seen = scale > 0
@@ -299,12 +216,82 @@ def exposures(spectrum):
     return t_s, area * ratio
 
 
+def is_net(spectrum) -> bool:
+    """Whether a background was subtracted already: HDUCLAS2 is NET, or good counts are negative."""
+    kind = str((spectrum.header or {}).get("HDUCLAS2", "")).strip().upper()
+    return kind == "NET" or bool((in_use(spectrum.counts, spectrum.quality) < 0).any())
+
+
+class _Sums:
+    """Sums over the channels of each bin of a spectrum."""
+
+    def __init__(self, index, n):
+        self.kept = np.flatnonzero(index >= 0)
+        self.where, self.n = index[self.kept], n
+        self.alone = len(self.where) == n  # every bin is one channel
+
+    def total(self, values):
+        """Sum (n_bin,) of values (n_channel,)."""
+        values = values[self.kept]
+        if self.alone:
+            return values.astype(float)
+        return np.bincount(self.where, weights=values, minlength=self.n)
+
+    def largest(self, values):
+        """Largest (n_bin,) of values (n_channel,); the channels of a bin follow each other."""
+        if self.alone or not self.n:
+            return values[self.kept].astype(float)
+        starts = np.flatnonzero(np.diff(self.where, prepend=-1))
+        return np.maximum.reduceat(values[self.kept].astype(float), starts)
+
+    def scale(self, values, counts, net=False):
+        """AREASCAL or BACKSCAL (n_bin,) of bins, as XSPEC makes it of that of the channels.
+
+        The mean over the counts: sum(N) / sum(N / scale), without counts n / sum(1 / scale); the
+        plain mean for ``net`` spectra. Channels of scale 0 have no part in it.
+        """
+        if np.ndim(values) == 0:
+            return np.full(self.n, float(values))
+        if self.alone:
+            return self.total(values)
+        seen = values > 0
+        if net:
+            return self.total(values) * _inverse(self.total(np.ones(len(values))))
+        per = np.where(seen, 1.0 / np.where(seen, values, 1.0), 0.0)
+        filled = self.total(counts * per)
+        some, none = self.total(np.where(seen, counts, 0.0)), self.total(seen.astype(float))
+        return np.where(filled > 0, some * _inverse(filled), none * _inverse(self.total(per)))
+
+
+def channel_weights(spectrum, index, n):
+    """Share of AREASCAL that each channel of a bin has in the AREASCAL of the bin, or None.
+
+    With it the model is folded channel by channel, and the expected counts of a bin are the sum of
+    T AREASCAL_i m_i over its channels, however few counts have made the mean of `bin_counts`.
+
+    Returns
+    -------
+    (n_channel,) float64, 1 on average; None where it is 1 in all channels.
+    """
+    if np.ndim(spectrum.areascal) == 0 or len(spectrum.areascal) != len(index):
+        return None  # one of another length is refused with the data
+    sums = _Sums(index, n)
+    if sums.alone:
+        return None
+    area = sums.scale(spectrum.areascal, spectrum.counts, is_net(spectrum))
+    weights = np.ones(len(index))
+    weights[sums.kept] = spectrum.areascal[sums.kept] * _inverse(area)[sums.where]
+    return None if np.allclose(weights, 1.0, rtol=1e-14, atol=0) else weights
+
+
 def bin_counts(spectrum, index=None, n=0) -> BinCounts:
     """Sum counts, errors and exposures over each kept bin.
 
-    Where AREASCAL or BACKSCAL differ from channel to channel, the exposures of a bin are the mean
-    over its channels (as Sherpa's wstat takes them). SYS_ERR is a fraction of the total source
-    counts of each channel, added in quadrature over the channels of a bin.
+    Where AREASCAL or BACKSCAL differ from channel to channel, a bin has the mean that XSPEC takes:
+    sum(N) / sum(N / AREASCAL), over the counts N of the source or of the background. So
+    counts / t_s is the sum of the channels' N / (T AREASCAL). SYS_ERR is a fraction: the variance
+    of a bin is that of its largest SYS_ERR times all its counts, since the channels of a bin are
+    wrong together; that of the background is part of ``background_variance``.
 
     Parameters
     ----------
@@ -318,63 +305,46 @@ def bin_counts(spectrum, index=None, n=0) -> BinCounts:
     """
     if index is None:
         index, n = spectrum_bins(spectrum)
-    kept = index >= 0
-    where = index[kept]
-    alone = len(where) == n  # every bin is one channel
-
-    def total(values):
-        values = values[kept]
-        return values.astype(float) if alone else np.bincount(where, weights=values, minlength=n)
-
-    def mean(values):
-        if not isinstance(values, np.ndarray) or values.ndim == 0:
-            return np.full(n, float(values))
-        return total(values) if alone else total(values) / np.bincount(where, minlength=n)
-
-    t_s, t_b = (mean(t) for t in exposures(spectrum))
-    background, background_variance = 0.0, 0.0
-    if spectrum.background is not None:
-        background = total(spectrum.background.counts)
-        background_variance = total(channel_variance(spectrum.background))
-    correction = corrected_counts(spectrum)
+    sums, behind, back = _Sums(index, n), spectrum.background, {}
+    counts = sums.total(spectrum.counts)
+    t_s = spectrum.exposure * sums.scale(spectrum.areascal, spectrum.counts, is_net(spectrum))
+    if behind is not None:
+        _check_channels(spectrum)
+        own = sums.scale(spectrum.backscal, spectrum.counts, is_net(spectrum))
+        area = sums.scale(behind.areascal, behind.counts)
+        scale = sums.scale(behind.backscal, behind.counts) * _inverse(own)
+        back["background"] = sums.total(behind.counts)
+        back["background_variance"] = sums.total(channel_variance(behind))
+        if behind.sys_err is not None:
+            part = sums.largest(behind.sys_err) * back["background"]
+            back["background_variance"] = back["background_variance"] + part**2
+        back["t_b"] = behind.exposure * area * scale
     systematic = 0.0
     if spectrum.sys_err is not None:
-        systematic = total((spectrum.sys_err * spectrum.counts) ** 2) * _inverse(t_s) ** 2
-    return make_bins(
-        total(spectrum.counts),
-        t_s=t_s,
-        variance=total(channel_variance(spectrum)),
-        background=background,
-        background_variance=background_variance,
-        t_b=t_b,
-        systematic=systematic,
-        known=0.0 if correction is None else total(correction) * _inverse(t_s),
-    )
+        systematic = (sums.largest(spectrum.sys_err) * counts * _inverse(t_s)) ** 2
+    correction = corrected_counts(spectrum)
+    known = 0.0 if correction is None else sums.total(correction) * _inverse(t_s)
+    variance = sums.total(channel_variance(spectrum))
+    return make_bins(counts, t_s=t_s, variance=variance, systematic=systematic, known=known, **back)
 
 
 def net_rate(spectrum):
     """Net count rate of the selection and its error, counts/s, as XSPEC prints them.
 
     The background is scaled to the source region; the error holds STAT_ERR (or sqrt(counts)) of
-    both, and SYS_ERR times the total source rate, channel by channel in quadrature. AREASCAL does
-    not divide the rate.
+    both, and SYS_ERR times the source rate of each bin, the bins in quadrature. AREASCAL does not
+    divide the rate.
 
     Returns
     -------
     rate, error : float
     """
-    index, _ = spectrum_bins(spectrum)
-    kept = index >= 0
-    t_s, t_b = exposures(spectrum)
-    rate = spectrum.counts / spectrum.exposure
-    variance = channel_variance(spectrum) / spectrum.exposure**2
-    if spectrum.sys_err is not None:
-        variance = variance + (spectrum.sys_err * rate) ** 2
+    bins = bin_counts(spectrum)
+    area = bins.t_s / spectrum.exposure
+    rate = bins.counts / spectrum.exposure - area * bins.background * _inverse(bins.t_b)
+    variance = bins.variance / spectrum.exposure**2
+    variance = variance + area**2 * bins.systematic
     if spectrum.background is not None:
-        per_b = spectrum.areascal * _inverse(np.asarray(t_b, dtype=float))
-        rate = rate - spectrum.background.counts * per_b
-        variance = variance + channel_variance(spectrum.background) * per_b**2
-    correction = corrected_counts(spectrum)
-    if correction is not None:
-        rate = rate - correction / spectrum.exposure
-    return float(rate[kept].sum()), float(np.sqrt(variance[kept].sum()))
+        variance = variance + area**2 * bins.background_variance * _inverse(bins.t_b) ** 2
+    rate = rate - area * bins.known
+    return float(rate.sum()), float(np.sqrt(variance.sum()))

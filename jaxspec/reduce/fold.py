@@ -79,8 +79,10 @@ class WideFolding(NamedTuple):
     matrix: np.ndarray
 
 
-def group_wide(wide, columns, index, n_bins) -> np.ndarray:
+def group_wide(wide, columns, index, n_bins, weights=None) -> np.ndarray:
     """Redistribution of all rows of a `Wide` summed into bins: (n_block, n, n_row).
+
+    ``columns, index, n_bins, weights`` are those of a `jaxspec.reduce.batch.Plan`.
 
     Made from a few rows at a time: the channels of all rows would take more memory than their bins.
     """
@@ -90,10 +92,13 @@ def group_wide(wide, columns, index, n_bins) -> np.ndarray:
     filled, starts = np.unique(bin_of[kept], return_index=True)
     alone = len(filled) == len(kept)
     n = padded(n_bins)
-    exact = alone and _is_single(wide) and n * wide.n_row >= SINGLE
+    each = None
+    if weights is not None:
+        each = _by_column(columns, weights, int(wide.column.max(initial=-1)) + 2)[wide.column[kept]]
+    exact = alone and each is None and _is_single(wide) and n * wide.n_row >= SINGLE
     made = np.zeros((n, wide.n_row), np.float32 if exact else np.float64)
     for begin, end, rows in wide.blocks() if len(kept) else ():
-        rows = rows[:, kept]
+        rows = rows[:, kept] if each is None else rows[:, kept] * each
         made[filled, begin:end] = (rows if alone else np.add.reduceat(rows, starts, axis=1)).T
     return made.reshape(-1, IN_BLOCK if exact else n, wide.n_row)
 
@@ -128,6 +133,13 @@ def _bin_of(columns, index, n_channel):
     bin_of = np.full(n_channel, -1)
     bin_of[columns[kept]] = index[kept]
     return bin_of
+
+
+def _by_column(columns, values, n_channel):
+    """Values of the channels of a spectrum by their place in a response."""
+    placed = np.zeros(n_channel)
+    placed[columns] = values
+    return placed
 
 
 def find_pattern(plan, whole_grid=False, wide=()) -> Pattern:
@@ -165,12 +177,16 @@ def fold(plan, pattern) -> Folding:
     """Grouped response of a plan whose matrix the pattern fits."""
     response, part = plan.response, slice(pattern.first, pattern.last)
     area = np.asarray(response.area[part], float)
+    value = response.matrix.data[pattern.used] * area[pattern.energy]
+    if plan.weights is not None:
+        each = _by_column(plan.columns, plan.weights, response.matrix.shape[1])
+        value = value * each[response.matrix.indices[pattern.used]]
     return Folding(
         np.asarray(response.e_lo[part], float),
         np.asarray(response.e_hi[part], float),
         pattern.energy,
         pattern.bin,
-        response.matrix.data[pattern.used] * area[pattern.energy],
+        value,
         (pattern.last - pattern.first, plan.n_bins),
     )
 
@@ -204,7 +220,7 @@ class Patterns:
         for part in plan.response.wide:
             key = id(part), plan.binning
             if key not in self.grouped:
-                rows = group_wide(part, plan.columns, plan.index, plan.n_bins)
+                rows = group_wide(part, plan.columns, plan.index, plan.n_bins, plan.weights)
                 self.grouped[key] = part, rows
             made.append(self.grouped[key][1])
         return made

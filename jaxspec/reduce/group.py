@@ -2,9 +2,11 @@
 
 Only the channels that the energy and channel filters of the spectrum leave are grouped, so that
 bins end where a range ends: notice first, then group. All other channels become bins of their own,
-which the filters go on dropping. Channels of QUALITY 1 and 5 count nothing and do not interrupt a
-bin. What is left at the end of a range and does not reach the minimum is joined to the last bin,
-so that every bin reaches it and no count is lost (grppha would mark these channels QUALITY 2).
+which the filters go on dropping. Channels of QUALITY 1 and 5 count nothing; those of QUALITY 2 to 5
+end a bin, as in XSPEC (see `jaxspec.reduce.channels`), those of QUALITY 1 do not. What is left at
+the end of a range and does not reach the minimum is joined to the last bin, so that no count is
+lost (grppha would mark these channels QUALITY 2). Where a whole range, or what lies between two
+channels of bad QUALITY, does not reach it, it is one bin all the same, and a diagnostic says so.
 QUALITY itself is never changed.
 """
 
@@ -15,14 +17,15 @@ import numpy as np
 from jaxspec.errors import InputError
 from jaxspec.reduce.bins import (
     _inverse,
-    bin_index,
     channel_columns,
     channel_energies,
     channel_variance,
     corrected_counts,
     exposures,
 )
+from jaxspec.reduce.channels import bin_index
 
+SHORT = "do not reach the minimum of the grouping: too few counts in a range"
 FWHM_TO_ELEMENT = 1.314  # 1 / (fraction of a Gaussian inside its FWHM): Kaastra & Bleeker 2016
 
 
@@ -48,7 +51,7 @@ def group(spectrum, *, min_counts=None, min_snr=None, factor=None, optimal=False
     Returns
     -------
     Spectrum
-        The same data with a new ``grouping``.
+        The same data with a new ``grouping``; ``diagnostics`` say where a minimum is not reached.
 
     Raises
     ------
@@ -68,20 +71,25 @@ def group(spectrum, *, min_counts=None, min_snr=None, factor=None, optimal=False
     noticed, usable = _noticed(spectrum)
     grouping = np.ones(len(spectrum.channel), dtype=np.int16)
     sizes = _optimal_sizes(spectrum, usable) if optimal else None
+    short = 0
     for run in _runs(noticed):
-        channels = run[usable[run]]
-        if len(channels) == 0:
-            continue
-        if sizes is not None:
-            opens = _limited(sizes[channels])
-        else:
-            opens = np.arange(len(channels)) % (factor or 1) == 0
-        if min_counts is not None or min_snr is not None:
-            opens = _join(spectrum, channels, opens, min_counts, min_snr)
         grouping[run] = -1
         grouping[run[0]] = 1
-        grouping[channels] = np.where(opens, 1, -1)
-    return spectrum.replace(grouping=grouping)
+        for channels in _unbroken(run, spectrum.quality):
+            if not usable[channels[0]]:
+                continue
+            if sizes is not None:
+                opens = _limited(sizes[channels])
+            else:
+                opens = np.arange(len(channels)) % (factor or 1) == 0
+            if min_counts is not None or min_snr is not None:
+                opens, reached = _join(spectrum, channels, opens, min_counts, min_snr)
+                short += not reached
+            grouping[channels] = np.where(opens, 1, -1)
+    notes = tuple(n for n in spectrum.diagnostics if SHORT not in n)
+    if short:
+        notes += (f"{short} of the bins {SHORT}",)
+    return spectrum.replace(grouping=grouping, diagnostics=notes)
 
 
 def ungroup(spectrum):
@@ -121,8 +129,20 @@ def _runs(mask):
     return np.split(where, np.flatnonzero(np.diff(where) > 1) + 1) if len(where) else []
 
 
+def _unbroken(run, quality):
+    """Split a stretch where other QUALITY begins; channels of QUALITY 1 are left out."""
+    if quality is None:
+        return [run]
+    run = run[quality[run] != 1]
+    breaks = np.flatnonzero(np.diff(np.maximum(quality[run], 0))) + 1
+    return [part for part in np.split(run, breaks) if len(part)]
+
+
 def _join(spectrum, channels, opens, min_counts, min_snr):
-    """Close bins only where the minima are reached; the rest joins the last one."""
+    """Where bins open if they close only at the minima, and whether any did.
+
+    What is left joins the last bin.
+    """
     starts = np.flatnonzero(opens)
     sums = [np.add.reduceat(x, starts) for x in _signal(spectrum, channels)]
     closed, counts, net, variance = [], 0.0, 0.0, 0.0
@@ -137,7 +157,7 @@ def _join(spectrum, channels, opens, min_counts, min_snr):
     out = np.zeros(len(channels), bool)
     out[0] = True
     out[starts[[piece + 1 for piece in closed[:-1]]]] = True
-    return out
+    return out, bool(closed)
 
 
 def _signal(spectrum, channels):

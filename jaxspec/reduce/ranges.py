@@ -87,6 +87,11 @@ def energy(value, default="keV"):
 def _from_string(text, what):
     """Read range after range; units are filled in from the right at the end."""
     found, at, text = [], 0, text.strip()
+    if text.lower() == "bad":
+        raise InputError(
+            "'bad' is not a range",
+            remedy="ignore_bad() (--ignore-bad) drops bad channels",
+        )
     while at < len(text):
         match = _RANGE.match(text, at)
         if match is not None:

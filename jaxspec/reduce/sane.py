@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxspec.reduce.bins import exposures
+from jaxspec.reduce.bins import bin_edges, exposures
+from jaxspec.reduce.channels import in_use
 
 COUNTABLE = 2.0**53  # beyond, doubles do not count one by one
 SQUARED = 1e100  # largest scaled time, and least inverse one, whose squares are finite
@@ -71,6 +72,7 @@ def _bad_counts(spectrum, whose, poisson):
     counts = spectrum.counts
     if len(counts) != len(spectrum.channel):
         return f"{whose} counts are {len(counts)} for {len(spectrum.channel)} channels."
+    counts = in_use(counts, spectrum.quality)
     low, high = counts.min(initial=0.0), counts.max(initial=0.0)  # NaN if there is one
     if not np.isfinite(low + high):
         return f"{whose} counts hold numbers that are not finite."
@@ -90,6 +92,7 @@ def _bad_errors(spectrum, whose, weighs):
             continue
         if len(values) != len(spectrum.counts):
             return f"{whose} {name} has {len(values)} values for {len(spectrum.counts)} channels."
+        values = in_use(values, spectrum.quality)
         if not (values.min(initial=0.0) >= 0 and values.max(initial=0.0) < COUNTABLE):
             return f"{whose} {name} holds numbers that cannot be errors."
     errors = used.get("STAT_ERR")
@@ -132,6 +135,18 @@ def _bad_times(spectrum, background):
             return f"{what} with its scales is {extreme:g} s, too far from any real one."
     if not np.any(times[0]):
         return "AREASCAL is 0 everywhere, so that there is no exposure."
+    return None
+
+
+def bad_area(spectrum) -> str | None:
+    """Why the area of a response is not known in the bins of a spectrum, or None."""
+    low, high = bin_edges(spectrum)
+    for lo, hi in spectrum.response.doubtful:
+        if np.any((high > lo) & (low < hi)):
+            return (
+                f"The ARF has other energy bins than the response at {lo:.4g}-{hi:.4g} keV, in "
+                f"{spectrum.response.name}: ignore these energies, or use the ARF of this response."
+            )
     return None
 
 

@@ -7,6 +7,8 @@ ignore drops it.
 
 from __future__ import annotations
 
+import numpy as np
+
 from jaxspec._types import Filter, Spectrum
 from jaxspec.errors import InputError
 from jaxspec.reduce.ranges import parse_ranges
@@ -47,6 +49,8 @@ def append(spectrum: Spectrum, step: Filter) -> Spectrum:
 def notice(spectrum, energies=None, *, channels=None, bins=None) -> Spectrum:
     """Keep only what lies in the ranges, out of what is left by earlier steps.
 
+    Where an ignore has left nothing, as ``**-**`` does, this and all that follow add their ranges.
+
     Parameters
     ----------
     spectrum : Spectrum
@@ -83,6 +87,50 @@ def ignore(spectrum, energies=None, *, channels=None, bins=None) -> Spectrum:
 def ignore_bad(spectrum) -> Spectrum:
     """Drop every channel whose QUALITY is above 0 (1 and 5 are dropped in any case)."""
     return append(spectrum, Filter("ignore", "bad", ()))
+
+
+def systematic(spectrum, fraction) -> Spectrum:
+    """Give all channels a systematic error, in place of SYS_ERR of the file.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    fraction : float, of the counts: 0.01 is one per cent; 0 takes the error away.
+
+    Returns
+    -------
+    Spectrum
+        The same data with another ``sys_err``. It acts on chi-square alone: the variance of a bin
+        grows by (fraction x counts)^2.
+
+    Raises
+    ------
+    InputError
+        A fraction below 0, or of 1 and more.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> spectrum = Spectrum("a", channel=np.arange(2), counts=np.ones(2), exposure=1.0)
+    >>> systematic(spectrum, 0.01).sys_err
+    array([0.01, 0.01])
+    """
+    fraction = as_fraction(fraction)
+    sys_err = np.full(len(spectrum.channel), fraction) if fraction else None
+    return spectrum.replace(sys_err=sys_err)
+
+
+def as_fraction(fraction) -> float:
+    """A systematic error as a number; raises InputError unless it is from 0 to below 1."""
+    try:
+        number = float(fraction)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not 0 <= number < 1:
+        raise InputError(
+            f"{fraction!r} is not a fraction", parameter="systematic", remedy="0.01 is one per cent"
+        )
+    return number
 
 
 def notice_all(spectrum) -> Spectrum:

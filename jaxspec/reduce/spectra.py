@@ -94,6 +94,11 @@ class SpectrumList(Sequence):
         """Drop the channels of QUALITY 2 as well (1 and 5 are always dropped)."""
         return self.map(select.ignore_bad)
 
+    def systematic(self, fraction) -> SpectrumList:
+        """Give all a systematic error; see `jaxspec.reduce.select.systematic`."""
+        fraction = select.as_fraction(fraction)
+        return self.map(lambda s: select.systematic(s, fraction))
+
     def notice_all(self) -> SpectrumList:
         """Forget all notice and ignore steps."""
         return self.map(select.notice_all)

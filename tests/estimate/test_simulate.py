@@ -9,6 +9,7 @@ from jaxspec import InputError, Model, Response, Spectrum, fake
 from jaxspec.estimate.simulate import expected_rates
 from jaxspec.likelihood.forward import AT_ONCE
 from jaxspec.likelihood.spectrum_prepare import FILL
+from jaxspec.reduce.bins import bin_counts
 
 
 def make_response(n_energy=40, n_channel=20):
@@ -147,6 +148,24 @@ def test_background_that_counts_channels_from_another_number():
     assert "channels 1-20 are those from 0" in spectrum.background.diagnostics[0]
 
 
+def test_areas_are_those_of_a_fit():
+    """AREASCAL and BACKSCAL of source and background, by channel, as a loop would have them."""
+    n, rng = 4000, np.random.default_rng(5)
+    area, scale = rng.uniform(0.2, 1.0, 20), rng.uniform(0.5, 2.0, 20)
+    behind = {"areascal": rng.uniform(0.2, 1.0, 20), "backscal": rng.uniform(2.0, 8.0, 20)}
+    back = make_background(**behind)
+    settings = {"params": {"PhoIndex": 1.8}, "seed": 8, "areascal": area, "backscal": scale}
+    spectra = fake("powerlaw", RESPONSE, np.full(n, 3.0), background=back, **settings)
+    rates, mean = folded(powerlaw(1.8)), np.zeros(20)
+    for i in range(20):
+        per_second = back.counts[i] / (500.0 * behind["areascal"][i] * behind["backscal"][i])
+        mean[i] = 3.0 * area[i] * (rates[i] + per_second * scale[i])
+    counts = np.array([s.counts for s in spectra])
+    assert np.all(abs(counts.mean(axis=0) - mean) < 4.5 * np.sqrt(mean / n))
+    bins = bin_counts(spectra[0].replace(counts=mean, background=back))
+    np.testing.assert_allclose(bins.rate, rates, rtol=1e-12)
+
+
 def test_modelled_background_does_not_fall_below_zero():
     back = make_background(False, counts=np.zeros(20))
     spectra = fake("powerlaw", RESPONSE, np.ones(200), background=back, seed=3)
@@ -164,6 +183,9 @@ def test_modelled_background_does_not_fall_below_zero():
         ({"params": {"PhoIndex": [1.0, 2.0], "norm": [1.0, 2.0, 3.0]}}, "lengths"),
         ({"params": {"PhoIndex": [1.0, 2.0]}, "exposure": [1.0, 2.0, 3.0]}, "one length"),
         ({"params": {"Gamma": 1.0}}, "Gamma"),
+        ({"areascal": 0.0}, "areascal"),
+        ({"areascal": np.ones(3)}, "areascal"),
+        ({"backscal": "wide"}, "backscal"),
         ({"params": {"norm": -1.0}}, "negative or not finite"),
         ({"background": make_background(channel=np.arange(0, 40, 2))}, "channels"),
         ({"background": make_background(channel=np.arange(8), counts=np.ones(8))}, "channels"),

@@ -37,13 +37,6 @@ def test_choice(source, background, requested, name, note):
     assert note in sentence and sentence.endswith(".")
 
 
-def test_sys_err_is_mentioned_for_poisson_statistics_only():
-    source = POISSON.replace(sys_err=np.full(4, 0.01))
-    assert "SYS_ERR" in choose_statistic(source)[1]
-    assert "SYS_ERR" not in choose_statistic(source, "chi2")[1]
-    assert "SYS_ERR" not in choose_statistic(source.replace(sys_err=np.zeros(4)))[1]
-
-
 def test_is_poisson():
     assert is_poisson(POISSON) and is_poisson(DISGUISED)
     assert not is_poisson(DISGUISED.replace(stat_err=1.01 * ROOT))
@@ -57,3 +50,19 @@ def test_errors():
         choose_statistic(POISSON, "wstat")
     with pytest.raises(InputError, match="is not a statistic"):
         choose_statistic(POISSON, "likelihood")
+
+
+def test_systematic_errors_ask_for_chi2():
+    """Also with few counts, where that is a bias: then it is said; not for channels never used."""
+    many = toy_spectrum(np.full(4, 50.0), sys_err=np.full(4, 0.01))
+    name, note = choose_statistic(many)
+    assert name == "chi2" and "systematic error (SYS_ERR)" in note and "few" not in note
+    few = many.replace(counts=COUNTS)
+    assert "fewer than 20 counts bias it: group(min_counts=20)" in choose_statistic(few)[1]
+    assert choose_statistic(many.replace(background=POISSON))[0] == "chi2"
+    unused = few.replace(sys_err=np.array([0, 0, 0.1, 0]), quality=np.array([0, 0, 1, 0]))
+    assert choose_statistic(unused)[0] == "cstat"
+    name, note = choose_statistic(many, "cstat")
+    assert name == "cstat" and "SYS_ERR is left out" in note
+    assert "SYS_ERR" not in choose_statistic(many, "chi2")[1]
+    assert "SYS_ERR" not in choose_statistic(few.replace(sys_err=np.zeros(4)))[1]

@@ -1,0 +1,137 @@
+"""Columns of a spectrum with what may be wrong in them: repaired as XSPEC does, and said.
+
+Each function takes a row of `jaxspec.read.pha`, adds to its ``notes`` what was repaired, and raises
+`InputError` for what cannot be repaired.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+NEVER = (1, 5)  # QUALITY of channels that are never used
+
+
+def quality_flags(table, n):
+    """QUALITY (n,) as int16, or None where it is 0 throughout; outside of 0 to 5 it becomes 0."""
+    values = table.vector("QUALITY", n)
+    if values is None or (np.ndim(values) == 0 and values == 0):
+        return None
+    values = np.broadcast_to(values, n).astype(float)
+    wrong = ~((values >= 0) & (values <= 5))
+    if wrong.any():
+        table.notes.append(f"QUALITY is not 0 to 5 in {wrong.sum()} channels; taken as 0 there")
+        values[wrong] = 0
+    return values.astype(np.int16)
+
+
+def grouping_flags(table, n):
+    """GROUPING (n,) as int16, or None where no channels are joined; not -1, 0 or 1 becomes 1."""
+    values = table.vector("GROUPING", n)
+    if values is None:
+        return None
+    if np.ndim(values) == 0:
+        if values not in (0.0, 1.0):
+            table.notes.append(f"the keyword GROUPING is {values:g}; no channels are joined")
+        return None
+    wrong = ~np.isin(values, (-1, 0, 1))
+    if wrong.any():
+        table.notes.append(
+            f"GROUPING is not -1, 0 or 1 in {wrong.sum()} channels; taken as 1 there"
+        )
+        values = np.where(wrong, 1, values)
+    return values.astype(np.int16) if values.any() else None
+
+
+def note_lost_starts(table, quality, grouping):
+    """Say where a group begins at a channel of QUALITY 1, which has no part in the grouping."""
+    if quality is None or grouping is None:
+        return
+    there = np.flatnonzero(quality != 1)
+    lost = np.diff(np.cumsum((grouping == 1) & (quality == 1))[there], prepend=0) > 0
+    number = int(np.sum(lost[1:] & (grouping[there][1:] == -1)))
+    if number:
+        table.notes.append(
+            f"{number} groups begin at a channel of QUALITY 1, which is as if it were not there: "
+            "what is left of them continues the group before, as in XSPEC"
+        )
+
+
+def forgive(table, name, values, wrong, quality, remedy="repair the file"):
+    """Put 0 where ``wrong`` (n,) and QUALITY says bad; those channels are never used.
+
+    Parameters
+    ----------
+    values : (n,) float, changed in place.
+    quality : (n,) int16 or None, changed in place: 2 to 4 become 5, which is always dropped.
+    """
+    if not wrong.any():
+        return values
+    good = np.ones(len(values), bool) if quality is None else quality == 0
+    if np.any(wrong & good):
+        i = int(np.argmax(wrong & good))
+        raise table.fail(f"row {i + 1} is {values[i]}", name, remedy)
+    table.notes.append(f"{name} is no number in {wrong.sum()} bad channels, which are never used")
+    values[wrong] = 0.0
+    assert quality is not None  # else all channels are good, and one that is wrong has raised
+    quality[wrong & ~np.isin(quality, NEVER)] = 5
+    return values
+
+
+def error_column(table, name, n, factor, quality, unused=False):
+    """STAT_ERR or SYS_ERR (n,); None where it is absent, or zero throughout.
+
+    ``unused``: POISSERR says that it has no meaning; what cannot be errors is left out then.
+    """
+    values = table.vector(name, n)
+    if values is None or (np.ndim(values) == 0 and values == 0):
+        return None
+    values = np.broadcast_to(np.asarray(values) * factor, n).copy()
+    wrong = ~(np.isfinite(values) & (values >= 0))
+    if wrong.any() and unused:
+        table.notes.append(f"{name} holds numbers that are no errors; POISSERR is T: left out")
+        return None
+    if name == "SYS_ERR" and np.any(values >= 1):
+        number = np.sum(values >= 1)
+        table.notes.append(f"SYS_ERR is a fraction and 1 or more in {number} channels: per cent?")
+    remedy = "repair the file"
+    if name == "STAT_ERR":
+        remedy += ", or read it with poisserr=True if the counts are Poisson"
+    return forgive(table, name, values, wrong, quality, remedy)
+
+
+def scaling(table, name, n, quality):
+    """AREASCAL or BACKSCAL: float, or an array if it is a column; 1 if it is absent or 0."""
+    values = table.vector(name, n)
+    if values is None:
+        return 1.0
+    if np.ndim(values) == 0:
+        if values == 0:
+            table.notes.append(f"{name} is 0; taken as 1")
+            return 1.0
+        if not 0 < values < np.inf:
+            raise table.fail(f"{name} is {values:g}, it must be positive", remedy="set it to 1")
+        return values
+    good = np.ones(n, bool) if quality is None else quality == 0
+    wrong = ~(np.isfinite(values) & (values > 0))
+    real = wrong & good & (values != 0)
+    if real.any():
+        i = int(np.argmax(real))
+        raise table.fail(f"row {i + 1} is {values[i]:g}, it must be positive", name)
+    if np.any(wrong & good):
+        table.notes.append(f"{name} is 0 in {np.sum(wrong & good)} channels; taken as 1 there")
+    if np.any(wrong & ~good):
+        number = np.sum(wrong & ~good)
+        table.notes.append(f"{name} is not positive in {number} bad channels; 1 is put there")
+    values[wrong] = 1.0
+    return values
+
+
+def poisserr_flag(table, given):
+    """POISSERR as True, False, or None where nobody says."""
+    if given is not None:
+        return bool(given)
+    flag = table.scalar("POISSERR")
+    if isinstance(flag, str):
+        text = flag.strip().upper()
+        return text.startswith("T") if text in ("T", "TRUE", "F", "FALSE") else None
+    return None if flag is None else bool(flag)
