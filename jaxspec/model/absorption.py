@@ -186,7 +186,7 @@ def wabs(e_lo, e_hi, nH):
     powers = np.stack([np.ones_like(breaks), breaks, breaks**2]) / breaks**3
     sides = [(table[:, :-1] * powers).sum(0), (table[:, 1:] * powers).sum(0)]
     below, above = (jnp.exp(-nH * jnp.asarray(sigma, e_lo.dtype)) for sigma in sides)
-    lower, upper = (jnp.asarray(e, e_lo.dtype) for e in ([0.0, *breaks], [*breaks, 1e30]))
+    lower, upper = (jnp.asarray([e], e_lo.dtype) for e in ([0.0, *breaks], [*breaks, 1e30]))
     begin = jnp.clip(e_lo[:, None], lower, upper)  # of the part of each bin in each range
     end = jnp.clip(e_hi[:, None], lower, upper)
     half = 0.5 * (end - begin) / (e_hi - e_lo)[:, None]

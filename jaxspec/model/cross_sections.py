@@ -105,7 +105,7 @@ def balucinska_mccammon(energy, helium):
     """
     z, lo, hi = load_data("balucinska_mccammon.txt").T[:3, :, None]
     inside = (energy >= lo) & (energy < hi)
-    sigma = _by_element(z[:, 0], np.exp(np.where(inside, _log_fits(energy), -np.inf)))
+    sigma = _by_element(z[:, 0], np.exp(np.where(inside, _log_fits(energy[None]), -np.inf)))
     sigma[1] = HELIUM_SCALE * helium
     return sigma
 
@@ -127,13 +127,14 @@ def balucinska_mccammon_bins(e_lo, e_hi, helium, xp=np):
     (18, n_energy) cm2
     """
     z, lo, hi = load_data("balucinska_mccammon.txt").astype(e_lo.dtype).T[:3, :, None]
+    e_lo, e_hi = e_lo[None], e_hi[None]
     share = (xp.clip(e_hi, lo, hi) - xp.clip(e_lo, lo, hi)) / (e_hi - e_lo)
     sigma = xp.exp(_by_element(z[:, 0], share * _log_fits(0.5 * (e_lo + e_hi), xp)))
-    return xp.where(elements().z[:, None] == 2, HELIUM_SCALE * helium, sigma)
+    return xp.where(elements().z[:, None] == 2, HELIUM_SCALE * helium[None], sigma)
 
 
 def _log_fits(energy, xp=np):
-    """Logarithm of each fit (n_row, n_energy) cm2 at any energy (eV), inside its range or not."""
+    """Logarithm of each fit (n_row, n_energy), cm2, at any (1, n_energy) eV, in its range or not."""
     table = load_data("balucinska_mccammon.txt").astype(energy.dtype)
     log_e = xp.log(energy)
     polynomial = 0.0

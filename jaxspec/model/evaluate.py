@@ -115,7 +115,9 @@ def _call(tree, edges, params, flux, links):
     """Values in the precision of the parameters; the tables are made on the host."""
     params = jnp.asarray(params)
     if links is not None:
-        params = apply_links(params, *links)
+        matrix, offset, functions = links
+        numbers = (jnp.asarray(x, params.dtype) for x in (matrix, offset))
+        params = apply_links(params, *numbers, functions)
     e_lo, e_hi = edges[:-1], edges[1:]
     tables = tree.prepare(e_lo, e_hi)
     e_lo, e_hi, tables, flux = jax.tree.map(
