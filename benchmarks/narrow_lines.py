@@ -9,6 +9,7 @@ the fields of the JSON. Needs JAXSPEC_DATA.
 """
 
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,9 @@ RESPONSES = {
     "FPMA": ("nustar/nustar_fpma.rmf.gz", "nustar/nustar_fpma.arf", 3e4, 1e-4),
 }
 BAND, LINE, OFF = "4-9", 6.4, 0.2
-COLUMNS = "response sigma_ev spectra line_counts line_error_ev found pull_mean pull_sd norm_mean norm_sd".split()
+COLUMNS = (
+    "response sigma_ev spectra line_counts line_error_ev found pull_mean pull_sd norm_mean norm_sd"
+).split()
 
 
 def main():
@@ -34,7 +37,7 @@ def main():
     for name, (rmf, arf, exposure, norm) in RESPONSES.items():
         response = js.read_response(FOLDER / rmf, FOLDER / arf)
         for width in (0.0, 1e-3, 1e-2):
-            seconds, case = timed(lambda w=width: pulls(response, w, exposure, norm, args))
+            seconds, case = timed(partial(pulls, response, width, exposure, norm, args))
             cases.append({"response": name, "sigma_ev": 1e3 * width, "seconds": seconds, **case})
     finish(args, facts, cases, COLUMNS, line=LINE, off=OFF)
 
@@ -65,7 +68,9 @@ def pulls(response, width, exposure, norm, args):
     continuum = {"PhoIndex": 1.8, "norm": np.full(args.n, 5 * norm)}
     spectra = js.fake("powerlaw", response, exposure, continuum, seed=rng)
     mean = exposure * norm * folded(response, centre, width)
-    spectra = [s.replace(counts=s.counts + rng.poisson(m)) for s, m in zip(spectra, mean, strict=True)]
+    spectra = [
+        s.replace(counts=s.counts + rng.poisson(m)) for s, m in zip(spectra, mean, strict=True)
+    ]
     spectra = js.SpectrumList(spectra).notice(BAND)
     model = js.Model("powerlaw+gaussian")
     model["Sigma"].freeze(width)

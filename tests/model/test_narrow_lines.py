@@ -1,4 +1,4 @@
-"""Lines that the energy bins do not resolve: smooth, with all their photons, at the right energy."""
+"""Lines that the energy bins do not resolve: smooth, whole, at the right energy."""
 
 import jax
 import jax.numpy as jnp
