@@ -91,7 +91,7 @@ def pulls(response, width, exposure, norm, args):
     return {
         "spectra": args.n,
         "line_counts": float(mean.sum() / args.n),
-        "line_error_ev": 1e3 * float(np.median(errors)),
+        "line_error_ev": 1e3 * float(np.nanmedian(errors)),
         "found": int(found.sum()),
         "pull_mean": float(pull.mean()),
         "pull_sd": float(pull.std(ddof=1)),

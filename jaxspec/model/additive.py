@@ -162,8 +162,8 @@ def width_at(e_lo, e_hi, energy):
     --------
     >>> import jax.numpy as jnp
     >>> edges = jnp.linspace(1.0, 2.0, 11)
-    >>> [round(float(width_at(edges[:-1], edges[1:], e)), 3) for e in (1.5, 1.97, 2.5)]
-    [0.1, 0.007, 0.0]
+    >>> [round(float(width_at(edges[:-1], edges[1:], e)), 3) for e in (1.5, 1.96, 2.5)]
+    [0.1, 0.01, 0.0]
     """
     first, last = e_lo[:1], e_hi[-1:]
     centre = 0.5 * (e_lo + e_hi)

@@ -134,7 +134,7 @@ def balucinska_mccammon_bins(e_lo, e_hi, helium, xp=np):
 
 
 def _log_fits(energy, xp=np):
-    """Logarithm of each fit (n_row, n_energy) cm2, also out of its range; energy (1, n_energy) eV."""
+    """Logarithm of each fit (n_row, n_energy), out of its range too; energy (1, n_energy) eV."""
     table = load_data("balucinska_mccammon.txt").astype(energy.dtype)
     log_e = xp.log(energy)
     polynomial = 0.0
