@@ -126,7 +126,7 @@ def folded_with_absorption(spectrum, band, stat):
     """Spectrum with the transmission of TBabs for nH = 1 on its energies."""
     folded = Folded(spectrum, band, stat)
     edges = np.append(folded.e_lo, folded.e_hi[-1])
-    folded.unit_absorption = js.evaluate("TBabs", edges, [1.0])
+    folded.unit_absorption = js.evaluate("TBabs", edges, [1.0], abund="angr")
     return folded
 
 

@@ -72,7 +72,7 @@ def expected_cash(bins, rate):
 
 
 def expected_pstat(bins, rate):
-    """With a background known exactly; exact. Taken for pgstat too: its source term."""
+    """With a background known exactly; exact."""
     return expected_cstat(bins.t_s * _positive(rate + bins.known) + _behind(bins))
 
 
@@ -80,12 +80,27 @@ def expected_wstat(bins, rate):
     """With a Poisson background profiled out.
 
     It is a second datum and one nuisance parameter in each bin: taken is the source term, and what
-    the background term exceeds that of a Gaussian datum. Against simulations the mean is right to
-    2.5 % from about 10 background counts per bin on, to 9 % for 3, to 15 % for one or two.
+    the background term exceeds that of a Gaussian datum, times the background's share of the
+    counts in the source region (a strong source leaves the background to fit itself). Against
+    simulations of 0.3 to 50 background and 0.5 to 20 source counts in a bin the mean is right to
+    7 %, from 10 background counts on to 2 %; the variance to 30 and 6 %.
     """
     mean, variance = expected_pstat(bins, rate)
     mean_b, variance_b = expected_cstat(np.where(bins.t_b > 0, bins.background, 0.0))
-    return mean + np.maximum(mean_b - 1.0, 0.0), variance + np.maximum(variance_b - 2.0, 0.0)
+    behind = _behind(bins)
+    total = bins.t_s * _positive(rate + bins.known) + behind
+    share = np.where(total > 0, behind / np.where(total > 0, total, 1.0), 0.0)
+    excess, excess_variance = np.maximum(mean_b - 1.0, 0.0), np.maximum(variance_b - 2.0, 0.0)
+    return mean + share * excess, variance + share * excess_variance
+
+
+def expected_pgstat(bins, rate):
+    """With a Gaussian background profiled out: its source term.
+
+    Against simulations of 3 to 50 background counts, known to 10 or 30 %, and 0.5 to 20 source
+    counts in a bin the mean is right to 2.5 %, the variance to 8 %.
+    """
+    return expected_pstat(bins, rate)
 
 
 def expected_chi2(bins, rate):

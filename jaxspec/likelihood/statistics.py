@@ -17,6 +17,7 @@ from jaxspec.errors import InputError
 from jaxspec.likelihood.goodness import (
     expected_cash,
     expected_chi2,
+    expected_pgstat,
     expected_pstat,
     expected_wstat,
 )
@@ -186,7 +187,7 @@ STATISTICS = {
         "Poisson source, background known exactly",
     ),
     "pgstat": _poisson_entry(
-        pgstat, True, _net_both, expected_pstat, _scatter_both,
+        pgstat, True, _net_both, expected_pgstat, _scatter_both,
         "Poisson source, Gaussian background profiled out", saturated_gauss,
     ),
     "chi2": _chi2_entry("STAT_ERR, or sqrt(counts)"),

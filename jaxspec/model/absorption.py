@@ -2,9 +2,9 @@
 
 All three are exp(-nH sigma), nH in 1e22 hydrogen atoms/cm2, sigma in 1e-22 cm2 per hydrogen. The
 cross sections of phabs and TBabs do not depend on what is fitted: ``prepare_*`` computes them once
-per energy grid as the mean over the two edges of each bin (XSPEC's rule), and ``lookup_*`` gives a
-JAX function with the same result for energies that depend on a parameter. Those of wabs are a few
-polynomials and need neither.
+per energy grid by XSPEC's rules (see there), and ``lookup_*`` gives a JAX function with the same
+result for energies that depend on a parameter. Those of wabs are a few polynomials and need
+neither. XSPEC splits bins at absorption edges for wabs and for the cross sections bcmc and obcm.
 """
 
 from __future__ import annotations
@@ -55,6 +55,10 @@ def _abundance(abund):
     return xs.elements().abundance[abund]
 
 
+def _helium(xsect):
+    return xs.helium_yan if xsect == "bcmc" else xs.helium_marr_west
+
+
 def sigma_phabs(energy, abund="angr", xsect="vern"):
     """Cross section per hydrogen of neutral gas.
 
@@ -81,8 +85,7 @@ def sigma_phabs(energy, abund="angr", xsect="vern"):
     if xsect == "vern":
         sigma = xs.verner(ev)
     elif xsect in xs.CROSS_SECTIONS:
-        helium = xs.helium_yan if xsect == "bcmc" else xs.helium_marr_west
-        sigma = xs.balucinska_mccammon(ev, helium(ev))
+        sigma = xs.balucinska_mccammon(ev, _helium(xsect)(ev))
     else:
         raise InputError(
             f"cross sections {xsect!r} are not known",
@@ -127,6 +130,13 @@ def sigma_tbabs(energy, abund="wilm", xsect="vern"):
     return np.where(inside, UNIT * total, 0.0)
 
 
+@cache
+def _wabs_ranges():
+    """Upper ends of the energy ranges of wabs (the last one inf), and c0, c1, c2 of each."""
+    _, upper, *coefficients = load_data("morrison_mccammon.txt").T
+    return upper, np.stack(coefficients)
+
+
 def sigma_wabs(energy):
     """Cross section per hydrogen of Morrison & McCammon 1983, ApJ 270, 119 (in JAX).
 
@@ -136,7 +146,7 @@ def sigma_wabs(energy):
 
     Returns
     -------
-    (n_energy,) 1e-22 cm2.
+    (n_energy,) 1e-22 cm2; at an edge the value below it.
 
     Examples
     --------
@@ -144,12 +154,12 @@ def sigma_wabs(energy):
     >>> [f"{x:.4g}" for x in sigma_wabs(jnp.asarray([1.0]))]
     ['2.422']
     """
-    _, upper, *coefficients = load_data("morrison_mccammon.txt").T
+    upper, table = _wabs_ranges()
     row = sum((energy > bound).astype(int) for bound in upper[:-1].tolist())
-    c0, c1, c2 = (jnp.asarray(c, energy.dtype)[row] for c in coefficients)
+    c0, c1, c2 = (jnp.asarray(c, energy.dtype)[row] for c in table)
     e = jnp.maximum(energy, 1e-3)
     sigma = (c0 + e * (c1 + e * c2)) / e**3
-    return jnp.where(energy >= 0.0135984, sigma, 0.0)
+    return jnp.where(energy >= xs.LOWEST * 1e-3, sigma, 0.0)
 
 
 def wabs(e_lo, e_hi, nH):
@@ -162,7 +172,8 @@ def wabs(e_lo, e_hi, nH):
 
     Returns
     -------
-    (n_energy,) mean of the transmissions at the two edges of each bin (XSPEC's rule).
+    (n_energy,) mean over each bin by the trapezoidal rule between its edges and the absorption
+    edges inside it (XSPEC's rule).
 
     Examples
     --------
@@ -170,7 +181,20 @@ def wabs(e_lo, e_hi, nH):
     >>> [f"{x:.4g}" for x in wabs(jnp.asarray([1.0]), jnp.asarray([1.1]), 0.5)]
     ['0.3451']
     """
-    return 0.5 * (jnp.exp(-nH * sigma_wabs(e_lo)) + jnp.exp(-nH * sigma_wabs(e_hi)))
+    upper, table = _wabs_ranges()
+    breaks = upper[:-1]
+    powers = np.stack([np.ones_like(breaks), breaks, breaks**2]) / breaks**3
+    sides = [(table[:, :-1] * powers).sum(0), (table[:, 1:] * powers).sum(0)]
+    below, above = (jnp.exp(-nH * jnp.asarray(sigma, e_lo.dtype)) for sigma in sides)
+    lower, upper = (jnp.asarray([e], e_lo.dtype) for e in ([0.0, *breaks], [*breaks, 1e30]))
+    begin = jnp.clip(e_lo[:, None], lower, upper)  # of the part of each bin in each range
+    end = jnp.clip(e_hi[:, None], lower, upper)
+    half = 0.5 * (end - begin) / (e_hi - e_lo)[:, None]
+    first, last = begin > lower, end < upper  # whether the part begins, or ends, with the bin
+    total = jnp.exp(-nH * sigma_wabs(e_lo)) * jnp.sum(jnp.where(first, half, 0.0), 1)
+    total = total + jnp.exp(-nH * sigma_wabs(e_hi)) * jnp.sum(jnp.where(last, half, 0.0), 1)
+    total = total + jnp.where(first, 0.0, half)[:, 1:] @ above
+    return total + jnp.where(last, 0.0, half)[:, :-1] @ below
 
 
 def _edge_mean(sigma, e_lo, e_hi, settings):
@@ -181,8 +205,27 @@ def _edge_mean(sigma, e_lo, e_hi, settings):
 
 
 def prepare_phabs(e_lo, e_hi, settings, source=None):
-    """`sigma_phabs` averaged over the edges of each bin: (n_energy,) 1e-22 cm2."""
-    return _edge_mean(sigma_phabs, e_lo, e_hi, settings)
+    """Mean cross section of neutral gas in each bin by XSPEC's rules: (n_energy,) 1e-22 cm2.
+
+    With vern it is the mean of `sigma_phabs` at the two edges. With bcmc and obcm it is the
+    value at the middle; the logarithms on both sides of an edge are averaged over the bin.
+    """
+    abund, xsect = settings
+    if xsect == "vern":
+        return _edge_mean(sigma_phabs, e_lo, e_hi, settings)
+    lo, hi = np.asarray(e_lo, float), np.asarray(e_hi, float)
+    helium = _helium(xsect)(np.clip(500 * (lo + hi), xs.LOWEST, 1e5))
+    return _sigma_of_bins(lo, hi, helium, abund)
+
+
+def _sigma_of_bins(e_lo, e_hi, helium, abund, xp=np):
+    """`balucinska_mccammon_bins` of all elements: (n_energy,) 1e-22 cm2 for keV."""
+    lo, hi = (1e3 * xp.clip(e, xs.LOWEST * 1e-3, 1e2) for e in (e_lo, e_hi))
+    middle = 0.5 * (e_lo + e_hi)
+    inside = (middle >= xs.LOWEST * 1e-3) & (middle <= 1e2)
+    lo, hi = (xp.where(inside, e, safe) for e, safe in ((lo, 1e3), (hi, 2e3)))
+    sigma = UNIT * xs.balucinska_mccammon_bins(lo, hi, helium, xp)
+    return xp.where(inside, _abundance(abund).astype(e_lo.dtype) @ sigma, 0.0)
 
 
 def prepare_tbabs(e_lo, e_hi, settings, source=None):
@@ -220,7 +263,19 @@ def _lookup(sigma, settings):
 @cache
 def lookup_phabs(settings, source=None):
     """JAX function (e_lo, e_hi) -> `prepare_phabs`, within 1e-5 from 13.6 eV to 1 MeV."""
-    return _lookup(sigma_phabs, settings)
+    abund, xsect = settings
+    if xsect == "vern":
+        return _lookup(sigma_phabs, settings)
+    e = _table_energies()
+    log_e, scaled = np.log(e), _helium(xsect)(np.clip(e * 1e3, xs.LOWEST, 1e5)) * UNIT * e**3
+
+    def bins(e_lo, e_hi):
+        middle = 0.5 * (e_lo + e_hi)
+        x, y = jnp.asarray(log_e, middle.dtype), jnp.asarray(scaled, middle.dtype)
+        helium = jnp.interp(jnp.log(middle), x, y) / middle**3 / UNIT
+        return _sigma_of_bins(e_lo, e_hi, helium, abund, jnp)
+
+    return bins
 
 
 @cache

@@ -17,6 +17,7 @@ CROSS_SECTIONS = ("bcmc", "obcm", "vern")
 MEGABARN = 1e-18
 LOWEST = 13.6  # eV; nothing absorbs below the Lyman edge
 AVOGADRO = 6.022045e23  # the value behind the published fits
+HELIUM_SCALE = AVOGADRO / 4.0026 * 1e-24 * 6.646  # of bcmc and obcm
 
 _HE_YAN = (1, -4.7416, 14.8200, -30.8678, 37.3584, -23.4585, 5.9133)
 _HE_RESONANCES = (  # q, nu, gamma/Ryd
@@ -56,7 +57,7 @@ def elements() -> Elements:
 def _by_element(rows_z, values):
     """Sum rows of (n_row, n_energy) values into (n_element, n_energy)."""
     z = elements().z
-    return (z[:, None] == rows_z).astype(float) @ values
+    return (z[:, None] == rows_z).astype(values.dtype) @ values
 
 
 def verner(energy):
@@ -102,17 +103,44 @@ def balucinska_mccammon(energy, helium):
     >>> float(balucinska_mccammon(e, 0 * e)[0, 0]).__format__(".4g")
     '1.137e-23'
     """
-    table = load_data("balucinska_mccammon.txt")
-    z, lo, hi, scale = table.T[:4, :, None]
-    log_e = np.log(energy)
-    polynomial = np.zeros((len(table), len(energy)))
+    z, lo, hi = load_data("balucinska_mccammon.txt").T[:3, :, None]
+    inside = (energy >= lo) & (energy < hi)
+    sigma = _by_element(z[:, 0], np.exp(np.where(inside, _log_fits(energy[None]), -np.inf)))
+    sigma[1] = HELIUM_SCALE * helium
+    return sigma
+
+
+def balucinska_mccammon_bins(e_lo, e_hi, helium, xp=np):
+    """`balucinska_mccammon` in bins, as XSPEC has it.
+
+    The value is that at the middle of the bin. Where an edge of an element lies inside, the
+    logarithms of the fits below and above it, both at the middle, count by their shares of the bin.
+
+    Parameters
+    ----------
+    e_lo, e_hi : (n_energy,) eV, arrays of ``xp``.
+    helium : (n_energy,) cm2, at the middle of the bins.
+    xp : module, numpy or jax.numpy.
+
+    Returns
+    -------
+    (18, n_energy) cm2
+    """
+    z, lo, hi = load_data("balucinska_mccammon.txt").astype(e_lo.dtype).T[:3, :, None]
+    e_lo, e_hi = e_lo[None], e_hi[None]
+    share = (xp.clip(e_hi, lo, hi) - xp.clip(e_lo, lo, hi)) / (e_hi - e_lo)
+    sigma = xp.exp(_by_element(z[:, 0], share * _log_fits(0.5 * (e_lo + e_hi), xp)))
+    return xp.where(elements().z[:, None] == 2, HELIUM_SCALE * helium[None], sigma)
+
+
+def _log_fits(energy, xp=np):
+    """Logarithm of each fit (n_row, n_energy), out of its range too; energy (1, n_energy) eV."""
+    table = load_data("balucinska_mccammon.txt").astype(energy.dtype)
+    log_e = xp.log(energy)
+    polynomial = 0.0
     for column in table.T[:3:-1, :, None]:
         polynomial = polynomial * log_e + column
-    inside = (energy >= lo) & (energy < hi)
-    exponent = np.where(inside, polynomial, -np.inf) - 3 * log_e - 55.26204
-    sigma = _by_element(z[:, 0], scale * np.exp(exponent))
-    sigma[1] = helium * (AVOGADRO / 4.0026 * 1e-24 * 6.646)
-    return sigma
+    return np.log(table[:, 3, None]) + polynomial - 3 * log_e - 55.26204
 
 
 def _helium_resonances(energy):

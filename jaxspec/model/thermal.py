@@ -98,6 +98,14 @@ def _disc_coefficients():
     )
 
 
+@cache
+def _disc_at_zero():
+    """G(0) = Gamma(8/3) zeta(8/3)."""
+    from scipy.special import gamma, zeta
+
+    return float(gamma(8 / 3) * zeta(8 / 3))
+
+
 def _polynomial(coefficients, x):
     """Horner's rule, ascending coefficients."""
     total = coefficients[-1]
@@ -128,7 +136,7 @@ def diskbb(e_lo, e_hi, Tin):
     ['0.002663']
     """
     inner, outer = _disc_coefficients()
-    at_zero = math.gamma(8 / 3) * 1.2841907980653303  # Gamma(8/3) zeta(8/3)
+    at_zero = _disc_at_zero()
     rate = 1.0 / jnp.maximum(Tin, COLDEST)
     cube_root_rate = jnp.exp(jnp.log(rate) / 3)
 

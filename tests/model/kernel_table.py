@@ -16,6 +16,9 @@ from jaxspec.model.quadrature import load_data
 class Case(NamedTuple):
     """One model of the table.
 
+    ``grid`` are the bins of the comparison with the integral, where the coarse ones will not do: a
+    line is integrated exactly where the bins resolve it.
+
     ``formula(E, *params)`` is the density per keV (add) or the factor (mul) at one energy, None for
     the tabulated absorption (see test_absorption.py). ``breaks(params)`` are energies to split the
     reference integral at. ``rtol`` is for coarse bins against that integral; ``xspec`` is for the
@@ -29,6 +32,7 @@ class Case(NamedTuple):
     edges: tuple = ()
     breaks: object = lambda *p: ()
     why: str = ""
+    grid: object = None
 
 
 def disc(e, t):
@@ -107,8 +111,12 @@ CASES = {
             (6.4, 2e-7),
             (0.0, 0.0),
             (6.4, 20.0),
+            (1e-3, 0.0),
+            (1e3, 0.0),
+            (1e6, 1e-3),
         ),
         breaks=lambda c, s: (c,),
+        grid=np.geomspace(5.0, 8.0, 15),
     ),
     "bbody": Case(
         (1.1,),
@@ -166,6 +174,7 @@ CASES = {
         edges=((-0.999,), (-0.5,)),
         breaks=lambda z: (6.4 / (1 + z),),
         why="XSPEC rebins what was binned before",
+        grid=np.linspace(4.0, 5.2, 15),
     ),
     "cflux": Case(
         (0.5, 10.0, -11.0),

@@ -1,5 +1,6 @@
 """Cross sections: recipes, the nine abundance tables, tables published by others."""
 
+import math
 import time
 
 import jax
@@ -221,3 +222,56 @@ def test_against_the_tables_of_elisa(abund, data_dir, tmp_path):
         deviation = np.abs(absorption.sigma_tbabs(energy, abund) / f[f"tbabs/vern/{abund}"][:] - 1)
     assert deviation.max() < 4e-4
     assert np.median(deviation) < 1e-6
+
+
+def trapezoids(lo, hi, n_h):
+    """wabs in one bin, part by part, as XSPEC does: the polynomial of a part holds at its ends."""
+    from jaxspec.model.quadrature import load_data
+
+    total = 0.0
+    for start, end, *c in load_data("morrison_mccammon.txt"):
+        a, b = max(lo, start), min(hi, end)
+        if b > a:
+            sigma = [np.polyval(c[::-1], e) / e**3 if e >= 0.0136 else 0.0 for e in (a, b)]
+            total += 0.5 * (b - a) * np.exp(-n_h * np.array(sigma)).sum()
+    return total / (hi - lo)
+
+
+def test_wabs_splits_bins_at_its_breaks():
+    """Bins with one break, with many, that begin or end on one, and in which nothing absorbs."""
+    edges = [0.005, 0.012, 0.02, 0.3, 0.4, 0.5, 0.75, 1.303, 1.32, 3.0, 9.0, 25.0, 40.0]
+    lo, hi = np.array(edges[:-1]), np.array(edges[1:])
+    for n_h in (0.0, 0.1, 3.0):
+        expected = [trapezoids(a, b, n_h) for a, b in zip(lo, hi, strict=True)]
+        value = absorption.wabs(jnp.array(lo), jnp.array(hi), n_h)
+        np.testing.assert_allclose(value, expected, rtol=1e-12)
+
+
+def test_wabs_is_split_where_its_energies_are_redshifted():
+    import jaxspec as js
+
+    value = js.evaluate(js.models.zashift()(js.models.wabs() * js.models.powerlaw()), [0.4, 0.5])
+    np.testing.assert_allclose(value, trapezoids(0.4, 0.5, 1.0) * math.log(1.25), rtol=1e-12)
+
+
+@pytest.mark.parametrize("xsect", ["bcmc", "obcm"])
+def test_phabs_averages_logarithms_over_an_edge(xsect):
+    """In a bin over O K the oxygen counts with both its fits, by their shares of the bin."""
+    lo, hi, edge = 526.0, 545.0, 531.7
+    middle = 0.5 * (lo + hi)
+    logs = {}
+    from jaxspec.model.quadrature import load_data
+
+    for z, start, _, scale, *c in load_data("balucinska_mccammon.txt"):
+        if z == 8:
+            e = math.log(middle)
+            logs[start] = math.log(scale) + np.polyval(c[::-1], e) - 3 * e - 55.26204
+    share = (edge - lo) / (hi - lo)
+    oxygen = math.exp(share * logs[0] + (1 - share) * logs[531.7])
+    around = absorption.sigma_phabs(np.array([middle * 1e-3]), "wilm", xsect)
+    number = list(xs.elements().z).index(8)
+    abundance = xs.elements().abundance["wilm"][number]
+    rest = around - 1e22 * abundance * math.exp(logs[531.7])
+    bins = absorption.prepare_phabs(np.array([lo * 1e-3]), np.array([hi * 1e-3]), ("wilm", xsect))
+    np.testing.assert_allclose(bins, rest + 1e22 * abundance * oxygen, rtol=1e-12)
+    assert abs(bins / around - 1) > 0.1

@@ -84,8 +84,9 @@ def test_every_model_is_in_the_table():
 @pytest.mark.parametrize("name", [n for n, c in CASES.items() if c.formula is not None])
 def test_value_against_quadrature(name):
     case = CASES[name]
-    value = derivatives(name, case.params)[0]
-    for lo, hi, got in zip(EDGES[:-1], EDGES[1:], value, strict=True):
+    edges = EDGES if case.grid is None else case.grid
+    value = derivatives(name, case.params, edges)[0]
+    for lo, hi, got in zip(edges[:-1], edges[1:], value, strict=True):
         cuts = [lo, *sorted(b for b in case.breaks(*case.params) if lo < b < hi), hi]
         true = sum(
             quad(case.formula, a, b, args=case.params, epsrel=1e-8, epsabs=1e-300)[0]
@@ -177,19 +178,13 @@ def test_single_precision_stays(name):
     np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6 * expected.max())
 
 
-def test_narrow_line_is_in_one_bin():
-    e = np.array([6.0, 6.4, 7.0])
-    for centre, expected in ((6.4, [1, 0]), (6.4001, [0, 1]), (7.0, [0, 1]), (6.0, [0, 0])):
-        for sigma in (0.0, 1e-7):
-            value = evaluate("gaussian", e, (centre, sigma))
-            assert value.tolist() == expected
-
-
 def test_line_keeps_its_photons_and_its_far_wings():
     value = evaluate("gaussian", np.geomspace(1e-3, 1e3, 200), (6.4, 0.4))
     assert abs(value.sum() - 1) < 1e-14
-    wings = evaluate("gaussian", np.array([1.0, 3.4, 9.4, 20.0]), (6.4, 0.1))[[0, 2]]
-    np.testing.assert_allclose(wings, 4.906713927148e-198, rtol=1e-9)  # the normal tail at 30 sigma
+    edges = 0.02 * np.arange(50, 1001)
+    value = evaluate("gaussian", edges, (6.4, 0.1))
+    for wing in (value[edges[1:] < 3.401], value[edges[:-1] > 9.399]):
+        np.testing.assert_allclose(wing.sum(), 4.906713927148e-198, rtol=1e-9)  # 30 sigma
 
 
 @pytest.mark.parametrize(("name", "at"), [("bknpower", 1), ("edge", 0), ("highecut", 0)])
@@ -262,22 +257,26 @@ def test_against_xspec_on_coarse_bins(name, reference_dir):
     for case in cases:
         edges = np.array(content["grids"][case["grid"]])
         value = evaluate(name, edges, case["params"])
+        if name == "gaussian" and case["params"][1] < 2 * np.diff(edges).max():
+            continue  # XSPEC does not move narrow lines inside a bin, see test_narrow_lines.py
         atol = 1e-6 if name == "gaussian" else 0
         np.testing.assert_allclose(value, case["values"], rtol=COARSE_EXACT[name], atol=atol)
 
 
-@pytest.mark.parametrize("name", ["phabs", "TBabs", "wabs"])
-def test_transmission_against_xspec_on_coarse_bins(name, reference_dir):
-    """phabs (vern), TBabs, wabs follow XSPEC's bin rule, but for the bins it splits at edges."""
+@pytest.mark.parametrize(
+    ("name", "worst"), [("phabs", 1e-3), ("TBabs", 2e-2), ("wabs", 1e-5)], ids=str
+)
+def test_transmission_against_xspec_on_coarse_bins(name, worst, reference_dir):
+    """XSPEC's own bin rule, bins with edges included; it computes phabs and wabs in single."""
     content, cases = stored(reference_dir, "coarse_grid_cases.json", name)
-    for case in (c for c in cases if c["xsect"] == "vern"):
+    for case in cases:
         edges = np.array(content["grids"][case["grid"]])
-        value = evaluate(name, edges, case["params"], case["abund"], "vern")
+        value = evaluate(name, edges, case["params"], case["abund"], case["xsect"])
         expected = np.array(case["values"])
         known = expected > 1e-10
         deviation = np.abs(value[known] / expected[known] - 1)
-        assert np.median(deviation) < 2e-6
-        assert np.mean(deviation < 1e-3) > 0.9
+        assert np.median(deviation) < 1e-5
+        assert deviation.max() < worst, case["params"]
 
 
 def test_wabs_is_its_published_polynomial():
@@ -287,3 +286,16 @@ def test_wabs_is_its_published_polynomial():
     for x, expected in row.items():
         np.testing.assert_allclose(sigma[e == x], expected / x**3, rtol=1e-12)
     assert absorption.sigma_wabs(jnp.array([0.0135]))[0] == 0
+
+
+def test_disc_is_continuous_and_right_where_its_two_expansions_meet():
+    """(Tin/E)^(8/3) G(E/Tin) with G by quadrature, on both sides of E = 5 Tin."""
+    t = 1.2
+    e = np.array([1.0, 3.0, 5.5, 5.99, 6.01, 8.0])
+    for lo in e:
+        x = lo * (1 + 5e-7) / t
+        g = quad(lambda y: y ** (5 / 3) / np.expm1(y), x, x + 60, epsrel=1e-12, limit=200)[0]
+        true = (lo * (1 + 5e-7)) ** 2 / 361 * x ** (-8 / 3) * g
+        width = lo * (1 + 1e-6) - lo
+        value = evaluate("diskbb", np.array([lo, lo + width]), (t,))[0] / width
+        np.testing.assert_allclose(value, true, rtol=2e-9)
