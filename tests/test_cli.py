@@ -11,6 +11,7 @@ import pytest
 from astropy.table import QTable, Table
 from click.testing import CliRunner
 
+import jaxspec as js
 from jaxspec.cli import main
 from jaxspec.reduce.spectra import read_pha
 
@@ -75,6 +76,30 @@ def test_fit_draws_the_overview_and_some_rows(fits):
     names = sorted(p.name for p in (out / "figures").iterdir())
     assert {"spectra.png", "models.png", "histograms.png", "timeline.png"} <= set(names)
     assert sum(n.endswith("_fit.png") for n in names) == 1 and "wrote 6 figures" in done.output
+
+
+def test_fit_overwrites_nothing_unasked(archive, tmp_path):
+    file = next(archive.glob("*/stdprod/*_s2.pha.gz"))
+    table, figures = tmp_path / "t.ecsv", tmp_path / "figures"
+    command = ["fit", file, *MODEL, "-o", table, "--plots", figures, "--max-plots", 0]
+    figures.mkdir()
+    (figures / "models.png").write_bytes(b"mine")
+    assert "models.png: the file exists already" in one_line(call(*command, code=1))
+    assert not table.exists() and os.listdir(figures) == ["models.png"]
+    (figures / "models.png").unlink()
+    (figures / "mine.png").write_bytes(b"mine")
+    call(*command, "--max-plots", 1)
+    first = set(os.listdir(figures))
+    table.write_text("old")
+    assert "t.ecsv: the file exists already" in one_line(call(*command, code=1))
+    assert table.read_text() == "old"
+    table.unlink()
+    assert "holds 6 figures of an earlier run" in one_line(call(*command, code=1))
+    assert not table.exists()
+    assert "they are replaced" in call(*command, "--overwrite").output
+    left = set(os.listdir(figures))
+    assert len(first) == 7 and len(left) == 5 and "mine.png" in left  # none of the row's own
+    assert len(QTable.read(table)) == 1
 
 
 def test_fit_with_parameters_set_and_frozen(archive):
@@ -264,10 +289,22 @@ def test_demo_twice_into_one_folder(tmp_path):
     assert 0.3 < summary["truths"]["PhoIndex"]["within_one_error"] < 0.95
     assert "truncated file" in done.output and "Regimes: " in done.output
     (out / "notes.txt").write_text("keep me")
-    from jaxspec.demo.rxte import _make_room
+    old = {path.name for path in out.glob("archive/*")}
+    js.simulate_archive(out / "archive", n=2, seed=9, overwrite=True)  # as the next run does
+    assert (out / "notes.txt").exists()
+    new = {path.name for path in out.glob("archive/*")}
+    assert len(new) == 3 and len(list(out.glob("archive/*/stdprod/*"))) == 6 and len(old) == 25
 
-    _make_room(out)
-    assert (out / "notes.txt").exists() and not list(out.glob("archive/*/stdprod/*"))
+
+def test_an_archive_is_replaced_by_its_own_list_alone(tmp_path):
+    """What simulate did not write stays, be it named like it."""
+    js.simulate_archive(tmp_path, n=2, seed=1)
+    mine = tmp_path / "90001-01-01-00" / "stdprod" / "xp90001010100_s2.pha.gz"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"real")
+    with pytest.raises(js.InputError, match="holds an archive already"):
+        js.simulate_archive(tmp_path, n=2, seed=2, overwrite=True)
+    assert mine.read_bytes() == b"real"
 
 
 def test_help_is_fast_and_loads_nothing_heavy():

@@ -67,6 +67,9 @@ debug = click.option(
 no_cache = click.option(
     "--no-cache", is_flag=True, help="Do not keep compiled code in the user's cache folder."
 )
+overwrite = click.option(
+    "--overwrite", is_flag=True, help="Replace files that are there already, of an earlier run."
+)
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 

@@ -113,7 +113,7 @@ class JointResult(dict):
         value, error = result.value(p.full_name)[row], result.error(p.full_name)[row]
         return p.full_name, value, error, "" if unit is None else str(unit), ", ".join(of)
 
-    def write(self, path, overwrite=True):
+    def write(self, path, overwrite=False):
         """Write the table; see `jaxspec.fit.result.FitResult.write`."""
         from jaxspec.fit.tables import write_table
 

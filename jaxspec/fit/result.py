@@ -296,7 +296,7 @@ class FitResult:
             "VERSIONS": {name: _version(name) for name in ("jaxspec-engine", "jax", "numpy")},
         }
 
-    def write(self, path, overwrite=True):
+    def write(self, path, overwrite=False):
         """Write the table; the ending chooses: ``.ecsv``, ``.fits`` or ``.parquet``.
 
         Raises

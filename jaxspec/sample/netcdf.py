@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from jaxspec.errors import InputError, MissingExtraError
+from jaxspec._files import check_free, write_bytes
+from jaxspec.errors import MissingExtraError
 from jaxspec.fit.priors import prior_text
 
 FORMAT = "jaxspec posterior 1"
@@ -52,7 +53,7 @@ def to_arviz(posterior):
     return _tree(groups, attributes)
 
 
-def save(posterior, path) -> str:
+def save(posterior, path, overwrite=False) -> str:
     """Write a posterior to a netCDF file that `read_posterior` and ArviZ read.
 
     Everything is kept but the data, the fit, and the priors (their text is).
@@ -60,7 +61,9 @@ def save(posterior, path) -> str:
     Parameters
     ----------
     posterior : Posterior
-    path : str or os.PathLike, local; a file of this name is replaced.
+    path : str or os.PathLike, local or any address that fsspec can write to
+    overwrite : bool
+        Whether an existing file may be replaced.
 
     Returns
     -------
@@ -69,18 +72,20 @@ def save(posterior, path) -> str:
     Raises
     ------
     InputError
-        A folder that does not exist.
+        A folder that does not exist, a file that exists and may not be replaced, or that cannot
+        be written.
     MissingExtraError
         xarray or h5netcdf is not installed.
     """
     path = os.fspath(path)
-    if not os.path.isdir(os.path.dirname(path) or "."):
-        raise InputError("the folder does not exist", file=path, remedy="create it first")
+    check_free(path, overwrite)
     need_netcdf()
     if posterior.data is not None:  # for the DIC after reading without data
         settings = dict(posterior.settings, deviance_at_mean=posterior.deviance_at_mean)
         posterior = replace(posterior, settings=settings)
-    _tree(_groups(posterior), _attributes(posterior)).to_netcdf(path, engine=ENGINE)
+    tree = _tree(_groups(posterior), _attributes(posterior))
+    # in memory: HDF5 ends the process where it cannot write to a file
+    write_bytes(path, tree.to_netcdf(None, engine=ENGINE), overwrite)
     return path
 
 

@@ -112,7 +112,7 @@ class Posteriors(Sequence):
             table.meta.update(MODEL=first.model.expression, SETTINGS=dict(first.settings))
         return table
 
-    def write(self, path, overwrite=True):
+    def write(self, path, overwrite=False):
         """Write the table; see `jaxspec.fit.result.FitResult.write`."""
         from jaxspec.fit.tables import write_table
 
