@@ -88,7 +88,8 @@ def models(name):
 def info():
     """Versions, devices, the cache folder; warns if another package takes the same name."""
     from jaxspec._cache import use_compilation_cache
-    from jaxspec.run.environment import devices, namesake_warning, versions
+    from jaxspec._environment import devices, versions
+    from jaxspec.run.environment import namesake_warning
 
     folder = use_compilation_cache()
     files = folder.iterdir() if folder else ()

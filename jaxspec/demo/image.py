@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxspec._environment import devices, versions
 from jaxspec._text import align, with_error
-from jaxspec.run.environment import devices, versions
 from jaxspec.run.folder import begin_writing, finish, make_room, timed
 from jaxspec.run.image import possible_files, write_all
 from jaxspec.run.results import (

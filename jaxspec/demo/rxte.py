@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxspec._environment import devices, versions
 from jaxspec.demo import findings
 from jaxspec.report.text import screen_table
-from jaxspec.run.environment import devices, versions
 from jaxspec.run.folder import begin_writing, finish, make_room, timed
 
 COMMAND = "jaxspec demo"

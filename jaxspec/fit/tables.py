@@ -58,7 +58,7 @@ def set_table(result) -> QTable:
     own = set(result.settings.get("untied", ()))
     for column in result.columns:
         value, error = result.value(column), result.error(column)
-        if result.model[column].full_name not in own:
+        if result.full_name(column) not in own:
             _parameter(table, result, column, value[first], error[first])
             continue
         for k in range(max(map(len, groups))):
@@ -89,17 +89,26 @@ def astropy_unit(text):
         return None
 
 
+_DESCRIPTIONS = {
+    "time": "start of the observation, MJD in the time scale of its file",
+    "exposure": "exposure of the file, live time",
+    "counts": "counts of the bins that were fitted, background included",
+}
+
+
 def _begin(names, time, exposure, counts) -> QTable:
     table = QTable()
     table["name"] = names
     table["time"] = time * Unit("d")
     table["exposure"] = exposure * Unit("s")
     table["counts"] = counts
+    for column, description in _DESCRIPTIONS.items():
+        table[column].info.description = description
     return table
 
 
 def _parameter(table, result, column, value, error, suffix=""):
-    parameter = result.model[column]
+    parameter = result.model[result.full_name(column)]
     unit = astropy_unit(parameter.unit)
     factor = 1 if unit is None else unit
     table[f"{column}{suffix}"] = value * factor

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from jaxspec._environment import devices, versions
 from jaxspec.errors import FitError, InputError
-from jaxspec.run.environment import devices, versions
 from jaxspec.run.folder import SUMMARY, begin_writing, claim, finish, timed
 from jaxspec.run.results import (
     FILES,

@@ -15,6 +15,7 @@ import numpy as np
 from jaxspec._files import check_free, write_bytes
 from jaxspec.errors import MissingExtraError
 from jaxspec.fit.priors import prior_text
+from jaxspec.model.record import model_record
 
 FORMAT = "jaxspec posterior 1"
 ENGINE = "h5netcdf"
@@ -25,8 +26,6 @@ STATS = {
     "accepted": "accepted",
     "log_prior": "log_prior",
 }
-_LIMITS = ("min", "max", "soft_min", "soft_max")
-_FLAGS = ("frozen", "is_set")
 
 
 def to_arviz(posterior):
@@ -124,12 +123,7 @@ def _groups(posterior):
 
 def _attributes(posterior):
     model, settings = posterior.model, dict(posterior.settings, data=posterior.fingerprint)
-    held = {
-        "expression": model.expression,
-        "abund": model.abund,
-        "xsect": model.xsect,
-        "parameters": [_parameter(p) for p in model.parameters],
-    }
+    held = model_record(model, prior_text)
     return {
         "format": FORMAT,
         "inference_library": "jaxspec",
@@ -139,12 +133,6 @@ def _attributes(posterior):
         "best": _to_json(posterior.best),
         "log_constant": float(posterior.log_constant),
     }
-
-
-def _parameter(p):
-    kept = {name: getattr(p, name) for name in ("full_name", "unit", *_LIMITS, *_FLAGS, "value")}
-    prior = None if p.prior is None else prior_text(p.prior)
-    return kept | {"link": p.link, "prior": prior}
 
 
 def _to_json(value):
