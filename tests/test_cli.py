@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
@@ -12,6 +13,7 @@ from astropy.table import QTable, Table
 from click.testing import CliRunner
 
 import jaxspec as js
+from jaxspec._cache import use_compilation_cache
 from jaxspec.cli import main
 from jaxspec.reduce.spectra import read_pha
 
@@ -268,6 +270,55 @@ def test_a_cache_folder_that_cannot_be_written_is_one_line(tmp_path):
     (line,) = done.stderr.splitlines()
     assert line.startswith("jaxspec: warning: compiled code is not kept: cannot write to")
     assert "none (0 files" in done.stdout
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("could not determine the home"), None])
+def test_no_home_is_one_line(monkeypatch, tmp_path, caplog, fault):
+    """Newer versions of platformdirs raise, older ones give a path that starts with ~."""
+    import platformdirs
+
+    def no_home(*_, **__):
+        if fault:
+            raise fault
+        return Path("~/.cache/jaxspec")
+
+    monkeypatch.setattr(platformdirs, "user_cache_path", no_home)
+    monkeypatch.chdir(tmp_path)
+    assert use_compilation_cache() is None
+    assert call("info").exit_code == 0
+    assert "compiled code is not kept: there is no home folder" in caplog.records[0].getMessage()
+    assert not list(tmp_path.iterdir())
+
+
+def test_commands_work_without_any_home(monkeypatch):
+    """As a user of a container, of whom the system knows nothing: astropy needs a home."""
+    import pwd
+
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setenv("HOME", "")  # what the command sets is undone
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    done = call("models", "diskbb")
+    assert "Tin" in done.stdout and Path(os.environ["HOME"]).is_dir()
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("jaxspec: warning: there is no home folder")
+
+
+def test_compiled_code_is_kept_by_version_and_processor(monkeypatch, tmp_path):
+    from jaxspec import _cache
+
+    def named(flags, release="0.9"):
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\nprocessor : 1\n")
+        monkeypatch.setattr(_cache, "_CPU_INFO", tmp_path / "cpuinfo")
+        monkeypatch.setattr(_cache, "version", lambda name: release)
+        return _cache.machine()
+
+    assert named("avx2 fma") == named("fma avx2") != named("avx2 fma avx512f")
+    assert named("avx2") != named("avx2", "0.10") and "jaxlib-0.9-" in named("avx2")
+    monkeypatch.setattr(_cache, "_CPU_INFO", tmp_path / "nowhere")
+    assert _cache.machine().startswith("jaxlib-0.9-")
 
 
 def test_demo_refuses_foreign_folders(tmp_path):
