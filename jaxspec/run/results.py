@@ -10,6 +10,7 @@ from jaxspec._status import Status
 from jaxspec.errors import MissingExtraError
 from jaxspec.likelihood.image_prepare import source_places
 from jaxspec.report.save import file_name
+from jaxspec.sample.summary import made_by
 
 LEFT_OUT = "posterior.nc was left out: "
 
@@ -102,6 +103,7 @@ def chains_table(posterior):
         table[name] = values
     table["log_likelihood"] = posterior.log_likelihood.ravel()
     table["diverging"] = posterior.diverging.ravel()
+    table.meta.update(made_by(posterior), DATA=dict(posterior.fingerprint))
     return table
 
 
