@@ -15,7 +15,7 @@ from jaxspec.errors import InputError
 from jaxspec.fit.joint_result import JointResult
 from jaxspec.fit.result import FitResult, Together
 from jaxspec.fit.sets import Untied
-from jaxspec.fit.store import FORMAT, INFORMATION
+from jaxspec.fit.store import FORMAT, INFORMATION, result_digest
 from jaxspec.fit.tables import ending
 from jaxspec.likelihood.forward import kind_of
 from jaxspec.model.record import model_of
@@ -106,11 +106,12 @@ def _load(file):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # units that FITS does not know
             table = readers[end](raw)
+            if isinstance(table, Table):
+                columns = {name: _values(table[name]) for name in table.colnames}
+                table = (columns, dict(table.meta))
     except Exception as error:  # each format has its own
         raise InputError(f"cannot be read as a table: {error}", file=file) from error
-    if not isinstance(table, Table):
-        return table
-    return {name: _values(table[name]) for name in table.colnames}, dict(table.meta)
+    return table
 
 
 def _ecsv(raw):
@@ -184,7 +185,14 @@ def _result(columns, meta, data, components, file) -> FitResult:
         settings=_settings(meta), together=_together(found["together"]),
     )  # fmt: skip
     covariances = {kind: _covariance(blank, columns, kind, len(names)) for kind in INFORMATION}
-    return replace(blank, params=_params(blank, columns), covariances=covariances)
+    made = replace(blank, params=_params(blank, columns), covariances=covariances)
+    if found["sha256"] != result_digest(made):
+        raise InputError(
+            "is damaged or was changed: its numbers are not those that were written",
+            file=file,
+            remedy="read it as a table, or write the result again",
+        )
+    return made
 
 
 def _settings(meta):

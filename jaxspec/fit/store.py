@@ -7,6 +7,7 @@ differ from row to row) and of `state_columns`; its metadata say what is the sam
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 
@@ -112,9 +113,28 @@ def result_meta(result) -> dict:
             "format": FORMAT,
             "kind": kind_of(result.data[0]).one,
             "n_free": int(result.n_free),
+            "sha256": result_digest(result),
             "together": None if together is None else together_record(together),
         },
     }
+
+
+def result_digest(result) -> str:
+    """Hash of all numbers of a result, by which a table that was changed or damaged is known."""
+    low = np.tril_indices(len(result.shown))
+    arrays = [getattr(result, name) for name in _NUMBERS] + [result.params[:, result.shown]]
+    arrays += [_square(result, kind)[:, low[0], low[1]] for kind in INFORMATION]
+    digest = hashlib.sha256()
+    for values in arrays:
+        values = np.array(values, dtype="<f8", order="C")
+        values[np.isnan(values)] = np.nan  # of one kind
+        digest.update((values + 0.0).tobytes())  # without the sign of zero
+    return digest.hexdigest()[:32]
+
+
+_NUMBERS = (
+    "stat", "n_bins", "stat_expected", "stat_variance", "status", "iterations", "edm",
+)  # fmt: skip
 
 
 def together_record(together) -> dict:

@@ -6,6 +6,7 @@ the model and the settings are JSON text in its attributes. `jaxspec.sample.stor
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import replace
@@ -13,12 +14,13 @@ from dataclasses import replace
 import numpy as np
 
 from jaxspec._files import check_free, write_bytes
-from jaxspec.errors import MissingExtraError
+from jaxspec.errors import InputError, MissingExtraError
 from jaxspec.fit.priors import prior_text
 from jaxspec.model.record import model_record
 
 FORMAT = "jaxspec posterior 1"
 ENGINE = "h5netcdf"
+SEAL = b"\njaxspec sha256 "
 
 STATS = {
     "diverging": "diverging",
@@ -84,8 +86,33 @@ def save(posterior, path, overwrite=False) -> str:
         posterior = replace(posterior, settings=settings)
     tree = _tree(_groups(posterior), _attributes(posterior))
     # in memory: HDF5 ends the process where it cannot write to a file
-    write_bytes(path, tree.to_netcdf(None, engine=ENGINE), overwrite)
+    write_bytes(path, sealed(bytes(tree.to_netcdf(None, engine=ENGINE))), overwrite)
     return path
+
+
+def sealed(raw: bytes) -> bytes:
+    """Put a hash of a file behind its end, where HDF5 does not look."""
+    return raw + SEAL + hashlib.sha256(raw).hexdigest().encode()
+
+
+def unsealed(raw: bytes, file) -> bytes:
+    """Take the hash away again; damaged files may keep HDF5 busy for ever, or give wrong numbers.
+
+    Raises
+    ------
+    InputError
+        The bytes are others than were written. A file without a hash is given back as it is.
+    """
+    inner, seal, digest = raw.rpartition(SEAL)
+    if not seal:
+        return raw
+    if hashlib.sha256(inner).hexdigest().encode() != digest:
+        raise InputError(
+            "is damaged or was changed: its content is not what was written",
+            file=file,
+            remedy="fetch or save it again",
+        )
+    return inner
 
 
 def need_netcdf():

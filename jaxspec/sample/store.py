@@ -11,7 +11,7 @@ import numpy as np
 from jaxspec.errors import InputError
 from jaxspec.model.record import model_of
 from jaxspec.read.paths import decompress, read_bytes
-from jaxspec.sample.netcdf import ENGINE, FORMAT, STATS, need_netcdf
+from jaxspec.sample.netcdf import ENGINE, FORMAT, STATS, need_netcdf, unsealed
 from jaxspec.sample.posterior import Posterior, columns, fingerprint
 
 
@@ -48,7 +48,7 @@ def read_posterior(path, data=None, *, components=()) -> Posterior:
         raw, file = read_bytes(file)
     except FileNotFoundError:
         raise InputError("does not exist", file=file) from None
-    groups, attributes = _load(decompress(raw, file), file)
+    groups, attributes = _load(unsealed(decompress(raw, file), file), file)
     settings = attributes["settings"]
     if data is not None and fingerprint(data)["sha256"] != settings["data"].get("sha256"):
         was, found = settings["data"], fingerprint(data)

@@ -267,6 +267,11 @@ def test_what_is_no_result_is_refused(result, tmp_path):
         other.write_text(text.replace(old, new))
         with pytest.raises(InputError, match="other.ecsv"):
             js.read_result(other)
+    value = repr(float(result.stat[1]))
+    assert value in text
+    other.write_text(text.replace(value, repr(float(result.stat[1]) + 1e-9)))
+    with pytest.raises(InputError, match=r"other.ecsv: is damaged or was changed"):
+        js.read_result(other)
     for end in ENDINGS:
         whole = result.write(tmp_path / f"cut.{end}", overwrite=True).read_bytes()
         (tmp_path / f"cut.{end}").write_bytes(whole[: len(whole) // 3])
