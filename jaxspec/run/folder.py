@@ -110,7 +110,9 @@ def finish(out, summary, say=lambda line: None):
 
 
 def _told(out, command, files):
-    return f"{out}/ holds an earlier run of {_called(command)}: its {len(files)} files are replaced"
+    what = _called(command).replace("a demo", "an earlier demo")
+    what = what if "demo" in command else f"an earlier run of {what}"
+    return f"{out}/ holds {what}: its {len(files)} files are replaced"
 
 
 def _listed(names, most=4):

@@ -62,7 +62,11 @@ def test_foreign_files_stay_and_are_not_written_over(tmp_path):
     an_earlier_run(tmp_path / "demo")
     with pytest.raises(InputError, match="not of a demonstration"):
         make_room(tmp_path / "demo", "jaxspec demo")
-    finish(tmp_path, {"command": "jaxspec demo", "files": []})
+    (tmp_path / "a.png").write_text("old")
+    finish(tmp_path, {"command": "jaxspec demo", "files": ["a.png"]})
+    said = []
+    make_room(tmp_path, "jaxspec demo", said.append)
+    assert "holds an earlier demonstration: its 1 files are replaced" in said[0]
     with pytest.raises(InputError, match="not of `jaxspec image`"):
         claim(tmp_path, COMMAND, NAMES, True)
 
