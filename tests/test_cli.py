@@ -151,7 +151,7 @@ def scattered(archive, tmp_path_factory):
 
 
 def fitted(tmp_path, *arguments):
-    call("fit", *arguments, *MODEL, "--quiet", "-o", tmp_path / "t.ecsv")
+    call("fit", *arguments, *MODEL, "--quiet", "-o", tmp_path / "t.ecsv", "--overwrite")
     row = Table.read(tmp_path / "t.ecsv")[0]
     return row["stat_name"], float(row["stat"])
 

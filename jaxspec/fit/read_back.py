@@ -268,7 +268,8 @@ def _origins(columns, common, n_row):
 
 
 _ORIGIN = (
-    "file", "sha256", "background", "background_sha256", "response", "response_key", "band",
+    "file", "sha256", "background", "background_sha256", "correction", "response",
+    "response_key", "band",
     "grouping", "systematic", "data_sha256", "made",
 )  # fmt: skip
 

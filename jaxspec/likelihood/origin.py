@@ -7,17 +7,25 @@ import os
 
 import numpy as np
 
-from jaxspec.errors import InputError
 from jaxspec.reduce.bins import bin_counts, spectrum_bins
 
 
 def counts_in_band(spectrum) -> float:
     """Counts of the bins that are fitted; NaN where there are none to be found."""
+    binned = _binned(spectrum)
+    return np.nan if binned is None else float(binned[0].sum())
+
+
+def _binned(spectrum):
+    """Arrays of the bins that are fitted, counts first; None for what cannot be fitted.
+
+    The row of such a spectrum has a status and says why; a table must not end at it.
+    """
     try:
         index, n = spectrum_bins(spectrum)
-    except InputError:
-        return np.nan
-    return float(bin_counts(spectrum, index, n).counts.sum())
+        return (*bin_counts(spectrum, index, n), index)
+    except (ValueError, TypeError, IndexError, AttributeError, ArithmeticError):
+        return None
 
 
 def spectrum_origin(spectrum) -> dict:
@@ -32,6 +40,7 @@ def spectrum_origin(spectrum) -> dict:
         "sha256": spectrum.sha256,
         "background": "none" if background is None else background.path or background.name,
         "background_sha256": "" if background is None else background.sha256,
+        "correction": _correction_text(spectrum),
         "response": "none" if response is None else response.name,
         "response_key": "" if response is None else hashlib.sha256(response.key).hexdigest()[:16],
         "band": band_text(spectrum.filters),
@@ -53,7 +62,7 @@ def spectrum_sources(spectrum) -> list[str]:
     return list(dict.fromkeys(path for path in paths if path))
 
 
-_LINKS = ("BACKFILE", "RESPFILE", "ANCRFILE")
+_LINKS = ("BACKFILE", "RESPFILE", "ANCRFILE", "CORRFILE")
 
 
 def image_origin(image) -> dict:
@@ -108,12 +117,14 @@ def _systematic_text(values):
     return f"{low:.10g}" if low == high else f"{low:.10g} to {high:.10g}"
 
 
+def _correction_text(spectrum):
+    found = spectrum.correction
+    return "none" if found is None else f"{found.path or found.name} x {spectrum.corrscal:.10g}"
+
+
 def _spectrum_hash(spectrum):
-    try:
-        index, n = spectrum_bins(spectrum)
-    except InputError:
-        return ""
-    return _hash((*bin_counts(spectrum, index, n), index))
+    binned = _binned(spectrum)
+    return "" if binned is None else _hash(binned)
 
 
 def _hash(arrays):
