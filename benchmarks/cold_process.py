@@ -27,7 +27,7 @@ spectra = js.read_pha(pattern, on_error="status", progress=False).notice("3-25")
 times.append(time.perf_counter())
 result = js.fit("powerlaw", spectra, stat=stat, progress=False)
 times.append(time.perf_counter())
-result.write(out)
+result.write(out, overwrite=True)
 times.append(time.perf_counter())
 import resource
 parts = [b - a for a, b in zip(times, times[1:])]

@@ -35,7 +35,7 @@ model = js.Model("TBabs*powerlaw")
 model["nH"].freeze(0.6)
 result = js.fit(model, spectra)
 print(result.summary())
-result.write(options.out / "fits.ecsv")
+result.write(options.out / "fits.ecsv", overwrite=True)
 
 js.plot.spectra(spectra).savefig(options.out / "spectra.png")
 js.plot.models(result).savefig(options.out / "models.png")

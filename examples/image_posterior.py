@@ -29,7 +29,7 @@ def save(figure, name):
 
 # ---- the data: counts, an exposure map in cm2, and regions that were drawn on the image
 data = options.out / "data"
-js.simulate_cluster("double", size=size, seed=1, folder=data)
+js.simulate_cluster("double", size=size, seed=1, folder=data, overwrite=True)
 image = js.read_image(data / "image.fits.gz", exposure=data / "expmap.fits.gz")
 print(image)
 print("shape (y, x) and exposure time:", image.shape, image.exposure_time, "s")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the same names as in _HOME, for editors and type checkers
     from jaxspec.estimate.compare import compare as compare
     from jaxspec.estimate.simulate import fake as fake
     from jaxspec.fit.joint_result import JointResult as JointResult
+    from jaxspec.fit.read_back import read_result as read_result
     from jaxspec.fit.result import FitResult as FitResult
     from jaxspec.fit.run import fit as fit
     from jaxspec.likelihood.statistics import statistic as statistic
@@ -79,6 +80,7 @@ _HOME = {
     "evaluate": "jaxspec.model.evaluate",
     "statistic": "jaxspec.likelihood.statistics",
     "FitResult": "jaxspec.fit.result",
+    "read_result": "jaxspec.fit.read_back",
     "JointResult": "jaxspec.fit.joint_result",
     "Image": "jaxspec.reduce.image",
     "read_image": "jaxspec.reduce.image",

@@ -136,6 +136,7 @@ class Spectrum:
     header : dict with the header keywords worth keeping (TELESCOP, INSTRUME, OBJECT, DATE-OBS,
         TSTART, TSTOP, MJDREF, TIMESYS, OBS_ID, ...), values as in the file; type II row values.
     diagnostics : tuple of str, what was assumed while reading.
+    sha256 : str, hash of the unpacked file that it was read from, as hexadecimal digits.
     """
 
     name: str
@@ -157,6 +158,7 @@ class Spectrum:
     diagnostics: tuple[str, ...] = ()
     correction: Spectrum | None = None
     corrscal: float = 1.0
+    sha256: str = ""
 
     def replace(self, **changes) -> Spectrum:
         """Return a copy with some fields changed."""

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
@@ -11,6 +12,8 @@ import pytest
 from astropy.table import QTable, Table
 from click.testing import CliRunner
 
+import jaxspec as js
+from jaxspec._cache import use_compilation_cache
 from jaxspec.cli import main
 from jaxspec.reduce.spectra import read_pha
 
@@ -77,6 +80,30 @@ def test_fit_draws_the_overview_and_some_rows(fits):
     assert sum(n.endswith("_fit.png") for n in names) == 1 and "wrote 6 figures" in done.output
 
 
+def test_fit_overwrites_nothing_unasked(archive, tmp_path):
+    file = next(archive.glob("*/stdprod/*_s2.pha.gz"))
+    table, figures = tmp_path / "t.ecsv", tmp_path / "figures"
+    command = ["fit", file, *MODEL, "-o", table, "--plots", figures, "--max-plots", 0]
+    figures.mkdir()
+    (figures / "models.png").write_bytes(b"mine")
+    assert "models.png: the file exists already" in one_line(call(*command, code=1))
+    assert not table.exists() and os.listdir(figures) == ["models.png"]
+    (figures / "models.png").unlink()
+    (figures / "mine.png").write_bytes(b"mine")
+    call(*command, "--max-plots", 1)
+    first = set(os.listdir(figures))
+    table.write_text("old")
+    assert "t.ecsv: the file exists already" in one_line(call(*command, code=1))
+    assert table.read_text() == "old"
+    table.unlink()
+    assert "holds 6 figures of an earlier run" in one_line(call(*command, code=1))
+    assert not table.exists()
+    assert "they are replaced" in call(*command, "--overwrite").output
+    left = set(os.listdir(figures))
+    assert len(first) == 7 and len(left) == 5 and "mine.png" in left  # none of the row's own
+    assert len(QTable.read(table)) == 1
+
+
 def test_fit_with_parameters_set_and_frozen(archive):
     file = next(archive.glob("*/stdprod/*_s2.pha.gz"))
     frozen = call("fit", file, *MODEL, "--freeze", "PhoIndex=1.9", "--set", "norm=0.3")
@@ -136,7 +163,7 @@ def scattered(archive, tmp_path_factory):
 
 
 def fitted(tmp_path, *arguments):
-    call("fit", *arguments, *MODEL, "--quiet", "-o", tmp_path / "t.ecsv")
+    call("fit", *arguments, *MODEL, "--quiet", "-o", tmp_path / "t.ecsv", "--overwrite")
     row = Table.read(tmp_path / "t.ecsv")[0]
     return row["stat_name"], float(row["stat"])
 
@@ -257,6 +284,55 @@ def test_a_cache_folder_that_cannot_be_written_is_one_line(tmp_path):
     assert "none (0 files" in done.stdout
 
 
+@pytest.mark.parametrize("fault", [RuntimeError("could not determine the home"), None])
+def test_no_home_is_one_line(monkeypatch, tmp_path, caplog, fault):
+    """Newer versions of platformdirs raise, older ones give a path that starts with ~."""
+    import platformdirs
+
+    def no_home(*_, **__):
+        if fault:
+            raise fault
+        return Path("~/.cache/jaxspec")
+
+    monkeypatch.setattr(platformdirs, "user_cache_path", no_home)
+    monkeypatch.chdir(tmp_path)
+    assert use_compilation_cache() is None
+    assert call("info").exit_code == 0
+    assert "compiled code is not kept: there is no home folder" in caplog.records[0].getMessage()
+    assert not list(tmp_path.iterdir())
+
+
+def test_commands_work_without_any_home(monkeypatch):
+    """As a user of a container, of whom the system knows nothing: astropy needs a home."""
+    import pwd
+
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setenv("HOME", "")  # what the command sets is undone
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    done = call("models", "diskbb")
+    assert "Tin" in done.stdout and Path(os.environ["HOME"]).is_dir()
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("jaxspec: warning: there is no home folder")
+
+
+def test_compiled_code_is_kept_by_version_and_processor(monkeypatch, tmp_path):
+    from jaxspec import _cache
+
+    def named(flags, release="0.9"):
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\nprocessor : 1\n")
+        monkeypatch.setattr(_cache, "_CPU_INFO", tmp_path / "cpuinfo")
+        monkeypatch.setattr(_cache, "version", lambda name: release)
+        return _cache.machine()
+
+    assert named("avx2 fma") == named("fma avx2") != named("avx2 fma avx512f")
+    assert named("avx2") != named("avx2", "0.10") and "jaxlib-0.9-" in named("avx2")
+    monkeypatch.setattr(_cache, "_CPU_INFO", tmp_path / "nowhere")
+    assert _cache.machine().startswith("jaxlib-0.9-")
+
+
 def test_demo_refuses_foreign_folders(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
     assert "not of a demonstration" in one_line(call("demo", "--out", tmp_path, code=1))
@@ -276,10 +352,22 @@ def test_demo_twice_into_one_folder(tmp_path):
     assert 0.3 < summary["truths"]["PhoIndex"]["within_one_error"] < 0.95
     assert "truncated file" in done.output and "Regimes: " in done.output
     (out / "notes.txt").write_text("keep me")
-    from jaxspec.demo.rxte import _make_room
+    old = {path.name for path in out.glob("archive/*")}
+    js.simulate_archive(out / "archive", n=2, seed=9, overwrite=True)  # as the next run does
+    assert (out / "notes.txt").exists()
+    new = {path.name for path in out.glob("archive/*")}
+    assert len(new) == 3 and len(list(out.glob("archive/*/stdprod/*"))) == 6 and len(old) == 25
 
-    _make_room(out)
-    assert (out / "notes.txt").exists() and not list(out.glob("archive/*/stdprod/*"))
+
+def test_an_archive_is_replaced_by_its_own_list_alone(tmp_path):
+    """What simulate did not write stays, be it named like it."""
+    js.simulate_archive(tmp_path, n=2, seed=1)
+    mine = tmp_path / "90001-01-01-00" / "stdprod" / "xp90001010100_s2.pha.gz"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"real")
+    with pytest.raises(js.InputError, match="holds an archive already"):
+        js.simulate_archive(tmp_path, n=2, seed=2, overwrite=True)
+    assert mine.read_bytes() == b"real"
 
 
 def test_help_is_fast_and_loads_nothing_heavy():

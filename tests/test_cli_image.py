@@ -54,10 +54,14 @@ def run(arguments, tmp_path_factory):
     options = ["--draws", 60, "--warmup", 60, "--seed", 3, "--out", out]
     whole = figures.save
 
-    def save(thing, folder, prefix=""):
+    def save(thing, folder, prefix="", overwrite=False):
         if isinstance(thing, dict):
             return [f"{len(thing)}.png"]
-        return [f"{prefix}drawn.png"] if hasattr(thing, "chains") else whole(thing, folder, prefix)
+        return (
+            [f"{prefix}drawn.png"]
+            if hasattr(thing, "chains")
+            else whole(thing, folder, prefix, overwrite=overwrite)
+        )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "save", save)
@@ -106,6 +110,27 @@ def test_one_model_that_is_only_fitted(arguments, tmp_path):
     assert not names & {"posterior.ecsv", "posterior.nc", "chains.parquet"}
     summary = json.loads((tmp_path / "a" / "summary.json").read_text())
     assert "beta" not in summary["fits"]["beta"]["parameters"] and summary["posteriors"] == {}
+
+
+def test_a_second_run_into_one_folder(arguments, tmp_path):
+    """Refused unless told; then nothing of the first run is left among the second's."""
+    command = ["image", *arguments, "-o", tmp_path, "-m", "const2d"]
+    (tmp_path / "notes.txt").write_text("mine")
+    an_earlier = tmp_path / "fit.ecsv"
+    an_earlier.write_text("old")
+    assert "holds fit.ecsv already" in one_line(call(*command, code=1))
+    call(*command, "--overwrite", "--quiet")
+    assert "rows" not in an_earlier.read_text() and len(QTable.read(an_earlier)) == 1
+    said = one_line(call(*command, code=1))
+    assert "holds an earlier run of `jaxspec image`" in said and "--overwrite" in said
+    (tmp_path / "2.png").write_text("of a comparison")
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    summary["files"].append("2.png")
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    done = call(*command, "--overwrite")
+    assert "files are replaced" in done.output and "notes.txt" in done.output
+    assert "removed what an earlier run had left" in done.output
+    assert not (tmp_path / "2.png").exists() and (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_quiet_and_without_a_folder(arguments, tmp_path, monkeypatch):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -27,6 +30,7 @@ class _Commands(click.Group):
 
     def invoke(self, ctx):
         """Run a command."""
+        _need_home()
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -40,6 +44,18 @@ class _Commands(click.Group):
                 text = text if expected else f"{type(error).__name__}: {text} (--debug says where)"
                 click.echo(f"jaxspec: error: {text}", err=True)
             ctx.exit(1)
+
+
+def _need_home():
+    """Make a home for the libraries that cannot live without one, where there is none."""
+    try:
+        Path.home()
+    except RuntimeError:
+        home = tempfile.TemporaryDirectory(prefix="jaxspec-home-")
+        atexit.register(home.cleanup)
+        os.environ["HOME"] = home.name
+        text = "jaxspec: warning: there is no home folder (set HOME): nothing is kept between runs"
+        click.echo(text, err=True)
 
 
 def _one_line(message):
@@ -66,6 +82,9 @@ debug = click.option(
 )
 no_cache = click.option(
     "--no-cache", is_flag=True, help="Do not keep compiled code in the user's cache folder."
+)
+overwrite = click.option(
+    "--overwrite", is_flag=True, help="Replace files that are there already, of an earlier run."
 )
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -164,6 +183,10 @@ def _source_option(name, keyword, more=""):
 
 def start(no_cache):
     """Keep compiled code between runs, unless that is not wanted."""
+    import logging
+
+    # a home that cannot be written to is said once, in our own words
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     if not no_cache:
         from jaxspec._cache import use_compilation_cache
 

@@ -12,11 +12,12 @@ from jaxspec.cli.common import (
     freeze,
     main,
     no_cache,
+    overwrite,
     set_values,
     source_options,
     start,
 )
-from jaxspec.errors import FitError
+from jaxspec.errors import FitError, InputError
 
 
 @main.command(
@@ -81,6 +82,7 @@ from jaxspec.errors import FitError
     type=click.IntRange(min=0),
     help="Rows that get figures of their own.",
 )
+@overwrite
 @click.option("--quiet", is_flag=True, help="Print no table.")
 @no_cache
 @debug
@@ -97,15 +99,19 @@ def fit(patterns, no_cache, **options):
     start(no_cache)
     if options["untie"] and not options["joint"]:
         raise click.UsageError("--untie needs --joint")
-    _check_outputs(options["outputs"])
+    _check_outputs(**{key: options[key] for key in ("outputs", "plots", "overwrite")})
     model = _model(options)
     spectra = read_pha(list(patterns), on_error="status", **_sources(options))
+    _check_figures(spectra, options["plots"], options["overwrite"])
     spectra = _select(spectra, options)
     joint = {"joint": options["joint"], "untie": options["untie"]}
     result = fit_spectra(model, spectra, options["stat"], **joint)
-    _report(result, **{key: options[key] for key in ("outputs", "plots", "max_plots", "quiet")})
+    _report(result, **{key: options[key] for key in _WRITING})
     if not _usable(result).size:
         raise FitError(f"no usable row: {result.names[0]}: {result.messages[0]}")
+
+
+_WRITING = ("outputs", "plots", "max_plots", "overwrite", "quiet")
 
 
 def _model(options):
@@ -138,12 +144,51 @@ def _select(spectra, options):
     return spectra
 
 
-def _check_outputs(outputs):
-    """Find out before the fit whether its table can be written."""
+def _check_outputs(outputs, plots, overwrite):
+    """Find out before the fit whether its table and figures can be written."""
     from jaxspec.fit.tables import check_path
 
     for path in outputs:
-        check_path(path)
+        check_path(path, overwrite)
+    if plots and plots.is_dir():
+        from jaxspec.report.save import drawn_before
+
+        if not (old := drawn_before(plots)):
+            return
+        what = f"holds {len(old)} figures of an earlier run"
+        if not overwrite:
+            remedy = "give another --plots, or --overwrite to replace them"
+            raise InputError(what, file=plots, remedy=remedy)
+        click.echo(f"{plots}/ {what}: they are replaced")
+
+
+def _check_figures(spectra, plots, overwrite):
+    """Find out whether figures would have the name of a file that is not theirs."""
+    if not plots:
+        return
+    from jaxspec._files import check_free, make_folder
+    from jaxspec.report.save import figure_names, file_name
+
+    make_folder(plots)
+    names = figure_names("spectra", "fits")
+    for name in spectra.names:
+        names += figure_names("fit", prefix=f"{file_name(name)}_")
+    for name in names:
+        check_free(plots / name, overwrite)
+
+
+def _draw(result, plots, max_plots, overwrite):
+    """Draw all figures, and remove those of an earlier run that were not drawn again."""
+    from jaxspec.report.save import drawn_before, file_name, save
+
+    old = drawn_before(plots)
+    drawn = save(result.spectra, plots, overwrite=overwrite)
+    drawn += save(result, plots, overwrite=overwrite)
+    for row in _usable(result)[:max_plots]:
+        drawn += save(result, plots, f"{file_name(result.names[row])}_", row, overwrite)
+    for name in set(old) - set(drawn):
+        (plots / name).unlink()
+    return len(drawn)
 
 
 def _usable(result):
@@ -152,20 +197,13 @@ def _usable(result):
     return np.flatnonzero(result.usable)
 
 
-def _report(result, outputs, plots, max_plots, quiet):
+def _report(result, outputs, plots, max_plots, overwrite, quiet):
     from jaxspec.fit.summary import reasons
     from jaxspec.report.text import screen_table
 
     for path in outputs:
-        result.write(path)
-    drawn = 0
-    if plots:
-        from jaxspec.report.save import file_name, save
-
-        plots.mkdir(parents=True, exist_ok=True)
-        drawn = len(save(result.spectra, plots) + save(result, plots))
-        for row in _usable(result)[:max_plots]:
-            drawn += len(save(result, plots, f"{file_name(result.names[row])}_", row))
+        result.write(path, overwrite)
+    drawn = _draw(result, plots, max_plots, overwrite) if plots else 0
     if quiet:
         return
     click.echo(screen_table(result))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from jaxspec.cli.common import debug, end, freeze, main, no_cache, set_values, start
+from jaxspec.cli.common import debug, end, freeze, main, no_cache, overwrite, set_values, start
 
 
 def _exposure_time(_, param, value):
@@ -122,6 +122,7 @@ _SAMPLING = ("chains", "draws", "warmup", "target_accept", "seed")
     metavar="DIR",
     help="Folder for tables, chains, figures and summary.json; it is made.",
 )
+@overwrite
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 @no_cache
 @debug

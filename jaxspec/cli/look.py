@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from jaxspec._text import align
-from jaxspec.cli.common import debug, end, main, no_cache, start
+from jaxspec.cli.common import debug, end, main, no_cache, overwrite, start
 from jaxspec.errors import InputError
 
 
@@ -48,14 +48,15 @@ def inspect(files):
 )
 @click.option("--seed", default=1, show_default=True, help="Equal seeds give equal files.")
 @click.option("--flaws", is_flag=True, help="Spoil four observations, each in another way.")
+@overwrite
 @no_cache
 @debug
-def simulate(folder, n, seed, flaws, no_cache):
+def simulate(folder, n, seed, flaws, overwrite, no_cache):
     """Write a simulated archive of RXTE PCA standard products, with a table of its truths."""
     from jaxspec.demo.pca_archive import simulate_archive
 
     start(no_cache)
-    truth = simulate_archive(folder, n=n, seed=seed, flaws=flaws)
+    truth = simulate_archive(folder, n=n, seed=seed, flaws=flaws, overwrite=overwrite)
     click.echo(f"wrote {len(truth)} observations and truth.ecsv to {folder}/")
     click.echo(
         f"fit them with: jaxspec fit '{folder}/*/stdprod/xp*_s2.pha.gz' --band 3-25 "
@@ -87,7 +88,8 @@ def models(name):
 def info():
     """Versions, devices, the cache folder; warns if another package takes the same name."""
     from jaxspec._cache import use_compilation_cache
-    from jaxspec.run.environment import devices, namesake_warning, versions
+    from jaxspec._environment import devices, versions
+    from jaxspec.run.environment import namesake_warning
 
     folder = use_compilation_cache()
     files = folder.iterdir() if folder else ()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxspec._files import make_folder, write_bytes
 from jaxspec.errors import InputError
 from jaxspec.reduce.image import Image, read_image
 
@@ -54,7 +55,7 @@ _KINDS = {"single": "beta", "double": "double_beta"}
 FILES = {"image": "image.fits.gz", "exposure": "expmap.fits.gz", "regions": "mask.reg"}
 
 
-def simulate_cluster(kind="double", size=FULL, seed=0, folder=None) -> Image:
+def simulate_cluster(kind="double", size=FULL, seed=0, folder=None, overwrite=False) -> Image:
     """Simulate the image of a cluster of galaxies, ready to be fitted.
 
     Parameters
@@ -69,6 +70,8 @@ def simulate_cluster(kind="double", size=FULL, seed=0, folder=None) -> Image:
     folder : path, optional
         Where to write the files of this observation (``image.fits.gz``, ``expmap.fits.gz`` in cm2,
         ``mask.reg``) and ``truth.ecsv``; it is made. The image is then read from them.
+    overwrite : bool
+        Whether files of these names in the folder may be replaced.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def simulate_cluster(kind="double", size=FULL, seed=0, folder=None) -> Image:
     Raises
     ------
     InputError
-        An unknown kind, or a size that is too small.
+        An unknown kind, a size that is too small, or files that are there already.
 
     See Also
     --------
@@ -103,7 +106,7 @@ def simulate_cluster(kind="double", size=FULL, seed=0, folder=None) -> Image:
     text = "\n".join(["# what does not belong to the cluster", "fk5", *sources, *_boxes(size)])
     if folder is None:
         return image.masked(text, MIN_EXPOSURE)
-    return _written(image, text, truth, Path(folder))
+    return _written(image, text, truth, Path(folder), overwrite)
 
 
 def cluster_truth(kind="double", size=FULL) -> dict:
@@ -123,19 +126,21 @@ def cluster_truth(kind="double", size=FULL) -> dict:
     return truth | {name: truth[name] * scale for name in ("x0", "y0")}
 
 
-def _written(image, regions, truth, folder):
+def _written(image, regions, truth, folder, overwrite):
     """Write the files of an observation, and read them."""
     from astropy.table import Table
 
-    from jaxspec.read.write_image import write_image
+    from jaxspec.fit.tables import write_table
+    from jaxspec.read.write_image import check_targets, write_image
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     paths = {key: folder / name for key, name in FILES.items()}
+    check_targets([*paths.values(), folder / "truth.ecsv"], overwrite)
     area = image.replace(exposure=image.exposure / SECONDS, exposure_unit="cm2")
-    write_image(area, paths["image"], exposure=paths["exposure"])
-    paths["regions"].write_text(regions + "\n", encoding="utf-8")
+    write_image(area, paths["image"], exposure=paths["exposure"], overwrite=overwrite)
+    write_bytes(paths["regions"], regions + "\n", overwrite)
     table = Table({"name": list(truth), "value": list(truth.values())})
-    table.write(folder / "truth.ecsv", format="ascii.ecsv", overwrite=True)
+    write_table(table, folder / "truth.ecsv", overwrite)
     return read_image(
         paths["image"],
         exposure=paths["exposure"],

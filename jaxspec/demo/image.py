@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxspec._environment import devices, versions
 from jaxspec._text import align, with_error
-from jaxspec.run.environment import devices, versions
-from jaxspec.run.folder import make_room, timed, write_json
-from jaxspec.run.image import write_all
+from jaxspec.run.folder import begin_writing, finish, make_room, timed
+from jaxspec.run.image import possible_files, write_all
 from jaxspec.run.results import (
     comparison_numbers,
     fit_numbers,
@@ -49,9 +49,9 @@ def run_image_demo(out, size=883, seed=1, draws=1000, say=print) -> dict:
     from jaxspec.estimate.compare import compare
 
     truth, seconds = cluster_truth(MODELS[TRUE], size), {}
-    out = make_room(out, COMMAND)
+    out = make_room(out, COMMAND, say)
     summary = {"command": COMMAND, "finished": False, "size": size, "seed": seed, "draws": draws}
-    write_json(out, summary)
+    begin_writing(out, names=possible_files(MODELS), **summary)
     image = timed(seconds, "simulate and read", _observe, out, size, seed)
     say("\n  ".join([str(image), *image.diagnostics]) + "\n")
     fits, posteriors = {}, {}
@@ -63,7 +63,8 @@ def run_image_demo(out, size=883, seed=1, draws=1000, say=print) -> dict:
     say(f"{comparison}\n")
     found = against_truth(posteriors[TRUE], truth)
     say(truth_table(found))
-    names = timed(seconds, "files", write_all, out, image, fits, posteriors, comparison, say)
+    everything = (image, fits, posteriors, comparison)
+    names = timed(seconds, "files", write_all, out, *everything, say, True)
     seconds["total"] = sum(seconds.values())
     summary |= {
         "finished": True,
@@ -79,7 +80,7 @@ def run_image_demo(out, size=883, seed=1, draws=1000, say=print) -> dict:
         "versions": versions(),
         "devices": devices(),
     }
-    write_json(out, summary)
+    finish(out, summary, say)
     say("\n".join(["", *summary["findings"], ""]))
     say(", ".join(f"{step} {value:.1f} s" for step, value in seconds.items()))
     say(f"in {out}/: data/, summary.json, {', '.join(names)}")
@@ -89,7 +90,7 @@ def run_image_demo(out, size=883, seed=1, draws=1000, say=print) -> dict:
 def _observe(out, size, seed):
     from jaxspec.demo.cluster import simulate_cluster
 
-    return simulate_cluster(MODELS[TRUE], size=size, seed=seed, folder=out / "data")
+    return simulate_cluster(MODELS[TRUE], size=size, seed=seed, folder=out / "data", overwrite=True)
 
 
 def _fit(name, image):

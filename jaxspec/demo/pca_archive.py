@@ -8,10 +8,12 @@ keywords are those of the public archive, so that the files stand in for it offl
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 
+from jaxspec._files import make_folder, write_bytes
 from jaxspec.demo import pca_files, pca_response
 from jaxspec.errors import InputError
 from jaxspec.likelihood.fluxes import curves
@@ -58,7 +60,14 @@ _CYCLE |= {2004: 90, 2005: 91, 2006: 92, 2007: 92, 2008: 93, 2009: 94, 2010: 95,
 
 
 def simulate_archive(
-    folder, n=300, seed=1, *, source="SIM_J1712-352", exposure=(500.0, 15000.0), flaws=False
+    folder,
+    n=300,
+    seed=1,
+    *,
+    source="SIM_J1712-352",
+    exposure=(500.0, 15000.0),
+    flaws=False,
+    overwrite=False,
 ):
     """Write ``n`` simulated PCA observations and the table of their truths.
 
@@ -77,6 +86,9 @@ def simulate_archive(
         Shortest and longest exposure in seconds; multiples of 16 s are taken.
     flaws : bool
         Spoil four observations, one each of ``FLAWS``, and leave the others as they were.
+    overwrite : bool
+        Whether the observations of an earlier simulation in this folder, those that its
+        ``truth.ecsv`` lists, may be removed.
 
     Returns
     -------
@@ -101,8 +113,10 @@ def simulate_archive(
     >>> truth = simulate_archive("archive", n=20, seed=3)          # doctest: +SKIP
     >>> spectra = jaxspec.read_pha("archive/*/stdprod/xp*_s2.pha.gz")   # doctest: +SKIP
     """
+    from jaxspec.fit.tables import write_table
+
     folder = Path(folder)
-    _check(folder, n, exposure, flaws)
+    _check(folder, n, exposure, flaws, overwrite)
     rng = np.random.default_rng(seed)
     plan = _plan(n, exposure, rng)
     flaw = _choose_flaws(n, seed, flaws)
@@ -110,22 +124,47 @@ def simulate_archive(
 
     counts, background, rates = _draw(plan, seed)
     counts[flaw == "zero counts"] = 0.0
-    _write(folder, plan, counts, background, source, flaw)
-
     table = _truth(plan, rates, flaw)
     table.meta = {"model": MODEL, "seed": seed, "source": source}
-    table.write(folder / "truth.ecsv", overwrite=True)
+    make_folder(folder)
+    write_table(table, folder / "truth.ecsv")  # first: it says which files are simulated
+    _write(folder, plan, counts, background, source, flaw)
     return table
 
 
-def _check(folder, n, exposure, flaws):
+def _check(folder, n, exposure, flaws, overwrite):
     low, high = exposure
     if n < 1 or (flaws and n < len(FLAWS)):
         raise InputError(f"n is {n}", remedy="ask for 1 or more, 4 or more with flaws")
     if not 16.0 <= low <= high <= 1e6:
         raise InputError(f"exposure is {exposure}", remedy="give (shortest, longest) from 16 s up")
+    if overwrite:
+        _clear(folder)
     if (folder / "truth.ecsv").exists() or any(folder.glob("*/stdprod")):
         raise InputError("holds an archive already", file=folder, remedy="give a new folder")
+
+
+def _clear(folder):
+    """Remove the files of an earlier simulation, and no others."""
+    from astropy.table import Table
+
+    truth = folder / "truth.ecsv"
+    if not truth.exists():
+        return
+    try:
+        obsids = [str(obsid) for obsid in Table.read(truth, format="ascii.ecsv")["obsid"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"lists no simulated observations: {error}", file=truth) from error
+    for obsid in obsids:
+        if not re.fullmatch(r"[\d-]+", obsid):
+            continue
+        target, stem = folder / obsid / "stdprod", "xp" + obsid.replace("-", "")
+        for end in ("_s2.pha.gz", "_b2.pha.gz", ".rsp.gz"):
+            (target / f"{stem}{end}").unlink(missing_ok=True)
+        for empty in (target, target.parent):
+            if empty.is_dir() and not any(empty.iterdir()):
+                empty.rmdir()
+    truth.unlink()
 
 
 def _plan(n, exposure, rng):
@@ -232,7 +271,7 @@ def _write(folder, plan, counts, background, source, flaw):
     for i, obsid in enumerate(plan["obsid"]):
         stem = "xp" + obsid.replace("-", "")
         target = folder / obsid / "stdprod"
-        target.mkdir(parents=True, exist_ok=True)
+        make_folder(target)
         gti, pcus = _gti(plan["mjd"][i], plan["exposure"][i]), plan["pcus"][i]
         common = {"object_name": source, "position": POSITION, "respfile": f"{stem}.rsp"}
         path, behind = target / f"{stem}_s2.pha.gz", target / f"{stem}_b2.pha.gz"
@@ -241,7 +280,7 @@ def _write(folder, plan, counts, background, source, flaw):
         pca_files.write_spectrum(behind, background[i], gti, pcus, **common)
         if flaw[i] == "truncated file":
             whole = path.read_bytes()
-            path.write_bytes(whole[: len(whole) // 2])
+            write_bytes(path, whole[: len(whole) // 2], overwrite=True)
         if flaw[i] != "no response":
             _write_response(target / f"{stem}.rsp.gz", int(plan["epoch"][i]), pcus, responses)
 
@@ -249,7 +288,7 @@ def _write(folder, plan, counts, background, source, flaw):
 def _write_response(path, epoch, pcus, written):
     """Write a response, or copy the one that was written for the same epoch and units."""
     if (epoch, pcus) in written:
-        path.write_bytes(written[epoch, pcus].read_bytes())
+        write_bytes(path, written[epoch, pcus].read_bytes())
         return
     matrix, edges = pca_response.response_matrix(epoch, pcus), pca_response.channel_edges(epoch)
     pca_files.write_response(path, matrix, edges, pcus)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxspec._environment import devices, versions
 from jaxspec.demo import findings
 from jaxspec.report.text import screen_table
-from jaxspec.run.environment import devices, versions
-from jaxspec.run.folder import make_room, timed, write_json
+from jaxspec.run.folder import begin_writing, finish, make_room, timed
 
 COMMAND = "jaxspec demo"
 PATTERN = "*/stdprod/xp*_s2.pha.gz"
@@ -42,9 +42,9 @@ def run_demo(out, n=300, seed=1, say=print) -> dict:
         A folder with other files in it, or too few observations.
     """
     out, seconds = Path(out), {}
-    _make_room(out)
+    make_room(out, COMMAND, say)
     summary = {"command": COMMAND, "finished": False, "n": n, "seed": seed}
-    write_json(out, summary)
+    begin_writing(out, names=(), **summary)
     truth = timed(seconds, "simulate", _simulate, out, n, seed)
     spectra = timed(seconds, "read", _read, out)
     fits = {"powerlaw": timed(seconds, "fit power law", _fit, spectra, "TBabs*powerlaw")}
@@ -58,6 +58,7 @@ def run_demo(out, n=300, seed=1, say=print) -> dict:
     sentences = findings.sentences(fits, table)
     say("\n".join(sentences))
     files = timed(seconds, "tables", _write_tables, fits, out)
+    begin_writing(out, names=files, **summary)
     files += timed(seconds, "figures", _draw, fits, poor, table, out)
     seconds["total"] = sum(seconds.values())
     summary |= {
@@ -75,7 +76,7 @@ def run_demo(out, n=300, seed=1, say=print) -> dict:
         "versions": versions(),
         "devices": devices(),
     }
-    write_json(out, summary)
+    finish(out, summary, say)
     spent = ", ".join(f"{step} {value:.1f} s" for step, value in seconds.items())
     say(f"\n{spent}\nin {out}/: archive/, summary.json, {', '.join(files)}")
     return summary
@@ -87,7 +88,7 @@ def run_demo(out, n=300, seed=1, say=print) -> dict:
 def _simulate(out, n, seed):
     from jaxspec.demo.pca_archive import simulate_archive
 
-    return simulate_archive(out / "archive", n=n, seed=seed, flaws=True)
+    return simulate_archive(out / "archive", n=n, seed=seed, flaws=True, overwrite=True)
 
 
 def _read(out):
@@ -107,34 +108,25 @@ def _fit(spectra, expression):
 
 
 def _write_tables(fits, out):
-    return [result.write(out / f"{k}{end}").name for k, result in fits.items() for end in FORMATS]
+    return [
+        result.write(out / f"{k}{end}", overwrite=True).name
+        for k, result in fits.items()
+        for end in FORMATS
+    ]
 
 
 def _draw(fits, poor, table, out):
     """Figures of everything, and one spectrum of each regime; gives their names."""
     from jaxspec.report.save import save
 
-    files = save(fits["powerlaw"].spectra, out)
+    files = save(fits["powerlaw"].spectra, out, overwrite=True)
     for name, result in fits.items():
-        files += save(result, out, f"{name}_")
+        files += save(result, out, f"{name}_", overwrite=True)
     for word in findings.REGIMES:
         rows = np.flatnonzero((table["regime"] == word) & table["ok"])
         if rows.size:
             counts = [fits["powerlaw"].spectra[row].counts.sum() for row in rows]
             row = rows[np.argsort(counts)[len(rows) // 2]]
             chosen = ("disk", int(np.searchsorted(poor, row))) if row in poor else ("powerlaw", row)
-            files += save(fits[chosen[0]], out, f"{word}_", chosen[1])
+            files += save(fits[chosen[0]], out, f"{word}_", chosen[1], overwrite=True)
     return files
-
-
-# ---------------------------------------------------------------------------- files
-
-
-def _make_room(out):
-    """Make the folder; from an earlier demonstration in it, remove the simulated files."""
-    archive = make_room(out, COMMAND) / "archive"
-    for file in [*archive.glob("*/stdprod/xp*.gz"), archive / "truth.ecsv"]:
-        file.unlink(missing_ok=True)
-    for folder in [*archive.glob("*/stdprod"), *archive.glob("*")]:
-        if not any(folder.iterdir()):
-            folder.rmdir()

@@ -113,11 +113,14 @@ class JointResult(dict):
         value, error = result.value(p.full_name)[row], result.error(p.full_name)[row]
         return p.full_name, value, error, "" if unit is None else str(unit), ", ".join(of)
 
-    def write(self, path, overwrite=True):
+    def write(self, path, overwrite=False):
         """Write the table; see `jaxspec.fit.result.FitResult.write`."""
-        from jaxspec.fit.tables import write_table
+        from jaxspec.fit.store import joint_table, refuse_inputs
+        from jaxspec.fit.tables import check_path, write_table
 
-        return write_table(self.table, path, overwrite)
+        check_path(path, overwrite)
+        refuse_inputs(path, [item for result in self.values() for item in result.data])
+        return write_table(joint_table(self), path, overwrite)
 
     def summary(self) -> str:
         """A few lines of text for each model, and the total."""

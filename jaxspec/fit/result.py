@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
+from jaxspec._environment import versions
 from jaxspec._status import Status
 from jaxspec.errors import InputError
 
@@ -264,11 +264,11 @@ class FitResult:
     def table(self):
         """`astropy.table.QTable`, one row per datum, or per label of a joint fit with labels.
 
-        Columns: name, time (MJD of the start, in the file's time scale), exposure, counts, then
-        each parameter that was not frozen with ``_err``, stat, stat_name, n_bins, dof,
-        stat_expected, stat_expected_err, status, message. A datum of a joint fit has no dof. A row
-        of a label is its whole set: parameters that every datum has for itself get columns
-        ``factor_1``, ``factor_2`` ... in the order of the data.
+        Columns: name, time (MJD of the start, in the file's time scale), exposure, counts (of the
+        bins that were fitted, background included), then each parameter that was not frozen with
+        ``_err``, stat, stat_name, n_bins, dof, stat_expected, stat_expected_err, status, message. A
+        datum of a joint fit has no dof. A row of a label is its whole set: parameters that every
+        datum has for itself get columns ``factor_1``, ``factor_2`` ... in the order of the data.
         """
         from jaxspec.fit.tables import data_table, set_table
 
@@ -283,30 +283,56 @@ class FitResult:
         return data_table(self)
 
     def provenance(self) -> dict:
-        """What was run: model, frozen values, statistics, settings, versions."""
-        pars = self.model.parameters
+        """What was run: model, frozen values, links, statistics, settings, versions, devices."""
+        from jaxspec.fit.store import plain
+
+        pars, settings = self.model.parameters, dict(self.settings)
+        made = {key: settings.get(key) for key in ("versions", "devices")}
         return {
             "MODEL": self.model.expression,
             "ABUND": self.model.abund,
             "XSECT": self.model.xsect,
             "FROZEN": {p.full_name: float(p.value) for p in pars if p.frozen},
             "LINKS": {p.full_name: str(p.link) for p in pars if p.link is not None},
+            "STATS": {
+                "asked": plain(settings.get("stat", "")),
+                "used": dict(Counter(name for name in self.stat_names if name)),
+            },
             "NOTES": dict(self.notes),
-            "SETTINGS": dict(self.settings),
-            "VERSIONS": {name: _version(name) for name in ("jaxspec-engine", "jax", "numpy")},
+            "SETTINGS": plain({k: v for k, v in settings.items() if k not in made}),
+            "VERSIONS": made["versions"] or versions(),
+            "DEVICES": made["devices"] or [],
         }
 
-    def write(self, path, overwrite=True):
-        """Write the table; the ending chooses: ``.ecsv``, ``.fits`` or ``.parquet``.
+    def write(self, path, overwrite=False):
+        """Write the table, and with it all that `jaxspec.read_result` needs to read it back.
+
+        To the columns of ``table`` come the files with their hashes, the band and the grouping
+        (where they differ from row to row, else they are in the metadata), and the covariances.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The ending chooses: ``.ecsv``, ``.fits`` or ``.parquet``.
+        overwrite : bool
+            Whether an existing file may be replaced.
+
+        Returns
+        -------
+        pathlib.Path
 
         Raises
         ------
         InputError
-            For another ending, or a folder that does not exist.
+            For another ending, a folder that does not exist, or a file that exists and may not be
+            replaced or is one of the files that were fitted.
         """
-        from jaxspec.fit.tables import write_table
+        from jaxspec.fit.store import full_table, refuse_inputs
+        from jaxspec.fit.tables import check_path, write_table
 
-        return write_table(self.table, path, overwrite)
+        check_path(path, overwrite)
+        refuse_inputs(path, self.data)
+        return write_table(full_table(self), path, overwrite)
 
     def summary(self) -> str:
         """A few lines of text: how the rows ended, the parameters, what was noticed."""
@@ -321,13 +347,6 @@ class FitResult:
         from html import escape
 
         return f"<pre>{escape(self.summary())}</pre>{self.table._repr_html_()}"
-
-
-def _version(name):
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def where_known(between, one, other) -> np.ndarray:

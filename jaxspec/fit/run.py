@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxspec._environment import devices, versions
 from jaxspec.errors import FitError, InputError
 from jaxspec.fit.joint import fit_joint
 from jaxspec.fit.joint_result import JointResult
@@ -115,6 +116,8 @@ def fit(
     else:
         result = _fit_one_model(model, data, stat, joint, untie, share, options, progress)
     result.settings["seconds"] = time.perf_counter() - began
+    for part in [result, *getattr(result, "values", list)()]:
+        part.settings.update(stat=stat, versions=versions(), devices=devices())
     if on_error == "raise":
         _raise_first(result)
     return result

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import tempfile
 import warnings
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from astropy.table import QTable, Table
 from astropy.units import Unit
 from astropy.utils.exceptions import AstropyWarning
 
+from jaxspec._files import check_free, write_bytes
 from jaxspec._status import Status
 from jaxspec.errors import InputError
 from jaxspec.likelihood.forward import kind_of
-
-FORMATS = {".ecsv": "ascii.ecsv", ".fits": "fits", ".fit": "fits", ".parquet": "parquet"}
 
 
 def facts(data) -> np.ndarray:
@@ -56,7 +58,7 @@ def set_table(result) -> QTable:
     own = set(result.settings.get("untied", ()))
     for column in result.columns:
         value, error = result.value(column), result.error(column)
-        if result.model[column].full_name not in own:
+        if result.full_name(column) not in own:
             _parameter(table, result, column, value[first], error[first])
             continue
         for k in range(max(map(len, groups))):
@@ -87,17 +89,26 @@ def astropy_unit(text):
         return None
 
 
+_DESCRIPTIONS = {
+    "time": "start of the observation, MJD in the time scale of its file",
+    "exposure": "exposure of the file, live time",
+    "counts": "counts of the bins that were fitted, background included",
+}
+
+
 def _begin(names, time, exposure, counts) -> QTable:
     table = QTable()
     table["name"] = names
     table["time"] = time * Unit("d")
     table["exposure"] = exposure * Unit("s")
     table["counts"] = counts
+    for column, description in _DESCRIPTIONS.items():
+        table[column].info.description = description
     return table
 
 
 def _parameter(table, result, column, value, error, suffix=""):
-    parameter = result.model[column]
+    parameter = result.model[result.full_name(column)]
     unit = astropy_unit(parameter.unit)
     factor = 1 if unit is None else unit
     table[f"{column}{suffix}"] = value * factor
@@ -119,48 +130,83 @@ def _end(table, result, stat, stat_names, n_bins, dof, mean, variance, status, m
     return table
 
 
-def write_table(table, path, overwrite=True) -> Path:
-    """Write a QTable with its units and its metadata; the ending chooses the format.
+def write_table(table, path, overwrite=False) -> Path:
+    """Write a table with its units and its metadata; the ending chooses the format.
+
+    Parameters
+    ----------
+    table : Table or QTable
+    path : str or os.PathLike, ending in .ecsv, .fits, .fit or .parquet
+    overwrite : bool
+        Whether an existing file may be replaced.
 
     Raises
     ------
     InputError
-        See `check_path`; a file that exists, without ``overwrite``.
+        See `check_path`; or it cannot be written.
     """
-    path = check_path(path)
-    if path.exists() and not overwrite:
-        raise InputError("the file exists", file=path, remedy="use overwrite=True")
-    _write(table, path, FORMATS[path.suffix])
-    return path
+    check_path(path, overwrite)
+    try:
+        content = _CONTENT[ending(path)](table)
+    except OSError as error:  # Parquet goes through the folder for temporary files
+        raise InputError(f"cannot be written: {error}", file=path) from error
+    write_bytes(path, content, overwrite)
+    return Path(path)
 
 
-def check_path(path) -> Path:
-    """Refuse another ending than .ecsv, .fits, .fit or .parquet, and a folder that is not there."""
-    path = Path(path)
-    if path.suffix not in FORMATS:
+def check_path(path, overwrite=False) -> None:
+    """Refuse a name to which `write_table` could not write.
+
+    Raises
+    ------
+    InputError
+        Another ending than .ecsv, .fits, .fit or .parquet; a folder that does not exist; a file
+        that exists and may not be replaced.
+    """
+    if ending(path) not in _CONTENT:
         raise InputError(
-            f"the ending {path.suffix!r} is not known",
+            f"the ending {ending(path)!r} is not known",
             file=path,
-            remedy=f"use one of {', '.join(FORMATS)}",
+            remedy=f"use one of {', '.join(_CONTENT)}",
         )
-    if not path.parent.is_dir():
-        raise InputError("the folder does not exist", file=path, remedy="create it first")
-    return path
+    check_free(path, overwrite)
 
 
-def _write(table, path, form):
-    if form == "fits":
-        flat = Table(table, copy=False)
-        flat.meta = {key: _text(value) for key, value in table.meta.items()}
-        for name in {"name", "message"} & set(flat.colnames):
+def ending(path) -> str:
+    """Ending of a file name, by which the format is chosen."""
+    return PurePath(path).suffix.lower()
+
+
+def _ecsv(table) -> bytes:
+    stream = io.StringIO()
+    table.write(stream, format="ascii.ecsv")
+    return stream.getvalue().encode()
+
+
+def _fits(table) -> bytes:
+    flat = Table(table, copy=False)
+    flat.meta = {key: _text(value) for key, value in table.meta.items()}
+    for name in flat.colnames:
+        if flat[name].dtype.kind == "U":
             flat[name] = [str(text).encode("ascii", "replace").decode() for text in table[name]]
-        with warnings.catch_warnings():
-            # long values become HIERARCH or CONTINUE cards, and 1e22 cm-2 is no FITS unit
-            warnings.simplefilter("ignore", AstropyWarning)
-            flat.write(path, format=form, overwrite=True)
-        return
-    table.write(path, format=form, overwrite=True)
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        # long values become HIERARCH or CONTINUE cards, and 1e22 cm-2 is no FITS unit
+        warnings.simplefilter("ignore", AstropyWarning)
+        flat.write(stream, format="fits")
+    return stream.getvalue()
+
+
+def _parquet(table) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:  # astropy writes it to files only
+        path = os.path.join(folder, "table.parquet")
+        table.write(path, format="parquet")
+        with open(path, "rb") as stream:
+            return stream.read()
+
+
+_CONTENT = {".ecsv": _ecsv, ".fits": _fits, ".fit": _fits, ".parquet": _parquet}
 
 
 def _text(value):
-    return json.dumps(value, default=str) if isinstance(value, dict) else str(value)
+    return json.dumps(value, default=str) if isinstance(value, dict | list) else str(value)

@@ -20,6 +20,13 @@ from jaxspec.likelihood import image_prepare, spectrum_prepare
 from jaxspec.likelihood.hints import image_hints
 from jaxspec.likelihood.image import BLOCK
 from jaxspec.likelihood.linear import Lane
+from jaxspec.likelihood.origin import (
+    counts_in_band,
+    failure_origin,
+    image_origin,
+    spectrum_origin,
+    spectrum_sources,
+)
 from jaxspec.reduce.batch import Plan
 from jaxspec.reduce.bins import bin_counts, spectrum_bins
 from jaxspec.reduce.data import DataList
@@ -27,6 +34,7 @@ from jaxspec.reduce.fold import Patterns, fold_wide
 from jaxspec.reduce.frames import check_alike
 from jaxspec.reduce.image import Image
 from jaxspec.reduce.profile import RadialProfile
+from jaxspec.reduce.recorded import Recorded, RecordedImage, RecordedProfile
 from jaxspec.reduce.spectra import Failure, SpectrumList
 
 AT_ONCE = 6_000_000  # fluxes evaluated at once, 50 MB: 20 000 sets of parameters on 300 energies
@@ -51,7 +59,9 @@ class Kind(NamedTuple):
     settles : ``(model, datum, values, batch) -> bool``
         Whether the arrays that were made near the start serve at the solution too; else the value
         of ``integrate`` that would.
-    facts : ``datum -> (start (MJD), exposure (s), counts)``, NaN where unknown.
+    facts : ``datum -> (start (MJD), exposure (s), counts of the fitted bins)``, NaN where unknown.
+    origin : ``datum -> dict``, the files it was made from, their hashes, and what was done to them.
+    sources : ``datum -> [path]``, files that a result must not be written over.
     check_shared : ``(datum, other, {role: parameter name}) -> None``, or None
         Raises `InputError` where a parameter that both share means something else in each.
     """
@@ -70,11 +80,13 @@ class Kind(NamedTuple):
     make_lanes: Callable | None
     settles: Callable | None
     facts: Callable
+    origin: Callable
+    sources: Callable
     check_shared: Callable | None = None
 
 
 def _spectrum_facts(item):
-    return mjd_start(item.header or {}), item.exposure, item.counts.sum()
+    return mjd_start(item.header or {}), item.exposure, counts_in_band(item)
 
 
 def _failure_facts(item):
@@ -101,6 +113,8 @@ SPECTRA = Kind(
     make_lanes=None,
     settles=None,
     facts=_spectrum_facts,
+    origin=spectrum_origin,
+    sources=spectrum_sources,
 )
 IMAGES = Kind(
     one="image",
@@ -117,13 +131,23 @@ IMAGES = Kind(
     make_lanes=image_prepare.make_lanes,
     settles=image_prepare.settles,
     facts=_image_facts,
+    origin=image_origin,
+    sources=lambda item: [item.path] if getattr(item, "path", "") else [],
     check_shared=check_alike,
 )
+PROFILES = IMAGES._replace(one="profile", many="profiles", bins="annuli", has_pixels=False)
+_KNOWN = {"facts": lambda item: item.facts, "origin": lambda item: item.origin}
+_KNOWN |= {"sources": lambda item: [item.path] if item.path else []}
 KINDS = {
     Spectrum: SPECTRA,
-    Failure: SPECTRA._replace(facts=_failure_facts),
+    RecordedImage: IMAGES._replace(**_KNOWN),
+    RecordedProfile: PROFILES._replace(**_KNOWN),
+    Recorded: SPECTRA._replace(**_KNOWN),
+    Failure: SPECTRA._replace(
+        facts=_failure_facts, origin=failure_origin, sources=lambda item: [item.path]
+    ),
     Image: IMAGES,
-    RadialProfile: IMAGES._replace(one="profile", many="profiles", bins="annuli", has_pixels=False),
+    RadialProfile: PROFILES,
 }
 
 

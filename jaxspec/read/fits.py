@@ -6,8 +6,10 @@ go through astropy. Layout: Pence et al. 2010, A&A 524, A42 (FITS 3.0).
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -119,6 +121,11 @@ class HDU:
         if any(type(v) is not int for v in axes + others) or min(axes + others[:2]) < 0:
             raise self.fail("a mandatory keyword (BITPIX, NAXISn) is missing or not a number")
         return abs(others[2]) // 8 * others[1] * (others[0] + math.prod(axes))
+
+    @cached_property
+    def file_sha256(self) -> str:
+        """Hash of the whole unpacked file."""
+        return hashlib.sha256(self.raw).hexdigest()
 
     def content(self):
         """Bytes of the header and the data unit."""

@@ -163,6 +163,7 @@ def parse_pha(
         path=hdu.file,
         header=_header(table),
         diagnostics=(),
+        sha256=hdu.file_sha256,
     )
     spectrum = _ascending(spectrum, hdu)
     return spectrum.replace(diagnostics=tuple(table.notes))
@@ -350,4 +351,5 @@ def builtin_background(hdu: HDU, row: int, source: Spectrum) -> Spectrum | None:
         path=source.path,
         header=dict(source.header or {}),
         diagnostics=(*table.notes, note),
+        sha256=source.sha256,
     )

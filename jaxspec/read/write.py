@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxspec._files import write_bytes
 from jaxspec._types import Response, Spectrum
 from jaxspec.errors import InputError
 from jaxspec.read.paths import is_set, split_selectors, twins
@@ -34,7 +35,7 @@ def write_pha(
     respfile=None,
     ancrfile=None,
     corrfile=None,
-    overwrite=True,
+    overwrite=False,
 ):
     """Write one spectrum as a PHA type I file.
 
@@ -133,7 +134,7 @@ def _still_there(link, path):
     return link if there else "none"
 
 
-def write_arf(response, path, *, overwrite=True):
+def write_arf(response, path, *, overwrite=False):
     """Write the effective area of a response as an ARF file.
 
     Parameters
@@ -166,7 +167,7 @@ def write_arf(response, path, *, overwrite=True):
     store([hdu], path, overwrite)
 
 
-def write_rmf(response: Response, path, *, overwrite=True):
+def write_rmf(response: Response, path, *, overwrite=False):
     """Write the matrix of a response, without its area, as an RMF file.
 
     Parameters
@@ -190,7 +191,7 @@ def write_rmf(response: Response, path, *, overwrite=True):
     store(matrix_tables(response, response.matrix, "MATRIX", "REDIST"), path, overwrite)
 
 
-def write_response(response: Response, path, *, overwrite=True):
+def write_response(response: Response, path, *, overwrite=False):
     """Write a full response, the matrix times the area, as an RSP file.
 
     Parameters
@@ -362,22 +363,7 @@ def store(hdus, path, overwrite):
     stream = io.BytesIO()
     first = [] if isinstance(hdus[0], fits.PrimaryHDU) else [fits.PrimaryHDU()]
     fits.HDUList([*first, *hdus]).writeto(stream)
-    raw, file = stream.getvalue(), os.fspath(path)
-    if file.endswith((".gz", ".FTZ")):
+    raw = stream.getvalue()
+    if os.fspath(path).endswith((".gz", ".FTZ")):
         raw = gzip.compress(raw, 6, mtime=0)
-    try:
-        if "://" in file:
-            import fsspec
-
-            fs, name = fsspec.core.url_to_fs(file)
-            if not overwrite and fs.exists(name):
-                raise FileExistsError(file)
-            with fs.open(name, "wb") as out:
-                out.write(raw)
-        else:
-            with open(os.path.expanduser(file), "wb" if overwrite else "xb") as out:
-                out.write(raw)
-    except FileExistsError:
-        raise InputError("exists already", file=file, remedy="pass overwrite=True") from None
-    except OSError as error:
-        raise InputError(f"cannot be written: {error}", file=file) from error
+    write_bytes(path, raw, overwrite)

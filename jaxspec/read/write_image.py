@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
+from jaxspec._files import check_free
 from jaxspec.errors import InputError
 from jaxspec.read.write import put_keywords, store
 
@@ -12,7 +15,7 @@ _UNITS = {"background": "count", "rms": "count", "mask": ""}
 
 
 def write_image(
-    image, path, *, exposure=None, background=None, rms=None, mask=None, overwrite=True
+    image, path, *, exposure=None, background=None, rms=None, mask=None, overwrite=False
 ):
     """Write the counts of an image, and each map for which a path is given, to a file of its own.
 
@@ -37,7 +40,8 @@ def write_image(
     Raises
     ------
     InputError
-        If a map is asked for that the image does not have, or a file cannot be written.
+        If a map is asked for that the image does not have, a file exists and may not be replaced,
+        or a file cannot be written.
 
     Examples
     --------
@@ -49,10 +53,11 @@ def write_image(
     array([[9., 9., 9.],
            [9., 9., 9.]])
     """
+    check_targets([path, exposure, background, rms, mask], overwrite)
     counts = image.counts
     if np.array_equal(counts, np.round(counts)) and np.abs(counts).max(initial=0.0) < 2**31:
         counts = counts.astype(np.int32)
-    _write(image, counts, path, "count", overwrite)
+    files = [(counts, path, "count")]
     for name, target in zip(MAPS, (exposure, background, rms, mask), strict=True):
         if target is None:
             continue
@@ -60,8 +65,18 @@ def write_image(
         if values is None:
             raise InputError(f"has no {name} map", file=image.name, remedy=f"leave {name}= out")
         values = values.astype(np.uint8) if name == "mask" else values
-        unit = image.exposure_unit if name == "exposure" else _UNITS[name]
+        files.append((values, target, image.exposure_unit if name == "exposure" else _UNITS[name]))
+    for values, target, unit in files:
         _write(image, values, target, unit, overwrite)
+
+
+def check_targets(paths, overwrite):
+    """Find out before the first file is written whether all of them can be, each its own."""
+    given = [os.fspath(path) for path in paths if path is not None]
+    if twice := [path for path in given if given.count(path) > 1]:
+        raise InputError("is given for two maps", file=twice[0], remedy="write each to its own")
+    for path in given:
+        check_free(path, overwrite)
 
 
 def _write(image, values, path, unit, overwrite):

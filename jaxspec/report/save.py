@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
+from jaxspec._files import write_bytes
 from jaxspec.fit.result import FitResult
 from jaxspec.likelihood.forward import kind_of
 from jaxspec.report import draw, plot
@@ -23,7 +25,11 @@ FIGURES = {
 }
 
 
-def save(thing, folder, prefix="", row=None) -> list[str]:
+#: What a figure of ours says of its maker, so that a later run knows it again.
+_MAKER = "jaxspec"
+
+
+def save(thing, folder, prefix="", row=None, overwrite=False) -> list[str]:
     """Draw everything that there is to draw of a thing into PNG files.
 
     Parameters
@@ -32,20 +38,43 @@ def save(thing, folder, prefix="", row=None) -> list[str]:
     folder : path, which exists.
     prefix : str, put in front of the names.
     row : int or name, optional; of a FitResult, of which this row alone is drawn.
+    overwrite : bool
+        Whether existing files may be replaced.
 
     Returns
     -------
     list of str
         Names of the files; none where nothing is usable.
+
+    Raises
+    ------
+    InputError
+        A file exists and may not be replaced, or cannot be written.
     """
     options, names = ({} if row is None else {"row": row}), []
     for kind in _kinds(thing, row):
         for name, make in FIGURES[kind].items():
             with draw.style(), draw.off_screen():
-                figure = make(thing, **options)
-                figure.savefig(Path(folder) / f"{prefix}{name}.png")
+                stream = io.BytesIO()
+                make(thing, **options).savefig(stream, format="png", metadata={"Software": _MAKER})
+            write_bytes(Path(folder) / f"{prefix}{name}.png", stream.getvalue(), overwrite)
             names.append(f"{prefix}{name}.png")
     return names
+
+
+def figure_names(*kinds, prefix="") -> list[str]:
+    """Names of all files that `save` may write for the rows of `FIGURES` that are named."""
+    return [f"{prefix}{name}.png" for kind in kinds for name in FIGURES[kind]]
+
+
+def drawn_before(folder) -> list[str]:
+    """Names of the figures in a folder that `save` wrote in an earlier run, sorted."""
+    found = []
+    for path in sorted(Path(folder).glob("*.png")):
+        with path.open("rb") as stream:  # the text stands in front of the pixels
+            if b"Software\0" + _MAKER.encode() in stream.read(300):
+                found.append(path.name)
+    return found
 
 
 def file_name(name) -> str:

@@ -1,31 +1,10 @@
-"""Versions and devices, for ``jaxspec info`` and for what the demonstration writes down."""
+"""Whether another package takes the name of this one."""
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.metadata import PackageNotFoundError, distribution
 
-PACKAGES = ("jaxspec-engine", "jax", "jaxlib", "numpy", "scipy", "astropy", "matplotlib", "pyarrow")
 NAMESAKE = "jaxspec"  # an unrelated distribution on PyPI with the same import name
-
-
-def versions() -> dict[str, str]:
-    """Version of Python and of the packages that matter."""
-    return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
-
-
-def _version(name):
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def devices() -> list[str]:
-    """List what JAX computes on."""
-    import jax
-
-    return [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()]
 
 
 def namesake_warning() -> str:

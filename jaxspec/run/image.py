@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from jaxspec._environment import devices, versions
 from jaxspec.errors import FitError, InputError
-from jaxspec.run.environment import devices, versions
-from jaxspec.run.folder import timed, write_json
+from jaxspec.run.folder import SUMMARY, begin_writing, claim, finish, timed
 from jaxspec.run.results import (
+    FILES,
+    OF_MODEL,
     comparison_numbers,
     fit_numbers,
     image_numbers,
@@ -28,6 +28,7 @@ def run_image(
     frozen=(),
     thawed=(),
     out=None,
+    overwrite=False,
     say=print,
     **read,
 ) -> dict:
@@ -41,6 +42,9 @@ def run_image(
     values, frozen : list of (name, number); the number of a frozen one may be None.
     thawed : list of str
     out : path, folder to write to; it is made. None writes nothing.
+    overwrite : bool
+        Whether files of an earlier run in this folder may be replaced. Those that this run does
+        not write are removed; files that are not of such a run stay.
     say : callable, gets the lines for the screen.
     **read
         expmap, background, rms, psf, psf_pixel, regions, keep, min_exposure, exposure_time.
@@ -52,13 +56,13 @@ def run_image(
     Raises
     ------
     InputError
-        Input that cannot be used.
+        Input that cannot be used; a folder with an earlier run, which may not be replaced.
     FitError
         No model has a usable fit.
     """
     models, seconds = prepared(expressions, values, frozen, thawed), {}
     if out is not None:
-        out = _made(out)
+        out = claim(out, COMMAND, possible_files(models), overwrite, say)
     image = timed(seconds, "read", read_data, path, **read)
     say(str(image))
     say("\n".join(f"  {line}" for line in image.diagnostics) + "\n")
@@ -83,9 +87,11 @@ def run_image(
         "devices": devices(),
     }
     if out is not None:
-        names = timed(seconds, "files", write_all, out, image, fits, posteriors, comparison, say)
+        begin_writing(out, COMMAND, possible_files(models))
+        found = (image, fits, posteriors, comparison)
+        names = timed(seconds, "files", write_all, out, *found, say, overwrite)
         summary["files"] = names
-        write_json(out, summary)
+        finish(out, summary, say)
         say(f"in {out}/: summary.json, {', '.join(names)}")
     say(", ".join(f"{step} {value:.1f} s" for step, value in seconds.items()))
     _check_usable(fits)
@@ -112,15 +118,16 @@ def _check_usable(fits):
         raise FitError(f"no usable fit: {name}: {result.messages[0]}")
 
 
-def _made(out):
-    out = Path(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot be made: {error}", file=out, remedy="give another --out"
-        ) from None
-    return out
+def possible_files(models) -> list[str]:
+    """Names of all files that a run of these models may write."""
+    from jaxspec.report.save import figure_names
+
+    names = [SUMMARY, *FILES, *figure_names("image", "comparison")]
+    for name in models:
+        prefix = prefix_of(name, models)
+        names += [f"{prefix}{file}" for file in OF_MODEL]
+        names += figure_names("image fit", "chains", prefix=prefix)
+    return names
 
 
 def read_data(
@@ -189,21 +196,21 @@ def _having(models, name):
     return found
 
 
-def write_all(out, image, fits, posteriors, comparison, say) -> list[str]:
+def write_all(out, image, fits, posteriors, comparison, say, overwrite=False) -> list[str]:
     """Tables and figures into a folder; gives their names."""
-    names, notes = write_results(out, image, fits, posteriors, comparison)
+    names, notes = write_results(out, image, fits, posteriors, comparison, overwrite)
     for note in notes:
         say(note)
-    return names + draw_all(out, image, fits, posteriors)
+    return names + draw_all(out, image, fits, posteriors, overwrite)
 
 
-def draw_all(out, image, fits, posteriors) -> list[str]:
+def draw_all(out, image, fits, posteriors, overwrite=False) -> list[str]:
     """Figures of the image, of every usable model, and of several of them side by side."""
     from jaxspec.report.save import save
 
-    names, shown = save(image, out), {}
+    names, shown = save(image, out, overwrite=overwrite), {}
     for name, result in fits.items():
         if name in posteriors or result.status[0] in result.USABLE:
             shown[name] = posteriors.get(name, result)
-            names += save(shown[name], out, prefix_of(name, fits))
-    return names + (save(shown, out) if len(shown) > 1 else [])
+            names += save(shown[name], out, prefix_of(name, fits), overwrite=overwrite)
+    return names + (save(shown, out, overwrite=overwrite) if len(shown) > 1 else [])

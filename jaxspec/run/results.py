@@ -10,11 +10,19 @@ from jaxspec._status import Status
 from jaxspec.errors import MissingExtraError
 from jaxspec.likelihood.image_prepare import source_places
 from jaxspec.report.save import file_name
+from jaxspec.sample.summary import made_by
 
 LEFT_OUT = "posterior.nc was left out: "
 
 
-def write_results(folder, image, fits, posteriors, comparison=None) -> tuple[list[str], list[str]]:
+#: Files of every image, and of every model.
+FILES = ("profile.ecsv", "comparison.ecsv")
+OF_MODEL = ("fit.ecsv", "posterior.ecsv", "chains.parquet", "posterior.nc")
+
+
+def write_results(
+    folder, image, fits, posteriors, comparison=None, overwrite=False
+) -> tuple[list[str], list[str]]:
     """Write the tables of one image: profile, fits, posteriors, chains, comparison.
 
     Parameters
@@ -23,6 +31,7 @@ def write_results(folder, image, fits, posteriors, comparison=None) -> tuple[lis
     image : Image
     fits, posteriors : dict of name to FitResult, to Posterior
     comparison : Comparison, optional
+    overwrite : bool, whether existing files may be replaced.
 
     Returns
     -------
@@ -31,25 +40,25 @@ def write_results(folder, image, fits, posteriors, comparison=None) -> tuple[lis
     notes : list of str
         What could not be written, and why.
     """
+    from jaxspec.fit.tables import write_table
     from jaxspec.reduce.profile import profile
 
     folder = Path(folder)
     names, notes = [], []
 
     def keep(table, name):
-        table.write(folder / name, format="ascii.ecsv", overwrite=True)
+        write_table(table, folder / name, overwrite)
         names.append(name)
 
     keep(profile(image, center=_center(image, fits)).table, "profile.ecsv")
     for key, result in fits.items():
-        names.append(result.write(folder / f"{prefix_of(key, fits)}fit.ecsv").name)
+        names.append(result.write(folder / f"{prefix_of(key, fits)}fit.ecsv", overwrite).name)
     for key, posterior in posteriors.items():
         prefix = prefix_of(key, fits)
         keep(posterior.table, f"{prefix}posterior.ecsv")
-        chains_table(posterior).write(folder / f"{prefix}chains.parquet", overwrite=True)
-        names.append(f"{prefix}chains.parquet")
+        keep(chains_table(posterior), f"{prefix}chains.parquet")
         try:
-            posterior.save(folder / f"{prefix}posterior.nc")
+            posterior.save(folder / f"{prefix}posterior.nc", overwrite)
             names.append(f"{prefix}posterior.nc")
         except MissingExtraError as error:
             notes.append(f"{LEFT_OUT}{error}")
@@ -94,6 +103,7 @@ def chains_table(posterior):
         table[name] = values
     table["log_likelihood"] = posterior.log_likelihood.ravel()
     table["diverging"] = posterior.diverging.ravel()
+    table.meta.update(made_by(posterior), DATA=dict(posterior.fingerprint))
     return table
 
 

@@ -132,6 +132,6 @@ class JointPosterior(Posterior):
             )
         return self.items[model]
 
-    def save(self, path):
+    def save(self, path, overwrite=False):
         """Joint posteriors have no file format; save ``.of(row)``, or ``.table``."""
         raise InputError("is a joint posterior", file=path, remedy="save .of(row), or its table")

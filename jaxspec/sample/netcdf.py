@@ -6,17 +6,21 @@ the model and the settings are JSON text in its attributes. `jaxspec.sample.stor
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import replace
 
 import numpy as np
 
+from jaxspec._files import check_free, write_bytes
 from jaxspec.errors import InputError, MissingExtraError
 from jaxspec.fit.priors import prior_text
+from jaxspec.model.record import model_record
 
 FORMAT = "jaxspec posterior 1"
 ENGINE = "h5netcdf"
+SEAL = b"\njaxspec sha256 "
 
 STATS = {
     "diverging": "diverging",
@@ -24,8 +28,6 @@ STATS = {
     "accepted": "accepted",
     "log_prior": "log_prior",
 }
-_LIMITS = ("min", "max", "soft_min", "soft_max")
-_FLAGS = ("frozen", "is_set")
 
 
 def to_arviz(posterior):
@@ -52,7 +54,7 @@ def to_arviz(posterior):
     return _tree(groups, attributes)
 
 
-def save(posterior, path) -> str:
+def save(posterior, path, overwrite=False) -> str:
     """Write a posterior to a netCDF file that `read_posterior` and ArviZ read.
 
     Everything is kept but the data, the fit, and the priors (their text is).
@@ -60,7 +62,9 @@ def save(posterior, path) -> str:
     Parameters
     ----------
     posterior : Posterior
-    path : str or os.PathLike, local; a file of this name is replaced.
+    path : str or os.PathLike, local or any address that fsspec can write to
+    overwrite : bool
+        Whether an existing file may be replaced.
 
     Returns
     -------
@@ -69,19 +73,46 @@ def save(posterior, path) -> str:
     Raises
     ------
     InputError
-        A folder that does not exist.
+        A folder that does not exist, a file that exists and may not be replaced, or that cannot
+        be written.
     MissingExtraError
         xarray or h5netcdf is not installed.
     """
     path = os.fspath(path)
-    if not os.path.isdir(os.path.dirname(path) or "."):
-        raise InputError("the folder does not exist", file=path, remedy="create it first")
+    check_free(path, overwrite)
     need_netcdf()
     if posterior.data is not None:  # for the DIC after reading without data
         settings = dict(posterior.settings, deviance_at_mean=posterior.deviance_at_mean)
         posterior = replace(posterior, settings=settings)
-    _tree(_groups(posterior), _attributes(posterior)).to_netcdf(path, engine=ENGINE)
+    tree = _tree(_groups(posterior), _attributes(posterior))
+    # in memory: HDF5 ends the process where it cannot write to a file
+    write_bytes(path, sealed(bytes(tree.to_netcdf(None, engine=ENGINE))), overwrite)
     return path
+
+
+def sealed(raw: bytes) -> bytes:
+    """Put a hash of a file behind its end, where HDF5 does not look."""
+    return raw + SEAL + hashlib.sha256(raw).hexdigest().encode()
+
+
+def unsealed(raw: bytes, file) -> bytes:
+    """Take the hash away again; damaged files may keep HDF5 busy for ever, or give wrong numbers.
+
+    Raises
+    ------
+    InputError
+        The bytes are others than were written. A file without a hash is given back as it is.
+    """
+    inner, seal, digest = raw.rpartition(SEAL)
+    if not seal:
+        return raw
+    if hashlib.sha256(inner).hexdigest().encode() != digest:
+        raise InputError(
+            "is damaged or was changed: its content is not what was written",
+            file=file,
+            remedy="fetch or save it again",
+        )
+    return inner
 
 
 def need_netcdf():
@@ -119,12 +150,7 @@ def _groups(posterior):
 
 def _attributes(posterior):
     model, settings = posterior.model, dict(posterior.settings, data=posterior.fingerprint)
-    held = {
-        "expression": model.expression,
-        "abund": model.abund,
-        "xsect": model.xsect,
-        "parameters": [_parameter(p) for p in model.parameters],
-    }
+    held = model_record(model, prior_text)
     return {
         "format": FORMAT,
         "inference_library": "jaxspec",
@@ -134,12 +160,6 @@ def _attributes(posterior):
         "best": _to_json(posterior.best),
         "log_constant": float(posterior.log_constant),
     }
-
-
-def _parameter(p):
-    kept = {name: getattr(p, name) for name in ("full_name", "unit", *_LIMITS, *_FLAGS, "value")}
-    prior = None if p.prior is None else prior_text(p.prior)
-    return kept | {"link": p.link, "prior": prior}
 
 
 def _to_json(value):

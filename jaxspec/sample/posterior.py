@@ -209,11 +209,11 @@ class Posterior:
 
         return to_arviz(self)
 
-    def save(self, path):
+    def save(self, path, overwrite=False):
         """Write a netCDF file, return its path; see `jaxspec.sample.netcdf.save`."""
         from jaxspec.sample.netcdf import save
 
-        return save(self, path)
+        return save(self, path, overwrite)
 
     @cached_property
     def table(self):

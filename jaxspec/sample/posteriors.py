@@ -11,6 +11,7 @@ import numpy as np
 from jaxspec._status import Status
 from jaxspec.errors import InputError
 from jaxspec.fit.result import row_number
+from jaxspec.sample.summary import made_by
 
 
 class Posteriors(Sequence):
@@ -109,14 +110,26 @@ class Posteriors(Sequence):
         table["status"] = [Status(s).name for s in self.status]
         table["message"] = self.messages
         if first is not None:
-            table.meta.update(MODEL=first.model.expression, SETTINGS=dict(first.settings))
+            table.meta.update(made_by(first))
         return table
 
-    def write(self, path, overwrite=True):
-        """Write the table; see `jaxspec.fit.result.FitResult.write`."""
-        from jaxspec.fit.tables import write_table
+    def write(self, path, overwrite=False):
+        """Write the table, with the files of each datum and their hashes.
 
-        return write_table(self.table, path, overwrite)
+        Raises
+        ------
+        InputError
+            As `jaxspec.fit.result.FitResult.write`.
+        """
+        from jaxspec.fit.store import add_origin, refuse_inputs
+        from jaxspec.fit.tables import check_path, write_table
+
+        check_path(path, overwrite)
+        table = self.table.copy(copy_data=False)
+        if self.fit is not None and self.fit.names == self.names:  # a row per datum, not per set
+            refuse_inputs(path, self.fit.data)
+            add_origin(table, self.fit.data)
+        return write_table(table, path, overwrite)
 
     def summary(self) -> str:
         """How the rows ended, and the worst diagnostics."""

@@ -9,9 +9,9 @@ import os
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.model.model import Model
+from jaxspec.model.record import model_of
 from jaxspec.read.paths import decompress, read_bytes
-from jaxspec.sample.netcdf import ENGINE, FORMAT, STATS, need_netcdf
+from jaxspec.sample.netcdf import ENGINE, FORMAT, STATS, need_netcdf, unsealed
 from jaxspec.sample.posterior import Posterior, columns, fingerprint
 
 
@@ -48,7 +48,7 @@ def read_posterior(path, data=None, *, components=()) -> Posterior:
         raw, file = read_bytes(file)
     except FileNotFoundError:
         raise InputError("does not exist", file=file) from None
-    groups, attributes = _load(decompress(raw, file), file)
+    groups, attributes = _load(unsealed(decompress(raw, file), file), file)
     settings = attributes["settings"]
     if data is not None and fingerprint(data)["sha256"] != settings["data"].get("sha256"):
         was, found = settings["data"], fingerprint(data)
@@ -60,7 +60,7 @@ def read_posterior(path, data=None, *, components=()) -> Posterior:
             remedy="give the same data with the same mask",
         )
     try:
-        model = _model(attributes["model"], components)
+        model = model_of(attributes["model"], components)
         return _posterior(model, data, groups, attributes)
     except InputError as error:
         raise InputError(f"its model cannot be made: {error}", file=file) from error
@@ -96,24 +96,6 @@ def _load(raw, file):
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _not_ours(file, f"{type(error).__name__}: {error}") from error
     return groups, attributes
-
-
-def _model(held, components):
-    model = Model(
-        held["expression"], abund=held["abund"], xsect=held["xsect"], components=components
-    )
-    pairs = list(zip(model.parameters, held["parameters"], strict=True))
-    for p, entry in pairs:
-        if p.full_name != entry["full_name"]:
-            raise InputError(f"parameter {entry['full_name']!r} is {p.full_name!r} here")
-        p.set(None if entry["link"] else entry["value"], min=entry["min"], max=entry["max"])
-        p.soft_min, p.soft_max = float(entry["soft_min"]), float(entry["soft_max"])
-        p.unit = str(entry["unit"])
-        p.frozen, p.is_set = bool(entry["frozen"]), bool(entry["is_set"])
-    for p, entry in pairs:
-        if entry["link"]:
-            p.link_to(entry["link"])
-    return model
 
 
 def _posterior(model, data, groups, attributes):

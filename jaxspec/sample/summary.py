@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxspec._environment import devices, versions
 from jaxspec._text import align, digits
+from jaxspec.fit.priors import prior_text
+from jaxspec.model.record import model_record
 
 MAX_RHAT = 1.01
 MIN_ESS = 100  # per chain; both limits: Vehtari et al. 2021
@@ -33,19 +36,34 @@ def table(posterior):
             "mcse": posterior.mcse,
         }
     )
-    pars = posterior.model.parameters
+    out.meta.update(made_by(posterior))
     out.meta.update(
-        MODEL=posterior.model.expression,
         DATA=dict(posterior.fingerprint),
-        FROZEN={p.full_name: float(p.value) for p in pars if p.frozen},
-        LINKS={p.full_name: p.link for p in pars if p.link is not None},
         CHAINS=posterior.chains.shape[0],
         DRAWS=posterior.chains.shape[1],
         DIVERGENT=posterior.n_divergent,
         WARNINGS=list(posterior.warnings),
-        SETTINGS=dict(posterior.settings),
     )
     return out
+
+
+def made_by(posterior) -> dict:
+    """What made the draws of a posterior: model with its limits and priors, settings, versions."""
+    from jaxspec.fit.store import plain
+
+    pars = posterior.model.parameters
+    return {
+        "MODEL": posterior.model.expression,
+        "ABUND": posterior.model.abund,
+        "XSECT": posterior.model.xsect,
+        "PARAMS": model_record(posterior.model, prior_text)["parameters"],
+        "FROZEN": {p.full_name: float(p.value) for p in pars if p.frozen},
+        "LINKS": {p.full_name: p.link for p in pars if p.link is not None},
+        "SEED": posterior.settings.get("seed"),
+        "SETTINGS": plain(posterior.settings),
+        "VERSIONS": versions(),
+        "DEVICES": devices(),
+    }
 
 
 def summary(posterior) -> str:

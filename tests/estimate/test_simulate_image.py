@@ -168,7 +168,20 @@ def test_whole_counts_are_integers_in_the_file(tmp_path):
 def test_writing_refuses_what_it_cannot_do(tmp_path):
     with pytest.raises(InputError, match="has no rms map"):
         write_image(template(), tmp_path / "a.fits", rms=tmp_path / "r.fits")
-    with pytest.raises(InputError, match="exists already"):
-        write_image(template(), tmp_path / "a.fits", overwrite=False)
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="is given for two maps"):
+        write_image(template(), tmp_path / "a.fits", exposure=tmp_path / "a.fits")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="folder does not exist"):
         write_image(template(), tmp_path / "nowhere" / "a.fits")
+
+
+def test_an_exposure_map_that_was_read_is_not_overwritten(tmp_path):
+    """The simulated image is made from the observer's map, and must not be written over it."""
+    observed, exposure = tmp_path / "image.fits", tmp_path / "expmap.fits"
+    write_image(template(), observed, exposure=exposure)
+    before = exposure.read_bytes()
+    with pytest.raises(InputError, match="expmap.fits: the file exists already"):
+        write_image(template(), tmp_path / "fake.fits", exposure=exposure)
+    assert exposure.read_bytes() == before and not (tmp_path / "fake.fits").exists()
+    write_image(template().replace(exposure_unit=""), observed, exposure=exposure, overwrite=True)
+    assert exposure.read_bytes() != before

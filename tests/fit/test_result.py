@@ -47,7 +47,7 @@ def test_table(result):
 def test_written_tables_read_back(result, tmp_path, ending):
     path = result.write(tmp_path / f"out.{ending}")
     back = QTable.read(path)
-    assert list(back.colnames) == list(result.table.colnames)
+    assert list(back.colnames)[: len(result.table.colnames)] == list(result.table.colnames)
     np.testing.assert_array_equal(np.asarray(back["stat"]), result.stat)
     np.testing.assert_array_equal(np.asarray(back["PhoIndex_err"], float), result.error("PhoIndex"))
     assert [str(s) for s in back["status"]] == ["OK", "OK", "OK", "NO_DATA"]
@@ -56,7 +56,7 @@ def test_written_tables_read_back(result, tmp_path, ending):
 
 def test_parquet(result, tmp_path):
     back = pyarrow.parquet.read_table(result.write(tmp_path / "out.parquet"))
-    assert back.column_names == list(result.table.colnames)
+    assert back.column_names[: len(result.table.colnames)] == list(result.table.colnames)
     np.testing.assert_array_equal(back["stat"].to_numpy(), result.stat)
     assert back["status"].to_pylist() == ["OK", "OK", "OK", "NO_DATA"]
     assert b"constant*powerlaw" in b"".join(back.schema.metadata.values())

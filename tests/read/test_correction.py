@@ -192,8 +192,8 @@ def test_correction_is_written(corrected, tmp_path):
     assert (header["CORRFILE"], header["CORRSCAL"]) == ("c.cor", 0.7)
     again = read_spectrum(tmp_path / "w.pha")
     assert np.allclose(bin_counts(again).rate, bin_counts(corrected).rate)
-    js.write_pha(corrected.replace(corrscal=-2.0), tmp_path / "w.pha", corrfile="c.cor")
-    assert read_spectrum(tmp_path / "w.pha").corrscal == -2.0
+    js.write_pha(corrected.replace(corrscal=-2.0), tmp_path / "v.pha", corrfile="c.cor")
+    assert read_spectrum(tmp_path / "v.pha").corrscal == -2.0
     (tmp_path / "x").mkdir()
     js.write_pha(corrected, tmp_path / "x/w.pha")  # where there is no such file
     header = fits.getheader(tmp_path / "x/w.pha", 1)

@@ -61,7 +61,9 @@ def spectra(draw):
 @settings(deadline=None, max_examples=60)
 @given(spectra())
 def test_spectra_round_trip(spectrum):
-    write_pha(spectrum, "memory://write/a.pha.gz", respfile="x.rmf", backfile="b.pha")
+    write_pha(
+        spectrum, "memory://write/a.pha.gz", respfile="x.rmf", backfile="b.pha", overwrite=True
+    )
     back = read_spectrum("memory://write/a.pha.gz", background=None, response=None)
     assert_same(spectrum, back)
     assert back.header["RESPFILE"] == "x.rmf" and back.header["BACKFILE"] == "b.pha"
@@ -108,7 +110,7 @@ matrices = st.tuples(st.integers(1, 6), st.integers(1, 8), st.sampled_from([">f4
 @given(matrices, st.integers(0, 3), st.sampled_from([write_rmf, write_response]))
 def test_responses_round_trip(dense, first, write):
     response = make_response(dense, first=first)
-    write(response, "memory://write/a.rmf")
+    write(response, "memory://write/a.rmf", overwrite=True)
     back = read_response("memory://write/a.rmf")
     assert_same_response(response, back)
     full = write is write_response
@@ -169,8 +171,10 @@ def test_existing_and_impossible_files(tmp_path):
     s = Spectrum("a", np.arange(3), np.arange(3.0), 10.0)
     for path in (str(tmp_path / "a.pha"), "memory://write/once.pha"):
         write_pha(s, path)
-        write_pha(s, path)
         with pytest.raises(InputError, match="exists already"):
-            write_pha(s, path, overwrite=False)
-    with pytest.raises(InputError, match="cannot be written"):
+            write_pha(s.replace(counts=s.counts + 1), path)
+        assert np.array_equal(read_spectrum(path).counts, s.counts)
+        write_pha(s.replace(counts=s.counts + 1), path, overwrite=True)
+        assert np.array_equal(read_spectrum(path).counts, s.counts + 1)
+    with pytest.raises(InputError, match="folder does not exist"):
         write_pha(s, tmp_path / "no" / "folder" / "a.pha")

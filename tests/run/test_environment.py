@@ -1,7 +1,8 @@
 """Versions, and the package that takes the same import name."""
 
 from jaxspec import __version__
-from jaxspec.run.environment import namesake_warning, versions
+from jaxspec._environment import versions
+from jaxspec.run.environment import namesake_warning
 
 
 def test_versions_name_the_distribution():

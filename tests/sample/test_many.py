@@ -3,6 +3,7 @@
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from astropy.table import QTable
 from scipy.special import logsumexp
 from scipy.stats import chisquare, poisson, truncnorm
 from toy import toy_response
@@ -52,6 +53,14 @@ def test_rows_say_how_they_ended(many, spectra, tmp_path):
     table = many.table
     assert list(table["name"]) == spectra.names and (table["rhat"] < 1.03).mean() > 0.9
     assert many.write(tmp_path / "many.fits").stat().st_size > 5000
+    written = QTable.read(many.write(tmp_path / "many.ecsv"))
+    assert written.meta["SEED"] == many[0].settings["seed"] and "jax" in written.meta["VERSIONS"]
+    hashes = [str(h) for h in written["data_sha256"]]
+    assert len(set(hashes)) == len(many) and written.meta["PARAMS"][0]["full_name"]
+    with pytest.raises(InputError, match="exists already"):
+        many.write(tmp_path / "many.ecsv")
+    with pytest.raises(InputError, match="is not a result"):
+        js.read_result(tmp_path / "many.ecsv")
     assert (table["PhoIndex_lo"] < table["PhoIndex"]).all()
     assert "60 posteriors" in many.summary() and many["fake_3"] is many[2]
     with pytest.raises(InputError, match="no row 60; the rows are 0 to 59"):

@@ -247,6 +247,28 @@ def test_arrays_of_other_lengths_are_refused(posterior, tmp_path):
         read_posterior(saved)
 
 
+def test_a_flipped_bit_is_found(saved, posterior):
+    """In a number, or where HDF5 would look for ever."""
+    whole = Path(saved).read_bytes()
+    for place in np.linspace(10, len(whole) - 1, 40).astype(int):
+        bad = bytearray(whole)
+        bad[place] ^= 1
+        Path(saved).write_bytes(bad)
+        if place > len(whole) - 90:  # the hash itself, or the words before it
+            continue
+        with pytest.raises(InputError, match="is damaged or was changed"):
+            read_posterior(saved)
+    Path(saved).write_bytes(whole)
+    same(posterior, read_posterior(saved))
+    assert xarray.open_datatree(saved, engine="h5netcdf")["posterior"].sizes["draw"] == 50
+    Path(saved).write_bytes(whole + b"garbage")
+    with pytest.raises(InputError, match="is damaged or was changed"):
+        read_posterior(saved)
+    Path(saved).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="is not a posterior"):
+        read_posterior(saved)
+
+
 def test_large_settings(image, tmp_path):
     metric = np.random.default_rng(1).normal(size=(100, 100))
     posterior = flat_posterior(image, n_draw=5, settings={"metric": metric})
