@@ -78,6 +78,14 @@ _SAMPLING = ("chains", "draws", "warmup", "target_accept", "seed")
     metavar="TIME",
     help="Whether the map is multiplied by EXPOSURE: auto, yes, no, or by so many seconds.",
 )
+@click.option(
+    "--exposure-unit",
+    metavar="UNIT",
+    help="Unit of the map, s, cm2 or cm2 s, where its BUNIT is absent or wrong.",
+)
+@click.option(
+    "--unit", metavar="UNIT", help="Unit of the image, where its BUNIT is wrong: only counts are fitted."
+)
 @set_values
 @freeze
 @click.option(

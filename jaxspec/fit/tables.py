@@ -113,7 +113,8 @@ def _parameter(table, result, column, value, error, suffix=""):
     factor = 1 if unit is None else unit
     table[f"{column}{suffix}"] = value * factor
     table[f"{column}{suffix}_err"] = error * factor
-    table[f"{column}{suffix}"].info.description = parameter.full_name
+    said = f" [{parameter.unit}]" if unit is None and parameter.unit else ""
+    table[f"{column}{suffix}"].info.description = f"{parameter.full_name}{said}"
 
 
 def _end(table, result, stat, stat_names, n_bins, dof, mean, variance, status, messages) -> QTable:

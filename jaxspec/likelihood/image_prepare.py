@@ -15,7 +15,7 @@ from jaxspec.model.image_plane import fine_pixels
 from jaxspec.reduce.batch import Batch, pad_bins
 from jaxspec.reduce.bins import BinCounts, make_bins
 from jaxspec.reduce.merge import merge, pad
-from jaxspec.reduce.profile import RadialProfile
+from jaxspec.reduce.profile import PER_EXPOSURE, RadialProfile
 from jaxspec.reduce.psf import convolution_grid
 
 SMALL_CORE = 1.0  # pixels; a source below that is integrated over its pixels
@@ -47,7 +47,9 @@ def statistic(data, asked):
     name = asked if str(asked).strip().lower() == "auto" else statistic_name(asked)
     counts = np.isnan(data.pixels.error).all()
     if name == "auto":
-        return ("cstat", "cstat: counts.") if counts else ("chi2", "chi2: values with errors.")
+        if not counts:
+            return "chi2", "chi2: values with errors."
+        return "cstat", _fractions(data) or "cstat: counts."
     entry = STATISTICS[name]
     if entry.poisson and not counts:
         raise InputError(
@@ -100,6 +102,18 @@ def check_data(data, stat):
         )
 
 
+def _fractions(data):
+    """A sentence on counts that are not whole numbers, which may be a rate in disguise."""
+    values = data.pixels.counts
+    odd = int((values % 1 != 0).sum())
+    if not odd or isinstance(data, RadialProfile):
+        return ""
+    return (
+        f"cstat: {odd} of {len(values)} pixels hold fractions of counts. The errors are right for "
+        "counts only: make sure that this is no rate, flux or smoothed image."
+    )
+
+
 def suited(model, data):
     """Copy of the model for these data.
 
@@ -140,8 +154,23 @@ def unit_for(data, unit) -> str:
             return data.r_unit
         if table and unit.startswith("ct"):
             return data.sb_unit
-        return unit if "cm-2" in data.sb_unit else unit.replace("s cm2", "s")
-    return unit.replace("s cm2", "s") if data.exposure_unit == "s" else unit
+        per = next((u for u, text in PER_EXPOSURE.items() if text in data.sb_unit), "")
+        return exposed_unit(unit, per)
+    return exposed_unit(unit, data.exposure_unit)
+
+
+def exposed_unit(unit, exposure_unit) -> str:
+    """A catalogue's unit, which is for an exposure in cm2 s, for an exposure in another unit.
+
+    Examples
+    --------
+    >>> exposed_unit("ct / (s cm2)", "s"), exposed_unit("ct / (s cm2 pixel)", "")
+    ('ct / s', 'ct / (exposure pixel)')
+    """
+    own = {"cm2 s": "s cm2", "": "exposure"}.get(exposure_unit, exposure_unit)
+    if own == "s cm2" or "s cm2" not in unit:
+        return unit
+    return unit.replace("(s cm2)", own).replace("s cm2", own)
 
 
 # ------------------------------------------------------------------- sources of a model

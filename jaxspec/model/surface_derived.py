@@ -25,8 +25,8 @@ def derived(model, params, pixel_size=None, radius=None) -> dict:
     Returns
     -------
     dict from full name to (values (...,), unit)
-        ``beta.log10_S0``; ``beta.rc_arcsec``; ``beta.flux`` in counts/(s cm2), of a double beta
-        also ``flux_1``, ``flux_2`` of its two parts.
+        ``beta.log10_S0``; ``beta.rc_arcsec``; ``beta.flux`` in counts/(s cm2), or per unit of
+        the exposure that was fitted; of a double beta also ``flux_1``, ``flux_2`` of its parts.
 
     Raises
     ------
@@ -69,12 +69,21 @@ def derived(model, params, pixel_size=None, radius=None) -> dict:
     tree = model.tree
     for name, component, first in zip(tree.names, tree.components, tree.first, strict=False):
         own = {n: params[..., first + i] for i, n in enumerate(component.names)}
-        for p in component.parameters:
+        units = [model.parameters[first + i].unit for i in range(len(component.names))]
+        flux_unit = "ct / (s cm2)"
+        for p, unit in zip(component.parameters, units, strict=True):
             if p.role == "amplitude" and component.vignetted:
+                flux_unit = _of_flux(unit)
                 with np.errstate(divide="ignore"):
-                    made[f"{name}.log10_{p.name}"] = (np.log10(own[p.name]), f"dex({p.unit})")
+                    made[f"{name}.log10_{p.name}"] = (np.log10(own[p.name]), f"dex({unit})")
             if p.role == "length" and pixel_size is not None:
                 made[f"{name}.{p.name}_arcsec"] = (own[p.name] * pixel_size, "arcsec")
         for part, flux in component.flux(own, size).items() if component.flux else ():
-            made[f"{name}.{part}"] = (flux, "ct / (s cm2)")
+            made[f"{name}.{part}"] = (flux, flux_unit)
     return made
+
+
+def _of_flux(unit):
+    """Unit of the integral over pixels of what is in ``unit``: "ct / s" for "ct / (s pixel)"."""
+    whole = unit.replace(" pixel)", ")")
+    return whole.replace("(", "").replace(")", "") if " " not in whole[4:].strip("/ ()") else whole

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.reduce.units import exposure_kind
 
 # No imaging X-ray telescope in use collects more (all of XMM: 3000 cm2 at 1.5 keV).
 LARGEST_AREA = 3000.0  # cm2
@@ -29,7 +27,7 @@ def header_exposure(header, file, needed=True):
     )
 
 
-def time_factor(peak, unit, seconds, file):
+def time_factor(peak, unit, seconds, file, given=None):
     """Whether an exposure map must be multiplied by the exposure time.
 
     Parameters
@@ -42,6 +40,8 @@ def time_factor(peak, unit, seconds, file):
         EXPOSURE, NaN if unknown.
     file : str
         For messages.
+    given : str, optional
+        Unit that the user gave, in place of BUNIT.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def time_factor(peak, unit, seconds, file):
     Raises
     ------
     InputError
-        If it cannot be told.
+        If it cannot be told, or the unit is not that of an exposure.
 
     Notes
     -----
@@ -67,9 +67,10 @@ def time_factor(peak, unit, seconds, file):
     >>> time_factor(28000.0, "", 28337.0, "map.fits")[1]
     's'
     """
-    by_unit = _unit(unit)
+    by_unit = exposure_kind({"BUNIT": unit}, given, file)
     if by_unit:
-        return (*by_unit, f"BUNIT is {unit.strip()!r}")
+        said = f"BUNIT is {unit.strip()!r}" if given is None else f"exposure_unit={given!r}"
+        return (*by_unit, said)
     reason = f"it peaks at {peak:.5g} and EXPOSURE is {seconds:.5g} s"
     if np.isnan(seconds):
         reason = f"it peaks at {peak:.5g}, more than the area of any telescope, without EXPOSURE"
@@ -85,29 +86,12 @@ def time_factor(peak, unit, seconds, file):
         f"BUNIT {unit.strip()!r} and the peak of {peak:.5g} (EXPOSURE {seconds:.5g} s) do not "
         "tell whether this exposure map holds seconds, cm2 or cm2 s",
         file=file,
-        remedy="give exposure_time=True to multiply it by EXPOSURE, a number to multiply it by "
-        "that time in seconds, False to take it as it is",
+        remedy="say exposure_unit='s' ('cm2', 'cm2 s'), or give exposure_time=True to multiply it "
+        "by EXPOSURE, a number to multiply it by that time in seconds, False to take it as it is",
     )
 
 
-def _unit(text):
-    """(factor, kind) of BUNIT, None if it names neither a time nor an area."""
-    import astropy.units as u
-
-    text = re.sub(r"(?<![a-z])(k?)sec(s|onds?)?(?![a-z])", r"\1s", text.strip(), flags=re.I)
-    text = re.sub(r"[*/]?\s*\b(counts?|ct|photons?|ph)\b((\*\*|\^)?-1)?", "", text, flags=re.I)
-    for spelling in (text.strip(" */"), text.strip(" */").lower()):
-        try:
-            unit: Any = u.Unit(spelling)
-        except ValueError:
-            continue
-        for kind in ("s", "cm2", "cm2 s"):
-            if unit.is_equivalent(kind):
-                return float(unit.to(kind)), kind
-    return None
-
-
-def exposure_of_map(data, header, seconds, exposure_time, file):
+def exposure_of_map(data, header, seconds, exposure_time, file, given=None):
     """Exposure in cm2 s, or in s, from an exposure map.
 
     Parameters
@@ -122,11 +106,14 @@ def exposure_of_map(data, header, seconds, exposure_time, file):
         See `jaxspec.reduce.image.read_image`.
     file : str
         For messages.
+    given : str, optional
+        Unit that the user gave, in place of BUNIT.
 
     Returns
     -------
     exposure : (ny, nx) float64
     unit : {"cm2 s", "s", ""}
+        Empty where neither the header nor the user says it.
     note : str
         What was decided, and why.
     """
@@ -137,15 +124,25 @@ def exposure_of_map(data, header, seconds, exposure_time, file):
         )
     bunit = str(header.get("BUNIT", ""))
     if isinstance(exposure_time, str):
-        factor, kind, reason = time_factor(peak, bunit, seconds, file)
+        factor, kind, reason = time_factor(peak, bunit, seconds, file, given)
         multiply = kind == "cm2"
     else:
-        factor, kind = _unit(bunit) or (1.0, "")
+        factor, kind = exposure_kind(header, given, file) or (1.0, "")
         multiply, reason = exposure_time is not False, f"exposure_time={exposure_time}"
+        if multiply and kind in ("s", "cm2 s"):
+            raise InputError(
+                f"the map is in {kind} already, and exposure_time={exposure_time} would "
+                "multiply it by a time once more",
+                file=file,
+                remedy="leave exposure_time= out, or say exposure_unit='cm2' if BUNIT is wrong",
+            )
     if not multiply:
         return data * factor, kind, f"exposure map: taken as it is ({kind or 'no unit'}); {reason}"
     if np.isnan(seconds):
         header_exposure(header, file)
-    kind = "s" if not kind and peak <= 1.1 else "cm2 s"  # a relative map peaks at 1
-    note = f"exposure map: multiplied by {seconds:.6g} s ({kind}); {reason}"
+    if not kind and peak <= 1.1:  # a relative map peaks at 1
+        kind = "s"
+    else:
+        kind = "cm2 s" if kind else ""
+    note = f"exposure map: multiplied by {seconds:.6g} s ({kind or 'unit unknown'}); {reason}"
     return data * (factor * seconds), kind, note

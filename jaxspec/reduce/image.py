@@ -16,6 +16,7 @@ from jaxspec.reduce import regrid
 from jaxspec.reduce.exposure import exposure_of_map, header_exposure
 from jaxspec.reduce.mask import unite
 from jaxspec.reduce.pixels import Pixels
+from jaxspec.reduce.units import counts_scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +199,8 @@ def read_image(
     min_exposure=None,
     hdu=None,
     exposure_time="auto",
+    exposure_unit=None,
+    unit=None,
     name=None,
 ) -> Image:
     """Read a counts image with its exposure map, and choose the pixels to fit.
@@ -225,6 +228,12 @@ def read_image(
         Whether the exposure map is multiplied by EXPOSURE of the image. "auto" does so for
         a map in cm2, told by its BUNIT or else by its peak, and says so in ``diagnostics``.
         A number multiplies the map (without a map, it is the exposure of every pixel).
+    exposure_unit : str, optional
+        Unit of the exposure map, "s", "cm2" or "cm2 s", where its BUNIT is absent or wrong.
+        Without either, and with ``exposure_time`` given, the unit is unknown and stays so.
+    unit : str, optional
+        Unit of the image, where its BUNIT is wrong: only counts are accepted. Rates, fluxes
+        and photons are refused: their numbers do not scatter as counts do.
     name : str, optional
         By default the file stem.
 
@@ -236,8 +245,8 @@ def read_image(
     ------
     InputError
         If a file cannot be read, the grids differ (shape, or sky position by more than half a
-        pixel), EXPOSURE is missing where it is needed, a good pixel is negative or NaN, or no
-        pixel is left.
+        pixel), a map has another unit than it must have, EXPOSURE is missing where it is needed,
+        a good pixel is negative or NaN, or no pixel is left.
 
     Examples
     --------
@@ -251,7 +260,7 @@ def read_image(
             parameter="psf",
             remedy="use jaxspec.read_psf(path, ...), jaxspec.gaussian_psf or jaxspec.king_psf",
         )
-    counts = read_map(path, hdu)
+    counts = _in_counts(read_map(path, hdu), "image", unit)
     notes = list(counts.diagnostics)
     if (seconds := _seconds(exposure_time, counts)) is not None:
         time = seconds
@@ -265,16 +274,18 @@ def read_image(
         found = _companion(exposure, counts, "exposure")
         time = time if time == time else header_exposure(found.header, found.file, needed=False)
         exposed, unit, note = exposure_of_map(
-            found.data, found.header, time, exposure_time, found.file
+            found.data, found.header, time, exposure_time, found.file, exposure_unit
         )
         mask, more = _unexposed(exposed, counts, found)
         _check_swapped(counts, mask, found)
         notes += [note, *more]
         exposed = np.where(mask, 0.0, exposed)
-    maps = {
-        key: None if given is None else _companion(given, counts, key).data
-        for key, given in (("background", background), ("rms", rms))
-    }
+    maps = {}
+    for key, given in (("background", background), ("rms", rms)):
+        if given is not None:
+            found = _in_counts(_companion(given, counts, key), key)
+            maps[key] = found.data
+            notes += [note for note in found.diagnostics if note.startswith(key)]
     image = Image(
         name or stem(counts.file),
         counts.data,
@@ -290,6 +301,13 @@ def read_image(
         **maps,
     )
     return _checked(image.masked(regions, min_exposure, keep=keep))
+
+
+def _in_counts(found, what, unit=None):
+    """A map in counts per pixel, with a word on it if its unit was odd."""
+    scale, note = counts_scale(found.header, unit, found.file, what)
+    data = found.data if scale == 1 else found.data * scale
+    return found._replace(data=data, diagnostics=(*found.diagnostics, *([note] if note else [])))
 
 
 def _check_swapped(counts, mask, found):

@@ -15,6 +15,7 @@ from jaxspec.reduce.pixels import Pixels
 from jaxspec.reduce.regrid import in_pixels, position
 
 NODES = 16  # radii at which the model of an annulus is taken
+PER_EXPOSURE = {"cm2 s": "s-1 cm-2", "s": "s-1", "cm2": "cm-2"}  # the longest first
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,7 @@ class RadialProfile:
     r_lo, r_hi, r : (n,) float64, in ``r_unit``
         Edges and nominal radius of the annuli; pixels at r_lo are in, those at r_hi are not.
     counts : (n,) float64 counts (of a table: its surface brightness).
-    exposure : (n,) float64, summed over the pixels, cm2 s or s (of a table: 1).
+    exposure : (n,) float64, summed over the pixels, in the image's unit (of a table: 1).
     area : (n,) float64, good pixels in the annulus (of a table: 1).
     background : (n,) float64, expected counts of the background map, zeros without one.
     error : (n,) float64, one-sigma error of ``counts`` for chi2; NaN where Poisson.
@@ -240,7 +241,7 @@ def profile(
     r = (lo + hi) / 2
     if bins == "log":
         r = np.where(lo > 0, np.sqrt(lo * hi), np.sqrt(0.3) * hi)
-    unit = f"ct {_inverse(image.exposure_unit)}pixel-1"
+    unit = f"ct {per_exposure(image.exposure_unit)} pixel-1"
     return RadialProfile(
         lo, hi, r, counts, exposure, area, background, np.sqrt(variance), center, image.pixel_size,
         "pixel", unit, image.name, _nodes(np.append(lo, hi[-1]), distance, pixels.exposure),
@@ -270,8 +271,9 @@ def _nodes(edges, distance, exposure):
     return radii, total / total.sum(axis=1, keepdims=True)
 
 
-def _inverse(unit):
-    return {"cm2 s": "s-1 cm-2 ", "s": "s-1 "}.get(unit, "")
+def per_exposure(unit) -> str:
+    """What the unit of a surface brightness holds for an exposure in some unit; "" is unknown."""
+    return PER_EXPOSURE.get(unit, "exposure-1")
 
 
 def _make_edges(image, bins, rmax, n_bins, min_counts, width):

@@ -11,6 +11,7 @@ from jaxspec.report.compared import profile_arrays
 from jaxspec.report.image_checks import predictive_profile
 from jaxspec.sample.posterior import Posterior
 
+AREAS = ("pixel-1", "arcsec-2", "arcmin-2")
 PREDICTED = "0.82"  # grey of what data are predicted to be
 FAINT = 30.0  # a background fainter than the lowest data by more than this is off the axis
 
@@ -161,8 +162,8 @@ def _limits(axes, all_arrays):
 
 
 def _brightness_label(arrays):
-    name = "Counts" if arrays.unit.startswith("ct") and " s-1" not in arrays.unit else None
-    name = name or "Surface brightness"
+    per = arrays.unit.removeprefix("ct ")  # "exposure-1 arcmin-2" of an exposure in no known unit
+    name = "Counts" if per in AREAS and per != arrays.unit else "Surface brightness"
     return f"{name} [{labels.unit_text(arrays.unit)}]" if arrays.unit else name
 
 

@@ -47,7 +47,8 @@ def run_image(
         not write are removed; files that are not of such a run stay.
     say : callable, gets the lines for the screen.
     **read
-        expmap, background, rms, psf, psf_pixel, regions, keep, min_exposure, exposure_time.
+        expmap, background, rms, psf, psf_pixel, regions, keep, min_exposure, exposure_time,
+        exposure_unit, unit, mask.
 
     Returns
     -------
@@ -142,6 +143,9 @@ def read_data(
     keep=(),
     min_exposure=None,
     exposure_time="auto",
+    exposure_unit=None,
+    unit=None,
+    mask=None,
 ):
     """Image with its maps, masks and PSF; see `jaxspec.read_image`."""
     from jaxspec.reduce.image import read_image
@@ -155,6 +159,9 @@ def read_data(
         keep=list(keep) or None,
         min_exposure=min_exposure,
         exposure_time=exposure_time,
+        exposure_unit=exposure_unit,
+        unit=unit,
+        mask=mask,
     )
     if psf is None:
         return image
