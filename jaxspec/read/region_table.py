@@ -1,0 +1,178 @@
+"""FITS region tables (CIAO, XMM SAS, wavdetect): shapes by row, joined by COMPONENT."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+
+from jaxspec.errors import InputError
+from jaxspec.read.region_shapes import Length, RegionSet, Shape, checked
+
+# Numbers of R, and of ROTANG, that a shape needs.
+_NEEDS = {
+    "circle": (1, 0), "ellipse": (2, 0), "annulus": (2, 0), "elliptannulus": (4, 0),
+    "box": (2, 0), "rotbox": (2, 1), "boxannulus": (4, 0), "rectangle": (0, 0),
+    "rotrectangle": (0, 1), "pie": (2, 2), "sector": (0, 2), "polygon": (0, 0), "field": (0, 0),
+}  # fmt: skip
+
+
+def read_region_table(raw: bytes, file: str, hdu=None) -> RegionSet:
+    """Read a FITS region table, such as the source list of wavdetect.
+
+    Parameters
+    ----------
+    raw : bytes
+        Uncompressed file.
+    file : str
+        Name for messages.
+    hdu : str, optional
+        Name or number of the extension; by default the first table of regions.
+
+    Notes
+    -----
+    X and Y are physical coordinates (for Chandra and XMM: sky pixels), with SHAPE, R, ROTANG
+    as in the FITS region convention; without SHAPE, R is the radius of a circle. RA and DEC
+    are used where X and Y are absent, or X and Y where their unit is an angle; R must then have
+    an angular unit. Rows with one COMPONENT are intersected and components united
+    (XMM SAS, selectlib); ``!SHAPE`` is what lies outside. Without COMPONENT, the included rows are
+    united, and the excluded ones taken out of all.
+    """
+    table, header = _table(raw, file, hdu)
+    names = {name.upper(): name for name in table.colnames}
+    rows = [{key: table[name][i] for key, name in names.items()} for i in range(len(table))]
+    units = {key: table[name].unit for key, name in names.items()}
+    frame, x, y = "physical", "X", "Y"
+    if "X" not in names or "Y" not in names:
+        frame, x, y = "icrs", "RA", "DEC"
+    elif units["X"] is not None and units["X"].is_equivalent("deg"):
+        frame = "icrs"
+    _check_columns(header, file)
+    length = _length_unit(units.get("R"), frame, file)
+    to_degrees = 1.0
+    if frame == "icrs" and units[x] is not None and units[x].is_equivalent("deg"):
+        to_degrees = float(units[x].to("deg"))
+    shapes = []
+    for row in rows:
+        kind = str(row.get("SHAPE", "circle")).strip().lower()
+        include, kind = not kind.startswith(("!", "-")), kind.lstrip("!+-")
+        component = int(row["COMPONENT"]) if "COMPONENT" in names else 0
+        places = np.array([_values(row[x]), _values(row[y])]) * to_degrees
+        made = _shape(kind, frame, places.T, _values(row.get("R", ())), row, length, file)
+        shapes.append(made._replace(include=include, component=component))
+    note = f"{file}: {len(shapes)} regions of a FITS table"
+    return RegionSet(tuple(shapes), file, (note,), by_component="COMPONENT" in names)
+
+
+def _table(raw, file, wanted):
+    from astropy.io import fits
+    from astropy.table import Table
+
+    try:
+        with warnings.catch_warnings(), fits.open(io.BytesIO(raw), memmap=False) as hdus:
+            warnings.simplefilter("ignore")
+            content = ", ".join(f"{i} {h.name or '-'}" for i, h in enumerate(hdus))
+            images = any(h.is_image and len(h.shape) == 2 for h in hdus)
+            chosen = [
+                h for i, h in enumerate(hdus)
+                if wanted is None or str(i) == wanted.strip() or h.name == wanted.strip().upper()
+            ]  # fmt: skip
+            tables = [h for h in chosen if isinstance(h, fits.BinTableHDU | fits.TableHDU)]
+            found = next(((Table.read(t), dict(t.header)) for t in tables if _has_sources(t)), None)
+    except Exception as error:  # astropy raises many kinds on damaged files
+        raise InputError(f"its tables cannot be read ({error})", file=file) from error
+    if found is None or not len(found[0]):
+        remedy = "give a table with X, Y (or RA, DEC) and R, or a DS9 file"
+        if images and wanted is None:
+            remedy = "an image of 1 (use) and 0 (leave out) is given as mask="
+        where = "" if wanted is None else f" in extension {wanted!r}, only {content}"
+        raise InputError(f"holds no table of regions{where}", file=file, remedy=remedy)
+    return found
+
+
+def _has_sources(hdu):
+    names = {name.upper() for name in hdu.columns.names}
+    return ("R" in names or "SHAPE" in names) and ({"X", "Y"} <= names or {"RA", "DEC"} <= names)
+
+
+def _check_columns(header, file):
+    """Refuse a table whose positions are not those of the sky plane."""
+    for number in range(1, 10):
+        named = str(header.get(f"MFORM{number}", "")).replace(" ", "").upper()
+        if named and named not in ("X,Y", "RA,DEC", "R"):
+            raise InputError(
+                f"its positions are {named}, not X,Y of the sky plane",
+                file=file,
+                remedy="give the regions in sky coordinates (X,Y or RA,DEC)",
+            )
+
+
+def _length_unit(unit, frame, file):
+    """(factor, unit) of the numbers of R."""
+    if unit is not None and unit.is_equivalent("deg"):
+        return float(unit.to("arcsec")), "arcsec"
+    if frame == "icrs":
+        raise InputError(
+            "positions are RA and DEC, but R is not an angle",
+            file=file,
+            column="R",
+            remedy="give R in arcsec (TUNIT), or X and Y",
+        )
+    return 1.0, "physical"
+
+
+def _values(cell):
+    return np.atleast_1d(np.ma.filled(np.ma.asarray(cell, float), np.nan)).ravel()
+
+
+def _shape(kind, frame, places, r, row, length, file) -> Shape:
+    where = ",".join(f"{v:g}" for v in places[0])
+    text = f"{kind}({where})"
+    if kind not in _NEEDS:
+        raise InputError(f"{text} has no area, or a shape that is not supported", file=file)
+    need_r, need_angle = _NEEDS[kind]
+    angles = _values(row.get("ROTANG", 0.0))
+    if len(r) < need_r or len(angles) < need_angle:
+        raise InputError(f"{text} needs {need_r} R and {need_angle} ROTANG", file=file)
+
+    def pair(i, j, half=1.0):
+        return tuple(Length(float(r[k]) * half * length[0], length[1]) for k in (i, j))
+
+    points = _polygon(places) if kind == "polygon" else places[: 2 if "rectangle" in kind else 1]
+    if len(points) < {"polygon": 3, "rectangle": 2, "rotrectangle": 2}.get(kind, 1):
+        raise InputError(f"{text} has {len(points)} positions, too few", file=file)
+    made = Shape(
+        "round", frame, tuple((float(a), float(b)) for a, b in points), text=text, by_sky=False,
+        tilt=0.0 if kind in ("circle", "annulus", "pie", "sector", "box", "rectangle", "polygon",
+                             "field") else float(angles[0]),
+    )  # fmt: skip
+    if kind == "box" and "ROTANG" in row:  # some writers turn a BOX
+        made = made._replace(tilt=float(angles[0]))
+    if kind == "field":
+        made = made._replace(kind="field", places=())
+    elif kind == "polygon":
+        made = made._replace(kind="polygon")
+    elif kind in ("rectangle", "rotrectangle"):
+        made = made._replace(kind="rectangle")
+    elif kind in ("box", "rotbox"):
+        made = made._replace(kind="box", outer=pair(0, 1, 0.5))
+    elif kind == "boxannulus":
+        made = made._replace(kind="box", inner=pair(0, 1, 0.5), outer=pair(2, 3, 0.5))
+    elif kind == "elliptannulus":
+        made = made._replace(inner=pair(0, 1), outer=pair(2, 3))
+    elif kind in ("annulus", "pie"):
+        made = made._replace(inner=pair(0, 0), outer=pair(1, 1))
+    elif kind != "sector":
+        made = made._replace(outer=pair(0, 1 if kind == "ellipse" else 0))
+    if need_angle == 2:
+        made = made._replace(angles=(float(angles[0]), float(angles[1])))
+    return checked(made, file)
+
+
+def _polygon(places):
+    """Corners of a polygon: vectors are filled up with NaN, or with the first or last corner."""
+    places = places[np.isfinite(places).all(axis=1)]
+    keep = np.ones(len(places), bool)
+    keep[1:] = (places[1:] != places[:-1]).any(axis=1)
+    return places[keep]
