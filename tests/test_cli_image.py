@@ -141,7 +141,9 @@ def test_quiet_and_without_a_folder(arguments, tmp_path, monkeypatch):
 
 def test_psf_and_background_are_read(files, arguments):
     """Both reach the fit: what was read is seen in the line about the image."""
-    background = ["--background", files / "expmap.fits.gz", "--thaw", "scale", "--freeze", "B=0"]
+    flat = np.full(fits.getdata(files / "image.fits.gz").shape, 0.1)
+    fits.writeto(files / "flat.fits", flat, overwrite=True)
+    background = ["--background", files / "flat.fits", "--thaw", "scale", "--freeze", "B=0"]
     done = call("image", *arguments, *background, "-m", "const2d", "--freeze", "C0=0")
     assert "background" in done.output.splitlines()[0] and "scale" in done.output
     from jaxspec.run.image import read_data

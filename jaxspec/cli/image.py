@@ -59,10 +59,14 @@ _SAMPLING = ("chains", "draws", "warmup", "target_accept", "seed")
     "--regions",
     multiple=True,
     metavar="FILE",
-    help="What to leave out: DS9 or JS9 regions or a source list; may be repeated.",
+    help="What to leave out: DS9, JS9 or CIAO regions, a FITS table or a source list; may be "
+    "repeated.",
 )
 @click.option(
     "--keep", multiple=True, metavar="FILE", help="What lies outside is left out; may be repeated."
+)
+@click.option(
+    "--mask", metavar="FILE", help="FITS image on the same grid: 0 is left out, 1 is used."
 )
 @click.option(
     "--min-exposure",
@@ -84,7 +88,9 @@ _SAMPLING = ("chains", "draws", "warmup", "target_accept", "seed")
     help="Unit of the map, s, cm2 or cm2 s, where its BUNIT is absent or wrong.",
 )
 @click.option(
-    "--unit", metavar="UNIT", help="Unit of the image, where its BUNIT is wrong: only counts are fitted."
+    "--unit",
+    metavar="UNIT",
+    help="Unit of the image, where its BUNIT is wrong: only counts are fitted.",
 )
 @set_values
 @freeze

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from typing import Any, NamedTuple
 
@@ -16,6 +17,9 @@ _KEYS = (
     "TIMESYS EXPOSURE ONTIME LIVETIME RA_PNT DEC_PNT PA_PNT RA_NOM DEC_NOM ROLL_NOM RADESYS "
     "EQUINOX BUNIT CONTENT HDUCLAS1 CREATOR ENERGYLO ENERGYHI DSVAL1"
 ).split()
+
+
+MOST_AXES = 999  # FITS standard 4.0, section 4.4.1.1
 
 
 class Map(NamedTuple):
@@ -74,6 +78,7 @@ def read_map(path, hdu=None) -> Map:
     if raw[:6] != b"SIMPLE":
         found = "is empty" if not raw else f"is not a FITS file (it starts with {raw[:20]!r})"
         raise InputError(found, file=file, remedy="give a FITS image, plain or gzipped")
+    _check_axes(raw, file)
     try:
         with warnings.catch_warnings(), fits.open(io.BytesIO(raw), memmap=False) as hdus:
             warnings.simplefilter("ignore")  # astropy comments on headers that it can read
@@ -91,6 +96,17 @@ def read_map(path, hdu=None) -> Map:
     wcs, notes = celestial_wcs(header)
     keep = {key: header[key] for key in _KEYS if key in header}
     return Map(data, keep | physical_keywords(header), wcs, file, label, notes)
+
+
+def _check_axes(raw, file):
+    """Refuse a header of more axes than FITS has: astropy would ask for each of them."""
+    for match in re.finditer(rb"NAXIS   = *(\d{3,})", raw):
+        if match.start() % 80 == 0 and int(match[1]) > MOST_AXES:
+            raise InputError(
+                f"NAXIS is {int(match[1])}, and FITS knows {MOST_AXES} at most",
+                file=file,
+                remedy="fetch the file again",
+            )
 
 
 def _choose(hdus, wanted, file) -> Any:
@@ -143,6 +159,10 @@ def celestial_wcs(header):
             warnings.simplefilter("ignore")  # mended dates and units are no news to the user
             wcs = WCS(header, naxis=2)
             usable = wcs.has_celestial and np.isfinite(wcs.proj_plane_pixel_area().value)
+            if usable:  # some fail only when they are used: an odd equinox, a matrix of zeros
+                place: Any = wcs.pixel_to_world(wcs.wcs.crpix[0] - 1, wcs.wcs.crpix[1] - 1)
+                usable = bool(np.isfinite(place.icrs.ra.deg + place.icrs.dec.deg))
+                usable = usable and bool((np.abs(wcs.wcs.crval) < 1e4).all())
     except Exception as error:  # wcslib and astropy raise many kinds
         return None, (f"the sky coordinates cannot be used ({error})",)
     if not usable:

@@ -20,7 +20,7 @@ def write_image(
     """Write the counts of an image, and each map for which a path is given, to a file of its own.
 
     Reading them again with `jaxspec.read_image` gives equal arrays, sky coordinates and exposure
-    time. A mask is read with ``image.masked(where=...)``, see the example; the PSF is not written.
+    time. The mask is read with ``mask=``; the PSF is not written.
 
     Parameters
     ----------
@@ -33,7 +33,8 @@ def write_image(
         ``exposure_time=False``.
     background, rms : str or os.PathLike, optional
     mask : str or os.PathLike, optional
-        1 where a pixel is left out, 0 elsewhere.
+        0 where a pixel is left out and 1 where it is used, as ``read_image(mask=...)`` reads it
+        and as most pipelines have it: the opposite of ``image.mask``.
     overwrite : bool
         Whether existing files may be replaced.
 
@@ -64,7 +65,7 @@ def write_image(
         values = getattr(image, name)
         if values is None:
             raise InputError(f"has no {name} map", file=image.name, remedy=f"leave {name}= out")
-        values = values.astype(np.uint8) if name == "mask" else values
+        values = (~values).astype(np.uint8) if name == "mask" else values
         files.append((values, target, image.exposure_unit if name == "exposure" else _UNITS[name]))
     for values, target, unit in files:
         _write(image, values, target, unit, overwrite)

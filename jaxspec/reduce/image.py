@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.read.image import Map, read_map
+from jaxspec.read.image import read_map
 from jaxspec.read.paths import stem
 from jaxspec.reduce import regrid
 from jaxspec.reduce.exposure import exposure_of_map, header_exposure
+from jaxspec.reduce.grid import companion
 from jaxspec.reduce.mask import unite
 from jaxspec.reduce.pixels import Pixels
 from jaxspec.reduce.units import counts_scale
@@ -126,7 +127,7 @@ class Image:
         out[self.good] = values
         return out
 
-    def masked(self, regions=None, min_exposure=None, where=None, keep=None) -> Image:
+    def masked(self, regions=None, min_exposure=None, where=None, keep=None, mask=None) -> Image:
         """Leave out more pixels; what was left out before stays out.
 
         Parameters
@@ -139,6 +140,9 @@ class Image:
             True where a pixel is left out.
         keep : as regions
             What lies outside of their union is left out.
+        mask : str or os.PathLike
+            FITS image on the same grid: 0 (or NaN) is left out, 1 is used. ``file[NAME]``
+            chooses an extension.
 
         Returns
         -------
@@ -149,8 +153,8 @@ class Image:
         InputError
             If no pixel is left, or an argument cannot be used.
         """
-        mask, notes = unite(self.mask, self, regions, min_exposure, where, keep)
-        return self.replace(mask=mask, diagnostics=(*self.diagnostics, *notes))
+        united, notes = unite(self.mask, self, regions, min_exposure, where, keep, mask)
+        return self.replace(mask=united, diagnostics=(*self.diagnostics, *notes))
 
     def cutout(self, center, size) -> Image:
         """Part of the image around a position; see `jaxspec.reduce.regrid.cutout`."""
@@ -197,6 +201,7 @@ def read_image(
     regions=None,
     keep=None,
     min_exposure=None,
+    mask=None,
     hdu=None,
     exposure_time="auto",
     exposure_unit=None,
@@ -222,8 +227,11 @@ def read_image(
         What lies outside of them is left out.
     min_exposure : float, optional
         Pixels below this fraction of the maximum of the exposure map are left out.
+    mask : str or os.PathLike, optional
+        FITS image on the same grid: 0 (or NaN) is left out, 1 is used.
     hdu : int or str, optional
-        Extension of the counts; by default the first with a 2-D image.
+        Extension of the counts; by default the first with a 2-D image. In all other files,
+        ``file.fits[NAME]`` or ``file.fits[2]`` chooses one.
     exposure_time : "auto", True, False or seconds
         Whether the exposure map is multiplied by EXPOSURE of the image. "auto" does so for
         a map in cm2, told by its BUNIT or else by its peak, and says so in ``diagnostics``.
@@ -269,28 +277,28 @@ def read_image(
     if exposure is None:
         exposed, unit = np.full(counts.data.shape, time), "s"
         notes.append(f"exposure: {time:.6g} s everywhere, without a map")
-        mask = np.zeros(counts.data.shape, bool)
+        dark = np.zeros(counts.data.shape, bool)
     else:
-        found = _companion(exposure, counts, "exposure")
+        found = companion(exposure, counts.data.shape, counts.wcs, "exposure")
         time = time if time == time else header_exposure(found.header, found.file, needed=False)
         exposed, unit, note = exposure_of_map(
             found.data, found.header, time, exposure_time, found.file, exposure_unit
         )
-        mask, more = _unexposed(exposed, counts, found)
-        _check_swapped(counts, mask, found)
+        dark, more = _unexposed(exposed, counts, found)
+        _check_swapped(counts, dark, found)
         notes += [note, *more]
-        exposed = np.where(mask, 0.0, exposed)
+        exposed = np.where(dark, 0.0, exposed)
     maps = {}
     for key, given in (("background", background), ("rms", rms)):
         if given is not None:
-            found = _in_counts(_companion(given, counts, key), key)
+            found = _in_counts(companion(given, counts.data.shape, counts.wcs, key), key)
             maps[key] = found.data
             notes += [note for note in found.diagnostics if note.startswith(key)]
     image = Image(
         name or stem(counts.file),
         counts.data,
         exposed,
-        mask,
+        dark,
         psf=psf,
         wcs=counts.wcs,
         exposure_unit=unit,
@@ -300,7 +308,7 @@ def read_image(
         diagnostics=tuple(notes),
         **maps,
     )
-    return _checked(image.masked(regions, min_exposure, keep=keep))
+    return _checked(image.masked(regions, min_exposure, keep=keep, mask=mask))
 
 
 def _in_counts(found, what, unit=None):
@@ -337,36 +345,6 @@ def _seconds(exposure_time, counts):
             remedy="use 'auto', True, False, or a positive number of seconds",
         )
     return seconds
-
-
-def _companion(given, counts, label):
-    """A map that belongs to the image: same shape, same place on the sky."""
-    if isinstance(given, str | os.PathLike):
-        found = read_map(given)
-    else:
-        found = Map(np.array(given, np.float64, order="C"), {}, None, f"{label}=", "array")
-    if found.data.shape != counts.data.shape:
-        raise found.fail(
-            f"the {label} map has shape {found.data.shape} (rows, columns), "
-            f"the image {counts.data.shape}",
-            remedy="bring it to the grid of the image first",
-        )
-    if counts.wcs is not None and found.wcs is not None:
-        from astropy.wcs.utils import pixel_to_pixel
-
-        ny, nx = counts.data.shape
-        x, y = (
-            v.ravel() for v in np.meshgrid([0, (nx - 1) / 2, nx - 1], [0, (ny - 1) / 2, ny - 1])
-        )
-        there = pixel_to_pixel(counts.wcs, found.wcs, x, y)
-        shift = np.hypot(there[0] - x, there[1] - y)
-        if (shift > 0.5).any():
-            raise found.fail(
-                f"the {label} map is off by up to {np.nanmax(shift):.3g} pixels on the sky",
-                remedy="bring it to the grid of the image first, or pass it as an array "
-                "if its sky coordinates are known to be wrong",
-            )
-    return found
 
 
 def _unexposed(exposed, counts, found):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 
 import numpy as np
 
 from jaxspec.errors import InputError
 from jaxspec.read.regions import read_regions
+from jaxspec.reduce.grid import companion
 from jaxspec.reduce.shapes import Plane, pixels_inside, place_all
 
 
@@ -116,15 +118,15 @@ def low_exposure(exposure, fraction):
     return exposure < fraction * exposure.max()
 
 
-def unite(mask, image, regions=None, min_exposure=None, where=None, keep=None):
+def unite(mask, image, regions=None, min_exposure=None, where=None, keep=None, file=None):
     """Add pixels to a mask.
 
     Parameters
     ----------
     mask : (ny, nx) bool, True where a pixel is left out already.
     image : Image, for its size, exposure and coordinates.
-    regions, min_exposure, where, keep
-        As in `jaxspec.reduce.image.Image.masked`.
+    regions, min_exposure, where, keep, file
+        As in `jaxspec.reduce.image.Image.masked`; ``file`` is its ``mask``.
 
     Returns
     -------
@@ -149,6 +151,8 @@ def unite(mask, image, regions=None, min_exposure=None, where=None, keep=None):
         steps.append(("min_exposure", low_exposure(image.exposure, min_exposure)))
     if where is not None:
         steps.append(("where", _as_mask(where, image.shape)))
+    if file is not None:
+        steps.append(("mask", left_out_in(file, image)))
     for label, left_out in steps:
         notes.append(f"{label}: {int((left_out & ~mask).sum())} pixels left out")
         mask = mask | left_out
@@ -166,6 +170,29 @@ def _as_mask(where, shape):
         raise InputError(
             f"is {where.dtype} of shape {where.shape}, not bool of shape {shape}",
             parameter="where",
-            remedy="give True where a pixel is to be left out",
+            remedy="give True where a pixel is to be left out; a FITS image of 1 (use) and 0 "
+            "(leave out) is given as mask=",
         )
     return where
+
+
+def left_out_in(file, image):
+    """(ny, nx) bool, what a mask in a FITS file leaves out: 0 or NaN; 1 (any one number) is used.
+
+    That is the convention of eSASS and of most pipelines, and the opposite of ``image.mask``.
+    """
+    if not isinstance(file, str | os.PathLike):
+        raise InputError(
+            f"is {type(file).__name__}, not a file",
+            parameter="mask",
+            remedy="give an array as image.masked(where=array), True where a pixel is left out",
+        )
+    found = companion(file, image.shape, image.wcs, "mask")
+    values = np.unique(found.data[np.isfinite(found.data) & (found.data != 0)])
+    if len(values) > 1 or (values < 0).any():
+        few = ", ".join(f"{v:g}" for v in values[:4]) + (", ..." if len(values) > 4 else "")
+        raise found.fail(
+            f"a mask holds 1 and 0, and this holds {few}",
+            remedy="make a mask of it first, 1 where a pixel is used",
+        )
+    return ~(found.data > 0)

@@ -95,7 +95,9 @@ class Psf:
                 parameter="center",
                 remedy='give (x, y) in pixels from 0, "array", or nothing for the centroid',
             )
-        return cls(kernel, scale, (x, y), name)
+        made = cls(kernel, scale, (x, y), name)
+        _check_reach(made)
+        return made
 
     def rebinned(self, factor) -> Psf:
         """Return the PSF for an image of which factor x factor pixels were merged."""
@@ -109,6 +111,7 @@ class Psf:
         pixels, its light spread within its own by a cubic through the cumulative sum whose slopes
         are limited (Fritsch & Carlson 1980): no light is lost and none becomes negative.
         """
+        _check_reach(self)
         made = self.kernel
         for axis, middle in enumerate(reversed(self.center)):
             made = _centred(made, axis, middle, self.scale)
@@ -295,6 +298,21 @@ def _scale(pixel_size, image_pixel_size):
     if pixel_size is None:
         return 1.0
     return _positive(pixel_size, "pixel_size") / _positive(image_pixel_size, "image_pixel_size")
+
+
+def _check_reach(psf):
+    """Refuse a kernel that would fill the memory, which a slip in the units makes."""
+    sides = [max(c, n - 1 - c) for c, n in zip(psf.center, reversed(psf.kernel.shape), strict=True)]
+    reach = (max(sides) + 0.5) * psf.scale
+    if not reach <= LARGEST:
+        ny, nx = psf.kernel.shape
+        raise InputError(
+            f"the PSF {psf.name}, {nx} x {ny} pixels of {psf.scale:g} image pixels each, would "
+            f"reach {reach:.4g} pixels from its centre, more than {LARGEST}",
+            parameter="pixel_size",
+            remedy="give pixel_size and image_pixel_size in one unit, arcsec in read_psf, or cut "
+            "the kernel out around its core",
+        )
 
 
 def _positive(value, what):

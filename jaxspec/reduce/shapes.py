@@ -146,7 +146,9 @@ def pixels_inside(shape: Shape, places, plane, axes, name):
         centre, outer, inner = places.mean(axis=0), half, None
     else:
         centre = places[0]
-        outer, inner = (_sizes(s, unit, shape, plane, axes, name) for s in (shape.outer, shape.inner))
+        outer, inner = (
+            _sizes(s, unit, shape, plane, axes, name) for s in (shape.outer, shape.inner)
+        )
     window = np.s_[0 : plane.size[0], 0 : plane.size[1]]
     if outer is not None:
         reach = np.hypot(*outer) * np.abs(np.linalg.inv(turn)).sum(axis=1)
@@ -245,7 +247,9 @@ def _window(low, high, size):
 
 def _grid(window):
     rows, columns = window
-    return np.arange(columns.start, columns.stop)[None, :], np.arange(rows.start, rows.stop)[:, None]
+    return np.arange(columns.start, columns.stop)[None, :], np.arange(rows.start, rows.stop)[
+        :, None
+    ]
 
 
 def _object_inside(shape, plane, name):

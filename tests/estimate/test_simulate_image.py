@@ -146,8 +146,7 @@ def test_what_is_written_reads_back_equal(tmp_path_factory, shape, whole, gzippe
     end = ".fits.gz" if gzipped else ".fits"
     paths = {key: folder / f"{key}{end}" for key in ("exposure", "background", "mask")}
     write_image(image, folder / f"counts{end}", **paths)
-    again = js.read_image(folder / f"counts{end}", **{k: paths[k] for k in list(paths)[:2]})
-    again = again.masked(where=js.read_image(paths["mask"]).counts > 0)
+    again = js.read_image(folder / f"counts{end}", **paths)
     for field in ("counts", "exposure", "background", "mask"):
         np.testing.assert_array_equal(getattr(again, field), getattr(image, field))
     assert again.exposure_unit == unit and again.exposure_time == 25.0

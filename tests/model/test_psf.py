@@ -278,3 +278,11 @@ def test_read(tmp_path):
     fits.PrimaryHDU(kernel - 1).writeto(tmp_path / "negative.fits")
     with pytest.raises(InputError, match="negative.fits"):
         read_psf(tmp_path / "negative.fits")
+
+
+def test_a_slip_in_the_units_is_no_memory_error():
+    kernel = np.ones((25, 25))
+    with pytest.raises(InputError, match="would reach 4.5e.04 pixels"):
+        Psf.from_image(kernel, pixel_size=3600.0, image_pixel_size=1.0)
+    with pytest.raises(InputError, match="more than 2048"):
+        _ = Psf(kernel, 200.0, (12.0, 12.0)).sampled

@@ -124,6 +124,10 @@ def bad_files(folder):
     fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(Table({"x": [1.0]}), name="EVENTS")]).writeto(
         table
     )
+    card = b"NAXIS   =           2147483648".ljust(80)
+    raw = (folder / "good.fits").read_bytes()
+    (folder / "axes.fits").write_bytes(raw[:160] + card + raw[240:])
+    yield "two thousand million axes", folder / "axes.fits", {}, "NAXIS is 2147483648"
     yield "table", table, {}, "no 2-D image"
     yield "asked for a table", table, {"hdu": "EVENTS"}, "a table of 1 rows"
     yield "no such extension", folder / "good.fits", {"hdu": "NOPE"}, "no extension 'NOPE'"
@@ -135,6 +139,14 @@ def test_bad_files_are_named(tmp_path):
         with pytest.raises(InputError) as caught:
             read_map(path, **options)
         assert words in str(caught.value) and path.name in str(caught.value), what
+
+
+@pytest.mark.parametrize(
+    "odd", [{"EQUINOX": 1e300}, {"CRVAL1": 1e300}, {"CD1_1": 0.0, "CD2_2": 0.0}]
+)
+def test_sky_coordinates_that_cannot_be_used_are_said(tmp_path, odd):
+    found = read_map(write(tmp_path / "a.fits", counts(), odd))
+    assert found.wcs is None and "sky coordinates" in found.diagnostics[0]
 
 
 # ---------------------------------------------------------------------- regions
@@ -235,7 +247,10 @@ def test_any_text_is_parsed_or_refused(text):
 def test_source_list(tmp_path):
     (tmp_path / "list.txt").write_text("# x y r\n10 20 3.5\n11,21,4\n\n")
     (found,) = read_regions(str(tmp_path / "list.txt"))
-    assert [(s.places[0], s.outer[0].value) for s in found.shapes] == [((10, 20), 3.5), ((11, 21), 4)]
+    assert [(s.places[0], s.outer[0].value) for s in found.shapes] == [
+        ((10, 20), 3.5),
+        ((11, 21), 4),
+    ]
     assert {s.frame for s in found.shapes} == {"image"}
     assert "counted from 1" in found.diagnostics[0]
     for bad in ("10 20 0", "10 20 3 4", "10 20 nan", "5 inf 3", "1e300 4 2"):
