@@ -36,8 +36,8 @@ class Hints(NamedTuple):
 def image_hints(models, items, stat, rows) -> Hints:
     """Positions of the sources, the width of the first one, and its radial profile.
 
-    The first source of the model goes to the centroid, each further one to the brightest point
-    that is left. The profile around the first says how wide it is.
+    A source that is alone goes to the centroid; of several, the first goes to the brightest point
+    and each further one to the brightest that is left. The profile around the first says how wide it is.
 
     Parameters
     ----------
@@ -84,9 +84,13 @@ def place(model, data, given) -> list:
     """Put every source at its place in ``given`` (n_par,); gives the centres [(x, y), ...]."""
     values, pars = model.values, model.parameters
     centers = []
-    for pair in source_places(model):
+    pairs = source_places(model)
+    # between two sources of their own place the centroid is on none of them
+    alone = sum(any(untouched(pars[i]) for i in pair) for pair in pairs) < 2
+    for pair in pairs:
         if not isinstance(data, RadialProfile) and any(untouched(pars[i]) for i in pair):
-            found = centroid(data) if not centers else peak(_without(data, centers))
+            first = centroid if alone else peak
+            found = peak(_without(data, centers)) if centers else first(data)
             for i, value in zip(pair, found, strict=True):
                 if untouched(pars[i]):
                     values[i] = given[i] = np.clip(value, pars[i].min, pars[i].max)
