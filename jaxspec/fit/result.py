@@ -260,6 +260,41 @@ class FitResult:
             raise InputError(f"row {row} has no best fit: {self.messages[row]}")
         return self.model.at(self.params[row])
 
+    def model_image(self, row=0, kind="model"):
+        """The best-fit model of an image, or what it leaves, as an `Image`.
+
+        Parameters
+        ----------
+        row : int or name
+        kind : "model", "residuals" (counts minus model), or the name of a component.
+
+        Returns
+        -------
+        Image
+            Its ``counts`` are the numbers (ny, nx), of masked pixels as well; ``js.write_image``
+            makes a FITS file of it.
+
+        Raises
+        ------
+        InputError
+            A row without a fit, or of a spectrum or a profile; another ``kind``.
+
+        Examples
+        --------
+        >>> import jaxspec as js
+        >>> js.write_image(result.model_image(), "model.fits")          # doctest: +SKIP
+        """
+        from jaxspec.fit.model_image import model_image
+
+        number = self.number(row)
+        integrate = self.settings.get("integrate")
+        best = self.best(row)
+        return model_image(best, self.data[number], self.params[number], kind, integrate)
+
+    def image(self, row=0, kind="model") -> np.ndarray:
+        """Counts (ny, nx) that the best fit expects of every pixel; see `model_image`."""
+        return self.model_image(row, kind).counts
+
     @cached_property
     def table(self):
         """`astropy.table.QTable`, one row per datum, or per label of a joint fit with labels.

@@ -8,7 +8,9 @@ import numpy as np
 
 from jaxspec._status import Status
 from jaxspec.errors import MissingExtraError
+from jaxspec.fit.model_image import KINDS
 from jaxspec.likelihood.image_prepare import source_places
+from jaxspec.read.write_image import write_image
 from jaxspec.report.save import file_name
 from jaxspec.sample.summary import made_by
 
@@ -17,13 +19,16 @@ LEFT_OUT = "posterior.nc was left out: "
 
 #: Files of every image, and of every model.
 FILES = ("profile.ecsv", "comparison.ecsv")
-OF_MODEL = ("fit.ecsv", "posterior.ecsv", "chains.parquet", "posterior.nc")
+OF_MODEL = (
+    "fit.ecsv", "model.fits.gz", "residuals.fits.gz",
+    "posterior.ecsv", "chains.parquet", "posterior.nc",
+)  # fmt: skip
 
 
 def write_results(
     folder, image, fits, posteriors, comparison=None, overwrite=False
 ) -> tuple[list[str], list[str]]:
-    """Write the tables of one image: profile, fits, posteriors, chains, comparison.
+    """Write tables and images: profile, fits, models, residuals, posteriors, chains, comparison.
 
     Parameters
     ----------
@@ -53,6 +58,11 @@ def write_results(
     keep(profile(image, center=_center(image, fits)).table, "profile.ecsv")
     for key, result in fits.items():
         names.append(result.write(folder / f"{prefix_of(key, fits)}fit.ecsv", overwrite).name)
+        if result.status[0] in result.USABLE:
+            for kind in KINDS:
+                name = f"{prefix_of(key, fits)}{kind}.fits.gz"
+                write_image(result.model_image(kind=kind), folder / name, overwrite=overwrite)
+                names.append(name)
     for key, posterior in posteriors.items():
         prefix = prefix_of(key, fits)
         keep(posterior.table, f"{prefix}posterior.ecsv")

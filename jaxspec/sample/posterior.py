@@ -196,6 +196,20 @@ class Posterior:
         size = getattr(self.data, "pixel_size", None)
         return derived(self.model, self.full, size, radius)
 
+    def model_image(self, kind="model"):
+        """The model at the mode of the posterior as an `Image`; see `FitResult.model_image`."""
+        from jaxspec.fit.model_image import model_image
+
+        self._need_data("the model image")
+        params = self.full[0, 0].copy()
+        params[columns(self.model)[0]] = self.best
+        model = self.model.at(params)
+        return model_image(model, self.data, params, kind, self.settings.get("integrate"))
+
+    def image(self, kind="model") -> np.ndarray:
+        """Counts (ny, nx) that the mode expects of every pixel; see `model_image`."""
+        return self.model_image(kind).counts
+
     def _need_data(self, what):
         if self.data is None:
             raise InputError(
