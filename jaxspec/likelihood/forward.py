@@ -177,6 +177,27 @@ def content(datum) -> tuple:
     return datum.pixels.counts, datum.pixels.x, datum.pixels.y
 
 
+def whole_content(datum) -> dict:
+    """Everything in a datum on which its likelihood depends: name to arrays."""
+    if isinstance(datum, Spectrum):
+        index, n = spectrum_bins(datum)
+        bins = bin_counts(datum, index, n)
+        response = datum.response
+        matrix = () if response is None else (response.area, response.e_lo, response.e_hi)
+        found = {name: (values,) for name, values in zip(bins._fields, bins, strict=True)}
+        # the key of a response is a hash of its content
+        key = () if response is None else (np.frombuffer(str(response.key).encode(), np.uint8),)
+        return found | {"channels": (index,), "response": (*key, *matrix)}
+    pixels = datum.pixels
+    found = {name: (values,) for name, values in zip(pixels._fields, pixels, strict=True)}
+    if (psf := getattr(datum, "psf", None)) is not None:
+        found["psf"] = (psf.kernel, psf.center, (psf.scale,))
+    if getattr(datum, "nodes", None) is not None:
+        found["nodes"] = datum.nodes
+    unit = getattr(datum, "exposure_unit", getattr(datum, "sb_unit", ""))
+    return found | {"unit": (np.frombuffer(unit.encode(), np.uint8),)}
+
+
 def same_data(one, other) -> bool:
     """Whether two data have the same bins, with the same counts and errors."""
     if one is other:

@@ -1,7 +1,9 @@
 """A posterior as ArviZ data and as a netCDF file.
 
-The file has ArviZ's groups (posterior, sample_stats, log_likelihood), so that ArviZ reads it too;
-the model and the settings are JSON text in its attributes. `jaxspec.sample.store` reads it back.
+The file has ArviZ's groups (posterior, sample_stats), so that ArviZ reads it too; the model, the
+settings and what is known of the data are JSON text in its attributes. `jaxspec.sample.store`
+reads it back. The log-likelihood of all data together is one of the sample_stats: a group
+``log_likelihood`` is for terms of single pixels or bins, which ArviZ counts as observations.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ import numpy as np
 from jaxspec._files import check_free, write_bytes
 from jaxspec.errors import InputError, MissingExtraError
 from jaxspec.fit.priors import prior_text
+from jaxspec.likelihood.forward import content, pointwise_log_likelihood
 from jaxspec.model.record import model_record
 
-FORMAT = "jaxspec posterior 1"
+FORMAT = "jaxspec posterior 2"
 ENGINE = "h5netcdf"
 SEAL = b"\njaxspec sha256 "
 
@@ -27,17 +30,31 @@ STATS = {
     "n_steps": "steps",
     "accepted": "accepted",
     "log_prior": "log_prior",
+    "log_likelihood": "log_likelihood",
 }
+MOST = 50_000_000  # terms of the log-likelihood that are handed to ArviZ; more draws are thinned
+CHUNK = 5_000_000  # terms that are computed at a time
 
 
-def to_arviz(posterior):
+def to_arviz(posterior, *, pointwise=True, most=MOST):
     """Posterior as ArviZ data.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    pointwise : bool
+        Whether to compute the log-likelihood of every pixel, annulus or bin, which ArviZ's ``loo``
+        and ``waic`` need; left out where the posterior has no data.
+    most : int
+        Terms (draws times pixels) at most; of more, the group holds evenly thinned draws, at
+        least ten of each chain.
 
     Returns
     -------
     arviz.InferenceData, or xarray.DataTree with ArviZ 1
         Groups ``posterior`` (one variable per parameter), ``sample_stats`` (diverging, n_steps,
-        accepted, log_prior, lp) and ``log_likelihood`` (total).
+        accepted, log_prior, log_likelihood, lp) and ``log_likelihood`` (``counts``: chain, draw,
+        bin).
 
     Raises
     ------
@@ -46,18 +63,44 @@ def to_arviz(posterior):
     """
     try:
         import arviz
-    except ImportError:
-        raise MissingExtraError("arviz", "bayes") from None
+        import xarray
+    except ImportError as error:
+        raise MissingExtraError(error.name or "arviz", "bayes") from None
     groups, attributes = _groups(posterior), _attributes(posterior)
-    if hasattr(arviz, "InferenceData"):
-        return arviz.InferenceData(attrs=attributes, **groups)
+    if pointwise and posterior.data is not None:
+        groups["log_likelihood"] = _pointwise(posterior, most)
+    old = getattr(arviz, "InferenceData", xarray.DataTree)
+    # ArviZ 1.2 keeps the name, for the tree
+    if isinstance(old, type) and not issubclass(old, xarray.DataTree):
+        return old(attrs=attributes, **groups)
     return _tree(groups, attributes)
+
+
+def _pointwise(posterior, most):
+    """Dataset of the log-likelihood (chain, draw, bin) of single bins."""
+    import xarray
+
+    n_chain, n_draw = posterior.chains.shape[:2]
+    n_bin = len(content(posterior.data)[0])
+    kept = min(n_draw, max(most // (n_chain * n_bin), 10))
+    draws = np.linspace(0, n_draw - 1, kept).round().astype(int)
+    params = posterior.full[:, draws].reshape(n_chain * kept, -1)
+    how = posterior.settings.get("integrate"), posterior.settings.get("stat")
+    chunk = max(CHUNK // n_bin, 1)
+    parts = [
+        pointwise_log_likelihood(posterior.model, posterior.data, params[i : i + chunk], *how)
+        for i in range(0, len(params), chunk)
+    ]
+    terms = np.concatenate(parts).reshape(n_chain, kept, n_bin)
+    coordinates = {"chain": np.arange(n_chain), "draw": draws, "bin": np.arange(n_bin)}
+    return xarray.Dataset({"counts": (("chain", "draw", "bin"), terms)}, coordinates)
 
 
 def save(posterior, path, overwrite=False) -> str:
     """Write a posterior to a netCDF file that `read_posterior` and ArviZ read.
 
-    Everything is kept but the data, the fit, and the priors (their text is).
+    Everything is kept but the data, the fit, and the priors: their text is, and of the data
+    their name, file, unit, mask and a hash, so that no other data are taken for them.
 
     Parameters
     ----------
@@ -117,7 +160,7 @@ def unsealed(raw: bytes, file) -> bytes:
 
 def need_netcdf():
     """Raise `MissingExtraError` unless netCDF files can be written and read."""
-    for package in ("xarray", ENGINE):
+    for package in ("xarray", ENGINE, "h5py"):  # h5netcdf does not ask for h5py any more
         try:
             __import__(package)
         except ImportError:
@@ -144,7 +187,6 @@ def _groups(posterior):
     return {
         "posterior": dataset(chains),
         "sample_stats": dataset(stats),
-        "log_likelihood": dataset({"total": (draws, posterior.log_likelihood)}),
     }
 
 

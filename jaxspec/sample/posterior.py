@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.likelihood.forward import content
+from jaxspec.likelihood.forward import content, whole_content
 from jaxspec.sample import diagnostics, information
 
 
@@ -135,15 +135,20 @@ class Posterior:
 
     @cached_property
     def warnings(self) -> list[str]:
-        """Sentences on data left out, and on the chains; empty if nothing was noticed."""
-        from jaxspec.sample.summary import warnings_of
+        """Sentences on data left out, on the chains, on limits at which the draws pile up, and on
+        another minimum; empty if nothing was noticed.
+        """
+        from jaxspec.sample.summary import limits_of, warnings_of
 
-        return [*self.left_out, *warnings_of(self)]
+        elsewhere = self.settings.get("elsewhere", ())
+        return [*self.left_out, *warnings_of(self), *limits_of(self), *elsewhere]
 
     @property
     def converged(self) -> bool:
-        """True if there is nothing to warn of in the chains."""
-        return len(self.warnings) == len(self.left_out)
+        """True if there is nothing to warn of in the chains themselves."""
+        from jaxspec.sample.summary import warnings_of
+
+        return not warnings_of(self)
 
     @cached_property
     def fingerprint(self) -> dict:
@@ -193,7 +198,7 @@ class Posterior:
         """
         from jaxspec.model.surface_derived import derived
 
-        size = getattr(self.data, "pixel_size", None)
+        size = getattr(self.data, "pixel_size", self.fingerprint.get("pixel_size"))
         return derived(self.model, self.full, size, radius)
 
     def model_image(self, kind="model"):
@@ -217,11 +222,11 @@ class Posterior:
                 remedy="use read_posterior(path, data=...)",
             )
 
-    def to_arviz(self):
+    def to_arviz(self, **options):
         """Posterior as ArviZ data; see `jaxspec.sample.netcdf.to_arviz`."""
         from jaxspec.sample.netcdf import to_arviz
 
-        return to_arviz(self)
+        return to_arviz(self, **options)
 
     def save(self, path, overwrite=False):
         """Write a netCDF file, return its path; see `jaxspec.sample.netcdf.save`."""
@@ -233,7 +238,8 @@ class Posterior:
     def table(self):
         """`astropy.table.QTable`, one row per parameter.
 
-        Columns: name, unit, mean, sd, median, q16, q84, rhat, ess_bulk, ess_tail, mcse.
+        Columns: name, unit, mean, sd, median, q16, q84, rhat, ess_bulk, ess_tail, mcse, and what
+        was assumed: prior (a density between the limits), min, max.
         """
         from jaxspec.sample.summary import table
 
@@ -276,14 +282,31 @@ def columns(model) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
 
 
 def fingerprint(data) -> dict:
-    """Name, number of bins or pixels, counts, and a hash of counts and positions of all of them."""
-    counts, *others = content(data)
-    digest = hashlib.sha256()
-    for values in (counts, *others):
-        digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
+    """What tells data apart: name, number of bins or pixels, counts, hashes of all that a fit uses.
+
+    Returns
+    -------
+    dict
+        name, n_pix, counts; ``parts``, a short hash of each of counts, positions, exposure,
+        background, errors, PSF, ... ; ``sha256`` of them together; of an image also its path, unit
+        and pixel size, and the diagnostics that say how it was masked.
+    """
+    parts = {name: _digest(arrays) for name, arrays in whole_content(data).items()}
+    counts = content(data)[0]
+    known = {key: getattr(data, key, None) for key in ("path", "exposure_unit", "pixel_size")}
     return {
         "name": data.name,
         "n_pix": len(counts),
-        "counts": float(counts.sum()),
-        "sha256": digest.hexdigest(),
+        "counts": float(np.nansum(counts)),
+        "sha256": hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest(),
+        "parts": {name: digest[:16] for name, digest in parts.items()},
+        **{key: value for key, value in known.items() if value not in (None, "")},
+        "diagnostics": list(getattr(data, "diagnostics", ())),
     }
+
+
+def _digest(arrays):
+    digest = hashlib.sha256()
+    for values in arrays:
+        digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
+    return digest.hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -19,6 +20,7 @@ from jaxspec.fit.run import (
     prepare_rows,
 )
 from jaxspec.likelihood.statistics import STATISTICS
+from jaxspec.sample.elsewhere import other_minima
 from jaxspec.sample.lanes import How, sample_group
 from jaxspec.sample.posterior import Posterior
 from jaxspec.sample.posteriors import Posteriors
@@ -149,7 +151,9 @@ def sample(
         made |= sample_group(group, items, rows, fit_options, how, began)
     whole = rows.result(groups[0].model(0) if groups else model, seconds=0.0)
     if single:
-        return made[0].finished(whole)
+        posterior = made[0].finished(whole)
+        others = other_minima(posterior, model, priors)
+        return replace(posterior, settings=posterior.settings | {"elsewhere": others})
     return Posteriors.of(items, made, whole, time.perf_counter() - began)
 
 

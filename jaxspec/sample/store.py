@@ -50,15 +50,8 @@ def read_posterior(path, data=None, *, components=()) -> Posterior:
         raise InputError("does not exist", file=file) from None
     groups, attributes = _load(unsealed(decompress(raw, file), file), file)
     settings = attributes["settings"]
-    if data is not None and fingerprint(data)["sha256"] != settings["data"].get("sha256"):
-        was, found = settings["data"], fingerprint(data)
-        raise InputError(
-            f"was sampled on {was.get('name')} with {was.get('n_pix')} pixels and "
-            f"{was.get('counts'):.10g} counts; the data given are {found['name']} with "
-            f"{found['n_pix']} and {found['counts']:.10g}",
-            file=file,
-            remedy="give the same data with the same mask",
-        )
+    if data is not None:
+        _check_data(settings["data"], fingerprint(data), file)
     try:
         model = model_of(attributes["model"], components)
         return _posterior(model, data, groups, attributes)
@@ -66,6 +59,22 @@ def read_posterior(path, data=None, *, components=()) -> Posterior:
         raise InputError(f"its model cannot be made: {error}", file=file) from error
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise _not_ours(file, f"{type(error).__name__}: {error}") from error
+
+
+def _check_data(was, found, file):
+    """Refuse other data than those that were sampled, and say in what they differ."""
+    if found["sha256"] == was.get("sha256"):
+        return
+    parts = was.get("parts", {})
+    differ = [name for name, digest in found["parts"].items() if parts.get(name) != digest]
+    raise InputError(
+        f"was sampled on {was.get('name')} with {was.get('n_pix')} bins and "
+        f"{was.get('counts')} counts; the data given are {found['name']} with "
+        f"{found['n_pix']} and {found['counts']}, and differ in {', '.join(differ) or 'kind'}",
+        file=file,
+        remedy="give the same data, with the same mask and maps"
+        + (f" ({was['path']})" if was.get("path") else ""),
+    )
 
 
 def _not_ours(file, why):
@@ -85,8 +94,8 @@ def _load(raw, file):
                 name: {key: v.to_numpy() for key, v in node.data_vars.items()}
                 for name, node in tree.children.items()
             }
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise _not_ours(file, str(error)) from error
+    except Exception as error:  # h5netcdf raises many kinds on damaged files
+        raise _not_ours(file, f"{type(error).__name__}: {error}") from error
     if attributes.get("format") != FORMAT:
         raise _not_ours(file, f"its format is {attributes.get('format')!r}, not {FORMAT!r}")
     try:
@@ -107,8 +116,7 @@ def _posterior(model, data, groups, attributes):
     full[...] = model.values
     full[..., places] = chains
     stats = {field: groups["sample_stats"][name] for name, field in STATS.items()}
-    likelihood = groups["log_likelihood"]["total"]
-    if any(values.shape != chains.shape[:2] for values in (likelihood, *stats.values())):
+    if any(values.shape != chains.shape[:2] for values in stats.values()):
         raise ValueError("its arrays have different lengths")
     return Posterior(
         model=model,
@@ -117,7 +125,6 @@ def _posterior(model, data, groups, attributes):
         units=units,
         chains=chains,
         full=full,
-        log_likelihood=likelihood,
         log_constant=float(attributes["log_constant"]),
         best=np.asarray(attributes["best"], dtype=np.float64),
         settings=attributes["settings"],

@@ -12,6 +12,7 @@ from jaxspec.model.record import model_record
 MAX_RHAT = 1.01
 MIN_ESS = 100  # per chain; both limits: Vehtari et al. 2021
 MIN_ACCEPTANCE = 0.5
+PILED = 0.02
 
 _HEADER = ("parameter", "mean", "sd", "median", "16 %", "84 %", "R-hat", "ESS bulk", "ESS tail")
 
@@ -36,6 +37,9 @@ def table(posterior):
             "mcse": posterior.mcse,
         }
     )
+    shown = [posterior.parameter(name) for name in posterior.names]
+    out["prior"] = [prior_of(posterior, p) for p in shown]
+    out["min"], out["max"] = [float(p.min) for p in shown], [float(p.max) for p in shown]
     out.meta.update(made_by(posterior))
     out.meta.update(
         DATA=dict(posterior.fingerprint),
@@ -132,6 +136,36 @@ def warnings_of(posterior) -> list[str]:
             f"only {posterior.acceptance:.0%} of the proposals passed the correction to full "
             "resolution: the draws are right but few are new; merge fewer pixels"
         )
+    return found
+
+
+def prior_of(posterior, parameter) -> str:
+    """Prior of a parameter in words; its limits cut it off."""
+    if parameter.link is not None:
+        return "linked"
+    return posterior.settings.get("priors", {}).get(parameter.full_name, "flat")
+
+
+def limits_of(posterior) -> list[str]:
+    """Sentences on parameters whose draws pile up at a limit.
+
+    More than `PILED` of the draws within a quarter of their standard deviation of it: a Gaussian
+    that a limit cuts 1.8 standard deviations from its mean has as many.
+    """
+    found = []
+    for name, values in zip(posterior.names, posterior.flat.T, strict=True):
+        p = posterior.parameter(name)
+        if p.link is not None or p.period > 0:
+            continue
+        reach = 0.25 * values.std()
+        for limit, side in ((p.min, "lower"), (p.max, "upper")):
+            share = float(np.mean(np.abs(values - limit) < reach)) if reach > 0 else 0.0
+            if np.isfinite(limit) and share > PILED:
+                found.append(
+                    f"{name} piles up at its {side} limit {limit:g} ({share:.0%} of the draws within "
+                    f"a quarter of a standard deviation, prior {prior_of(posterior, p)}): its "
+                    "mean and width follow from the limit; quote a bound, or widen the limits"
+                )
     return found
 
 
