@@ -9,7 +9,13 @@ from types import ModuleType
 import numpy as np
 import numpyro.distributions as dist
 import pytest
-from toy_posterior import flat_posterior, make_posterior, tilted_posterior, toy_image
+from toy_posterior import (
+    flat_posterior,
+    make_posterior,
+    tilted_posterior,
+    toy_image,
+    toy_pointwise,
+)
 
 import jaxspec as js
 from jaxspec.errors import InputError, MissingExtraError
@@ -79,7 +85,7 @@ def test_saved_again_without_data(saved, tmp_path):
 def test_with_the_data(posterior, saved, image):
     back = read_posterior(saved, data=image)
     assert back.loo().elpd == pytest.approx(posterior.loo().elpd)
-    with pytest.raises(InputError, match=r"posterior.nc: was sampled on toy with 69 pixels"):
+    with pytest.raises(InputError, match=r"posterior.nc: was sampled on toy with 69 bins"):
         read_posterior(saved, data=image.masked(where=image.counts > 9))
 
 
@@ -133,10 +139,34 @@ def test_arviz_data(posterior):
     np.testing.assert_allclose(
         stats["lp"].values, posterior.log_likelihood + posterior.log_prior, rtol=0
     )
-    total = found["log_likelihood"]["total"]
-    np.testing.assert_array_equal(total.values, posterior.log_likelihood)
+    np.testing.assert_array_equal(stats["log_likelihood"].values, posterior.log_likelihood)
+    terms = found["log_likelihood"]["counts"]  # the terms are right: they add up, pixel by pixel
+    assert terms.dims == ("chain", "draw", "bin") and terms.shape == (4, 50, 69)
+    expected = toy_pointwise(posterior.model, posterior.data, posterior.full.reshape(200, -1))
+    np.testing.assert_allclose(terms.values.reshape(200, -1), expected, rtol=1e-10)
     summary = arviz.summary(found, round_to=None)
     np.testing.assert_allclose(summary["ess_bulk"], posterior.ess, rtol=0.01)
+
+
+def test_arviz_has_the_loo_of_the_pixels(posterior):
+    arviz = pytest.importorskip("arviz")
+    ours = posterior.loo()
+    found = arviz.loo(posterior.to_arviz())
+    assert found.n_data_points == 69
+    assert float(getattr(found, "elpd_loo", getattr(found, "elpd", np.nan))) == pytest.approx(
+        ours.elpd, abs=0.3
+    )
+    assert float(found.se) == pytest.approx(ours.se, rel=0.03)
+
+
+def test_many_terms_are_thinned_and_none_invented(posterior):
+    pytest.importorskip("arviz")
+    few = posterior.to_arviz(most=4 * 69 * 12)["log_likelihood"]["counts"]
+    every = posterior.to_arviz()["log_likelihood"]["counts"]
+    assert few.shape == (4, 12, 69)
+    np.testing.assert_array_equal(few.values, every.sel(draw=few["draw"]).values)
+    for found in (posterior.to_arviz(pointwise=False), replace(posterior, data=None).to_arviz()):
+        assert "log_likelihood" not in (getattr(found, "children", None) or found.groups())
 
 
 def test_arviz_reads_the_file(posterior, saved):
@@ -146,20 +176,24 @@ def test_arviz_reads_the_file(posterior, saved):
     assert found.attrs["inference_library"] == "jaxspec"
 
 
-def test_arviz_1_gets_a_tree(posterior, monkeypatch):
-    monkeypatch.setitem(sys.modules, "arviz", ModuleType("arviz"))  # has no InferenceData
+@pytest.mark.parametrize("version", ["1.0", "1.2"])
+def test_arviz_1_gets_a_tree(posterior, monkeypatch, version):
+    arviz = ModuleType("arviz")  # has no InferenceData
+    if version == "1.2":
+        arviz.InferenceData = xarray.DataTree
+    monkeypatch.setitem(sys.modules, "arviz", arviz)
     tree = to_arviz(posterior)
     assert isinstance(tree, xarray.DataTree)
     assert set(tree.children) == {"posterior", "sample_stats", "log_likelihood"}
     np.testing.assert_array_equal(tree["posterior"]["B"].values, posterior["B"])
 
 
-@pytest.mark.parametrize("package", ["arviz", "xarray", "h5netcdf"])
+@pytest.mark.parametrize("package", ["arviz", "xarray", "h5netcdf", "h5py"])
 def test_missing_libraries_are_named(posterior, saved, tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)  # import of None raises ImportError
-    calls = [posterior.to_arviz]
+    calls = [] if package.startswith("h5") else [posterior.to_arviz]
     if package != "arviz":
-        calls = [lambda: posterior.save(tmp_path / "x.nc"), lambda: read_posterior(saved)]
+        calls += [lambda: posterior.save(tmp_path / "x.nc"), lambda: read_posterior(saved)]
     for call in calls:
         with pytest.raises(MissingExtraError, match=rf"{package} is not installed.*\[bayes\]"):
             call()
@@ -185,7 +219,7 @@ def test_files_that_are_not_ours(posterior, saved, tmp_path):
         read_posterior(text)
     plain = tmp_path / "plain.nc"
     xarray.Dataset({"a": ("x", np.arange(3))}).to_netcdf(plain, engine="h5netcdf")
-    with pytest.raises(InputError, match=r"its format is None, not 'jaxspec posterior 1'"):
+    with pytest.raises(InputError, match=r"its format is None, not 'jaxspec posterior 2'"):
         read_posterior(plain)
     cut = tmp_path / "cut.nc"
     cut.write_bytes(Path(saved).read_bytes()[:3000])
@@ -245,6 +279,30 @@ def test_arrays_of_other_lengths_are_refused(posterior, tmp_path):
         del file["sample_stats/n_steps"]
     with pytest.raises(InputError, match="y.nc: is not a posterior"):
         read_posterior(saved)
+
+
+def test_any_other_data_are_refused(posterior, saved, image):
+    """Counts and places were all that was compared: another exposure map went unnoticed."""
+    psf = js.gaussian_psf(fwhm=3.0)
+    for change, words in (
+        ({"exposure": image.exposure * 1.1}, "exposure"),
+        ({"background": np.full(image.shape, 0.1)}, "background"),
+        ({"area": np.full(image.shape, 0.5)}, "area"),
+        ({"rms": np.ones(image.shape)}, "error"),
+        ({"psf": psf}, "psf"),
+        ({"exposure_unit": "cm2 s"}, "unit"),
+    ):
+        with pytest.raises(InputError, match=f"differ in {words}; give the same data"):
+            read_posterior(saved, data=image.replace(**change))
+    assert read_posterior(saved, data=image.replace(name="another name")).data is not None
+
+
+def test_a_posterior_knows_what_it_was_made_from(posterior, saved, image):
+    data = image.replace(path="a/image.fits", diagnostics=("regions: 3 pixels left out",))
+    known = replace(posterior, data=data).fingerprint
+    assert known["path"] == "a/image.fits" and known["exposure_unit"] == "s"
+    assert known["diagnostics"] == ["regions: 3 pixels left out"]
+    assert read_posterior(saved).table.meta["DATA"]["exposure_unit"] == "s"
 
 
 def test_a_flipped_bit_is_found(saved, posterior):
