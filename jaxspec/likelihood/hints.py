@@ -37,7 +37,8 @@ def image_hints(models, items, stat, rows) -> Hints:
     """Positions of the sources, the width of the first one, and its radial profile.
 
     A source that is alone goes to the centroid; of several, the first goes to the brightest point
-    and each further one to the brightest that is left. The profile around the first says how wide it is.
+    and each further one to the brightest that is left. The profile around the first says how
+    wide it is.
 
     Parameters
     ----------

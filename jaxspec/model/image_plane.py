@@ -113,8 +113,10 @@ def expected_counts_psf(tree, grid, index, pixels, params, fine: Fine | None = N
 
     The sky is convolved on the whole grid, also under masked pixels and around the image, and
     vignetted afterwards; nothing wraps around. A point source is the PSF itself, moved by a phase
-    in Fourier space; a PSF narrower than 2 pixels (FWHM) would ring, and the source is shared
-    between its four nearest pixels first. What is below 0 by rounding or ringing is set to 0.
+    in Fourier space; a PSF narrower than 2 pixels (FWHM) would ring. Where it is known in finer
+    steps than pixels, its frequencies above those of the grid are folded onto it, which is exact;
+    else the source is shared between its four nearest pixels first. What is below 0 by rounding or
+    ringing is set to 0.
 
     Parameters
     ----------
@@ -201,11 +203,28 @@ def _blurred(parts, grid, index, fine):
     """Brightness (n_pix,) after the PSF."""
     extended = [part for part in parts if not part[0].point]
     light = jnp.fft.rfft2(_mean_brightness(extended, grid.x, grid.y, fine)) if extended else 0.0
+    light = light * grid.transfer
     for component, own in parts:
         if component.point:
-            light = light + _point_transform(grid, *own)
-    seen = jnp.fft.irfft2(light * grid.transfer, s=grid.x.shape)
+            light = light + _point_light(grid, *own)
+    seen = jnp.fft.irfft2(light, s=grid.x.shape)
     return seen.ravel()[index]
+
+
+def _point_light(grid, x0, y0, flux):
+    """Fourier transform of a point source seen through the PSF."""
+    if grid.fine is None:
+        return _point_transform(grid, x0, y0, flux) * grid.transfer
+    place = jnp.stack([x0, y0])
+    inside = jnp.all((place >= grid.low) & (place <= grid.high))
+    (ny, nx), s = grid.x.shape, grid.fine.shape[0]
+    turns = []
+    for n, kept, shift in ((ny, ny, y0 - grid.y[0, 0]), (nx, nx // 2 + 1, x0 - grid.x[0, 0])):
+        frequency = (np.fft.fftfreq(s * n) * s).reshape(s, n)[:, :kept]  # cycles in a pixel
+        angle = 2.0 * np.pi * frequency * shift
+        turns.append(jax.lax.complex(jnp.cos(angle), -jnp.sin(angle)))
+    flux = jnp.where(inside, flux, 0.0).astype(turns[0].dtype)
+    return flux * jnp.einsum("abyx,ay,bx->yx", grid.fine, *turns)
 
 
 def _point_transform(grid, x0, y0, flux):

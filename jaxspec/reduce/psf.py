@@ -18,6 +18,7 @@ import numpy as np
 from jaxspec.errors import InputError
 
 LARGEST = 2048  # pixels from the centre to the edge of a kernel, 134 MB
+FOLDED = 20_000_000  # numbers of the transform of a narrow PSF, 320 MB
 _CENTRED = 1e-6  # kernel pixels; a centre this close to that of a pixel needs no interpolation
 
 # Strength of the PSF at the highest frequency of the pixels above which a phase would make it ring;
@@ -123,7 +124,7 @@ class Psf:
 
 
 def gaussian_psf(*, fwhm: float | None = None, sigma: float | None = None) -> Psf:
-    """Round Gaussian, sampled at the centres of the pixels out to 6 sigma.
+    """Round Gaussian, integrated over the pixels out to 6 sigma.
 
     Parameters
     ----------
@@ -139,7 +140,14 @@ def gaussian_psf(*, fwhm: float | None = None, sigma: float | None = None) -> Ps
     width = _positive(fwhm if sigma is None else sigma, "fwhm" if sigma is None else "sigma")
     one = width / np.sqrt(8.0 * np.log(2.0)) if sigma is None else width
     name = f"gaussian {'fwhm' if fwhm is not None else 'sigma'} {width:g}"
-    return _round_psf(lambda r2: np.exp(-0.5 * r2 / one**2), 6.0 * one, name)
+    from scipy.special import ndtr
+
+    _check_radius(6.0 * one, name)
+    n, half = _parts(one, 6.0 * one)
+    edges = (np.arange(2 * half + 2) - half - 0.5) / n
+    line = np.diff(ndtr(edges / one))
+    kernel = np.outer(line, line)
+    return Psf(kernel / kernel.sum(), 1.0 / n, (float(half), float(half)), name)
 
 
 def king_psf(r_core: float, alpha: float, radius: float | None = None) -> Psf:
@@ -166,7 +174,7 @@ def king_psf(r_core: float, alpha: float, radius: float | None = None) -> Psf:
         radius = min(128.0, r_core * np.sqrt(np.expm1(min(log_u, 100.0))))
     name = f"king r_core {r_core:g} alpha {alpha:g}"
     return _round_psf(
-        lambda r2: (1.0 + r2 / r_core**2) ** -alpha, _positive(radius, "radius"), name
+        lambda r2: (1.0 + r2 / r_core**2) ** -alpha, _positive(radius, "radius"), r_core, name
     )
 
 
@@ -215,7 +223,9 @@ class Grid(NamedTuple):
     ``x, y`` (ny, nx) pixels: the box around the image's pixels, the reach of the PSF on each side
     of it, and what makes the sides fast to transform. ``transfer`` (ny, nx // 2 + 1) Fourier
     transform of the PSF. ``low, high`` (2,): x and y between which a point source can be seen.
-    ``sharp``: the PSF is too narrow (below about 2 pixels FWHM) to be moved by a phase.
+    ``sharp``: the PSF is too narrow (below about 2 pixels FWHM) to be moved by a phase. ``fine``
+    (s, s, ny, nx // 2 + 1) is the transform of such a PSF in steps of 1/s pixel, where it is known:
+    at the frequencies of the grid, and at those above that the pixels fold onto them.
     """
 
     x: np.ndarray
@@ -224,6 +234,7 @@ class Grid(NamedTuple):
     low: np.ndarray
     high: np.ndarray
     sharp: np.ndarray
+    fine: np.ndarray | None = None
 
     @property
     def area(self) -> float:
@@ -272,7 +283,49 @@ def convolution_grid(psf: Psf, pixels) -> tuple[Grid, np.ndarray]:
     high = np.array([x.max() + half_x, y.max() + half_y]) + 0.5
     index = ((y - y_low) * nx + (x - x_low)).astype(np.int64)
     edge = max(np.abs(transfer[ny // 2]).max(), np.abs(transfer[:, -1]).max())
-    return Grid(grid_x, grid_y, transfer, low, high, np.asarray(edge > _RINGING)), index
+    sharp = edge > _RINGING
+    fine = _fine_transform(psf, (ny, nx)) if sharp and psf.scale < 0.6 else None
+    return Grid(grid_x, grid_y, transfer, low, high, np.asarray(sharp), fine), index
+
+
+def _fine_transform(psf, shape):
+    """`Grid.fine` of a PSF; None where the grid is too large for it."""
+    from scipy import fft
+
+    ny, nx = shape
+    for s in (2, 4, 8, 16):
+        if s * s * ny * nx > FOLDED:
+            break
+        made = psf.kernel
+        for axis, middle in enumerate(reversed(psf.center)):
+            made = _stepped(made, axis, middle, psf.scale, s)
+        wide = np.zeros((s * ny, s * nx))
+        half_y, half_x = (n // 2 for n in made.shape)
+        if made.shape[0] > s * ny or made.shape[1] > s * nx:
+            return None
+        wide[: made.shape[0], : made.shape[1]] = made / made.sum()
+        full = np.asarray(fft.fft2(np.roll(wide, (-half_y, -half_x), axis=(0, 1))))
+        folds = full.reshape(s, ny, s, nx).transpose(0, 2, 1, 3)[..., : nx // 2 + 1]
+        # a pixel has no power at whole cycles: what lies below the last of them tells
+        top = (
+            np.abs(full[3 * s * ny // 8 : s * ny // 2]),
+            np.abs(full[:, 3 * s * nx // 8 : s * nx // 2]),
+        )
+        if max(part.max(initial=0.0) for part in top) < 1e-3:
+            return np.ascontiguousarray(folds)
+    return None
+
+
+def _stepped(array, axis, middle, scale, steps):
+    """Light in a pixel of the image whose centre is 0, 1, 2, ... / steps pixels from the source."""
+    array = np.moveaxis(array, axis, 0)
+    edges = (np.arange(len(array) + 1) - 0.5 - middle) * scale
+    half = int(np.ceil((max(-edges[0], edges[-1]) + 0.5) * steps))
+    cumulative = np.concatenate([np.zeros((1, *array.shape[1:])), np.cumsum(array, axis=0)])
+    at = np.arange(-half, half + 1) / steps
+    curve = _monotone_cubic(edges, cumulative)
+    high, low = (curve(np.clip(at + d, edges[0], edges[-1])) for d in (0.5, -0.5))
+    return np.moveaxis(np.clip(high - low, 0.0, None), 0, axis)
 
 
 def _checked(array, name):
@@ -325,16 +378,32 @@ def _positive(value, what):
     return number
 
 
-def _round_psf(profile, radius, name):
+def _check_radius(radius, name):
     if radius > LARGEST:
         raise InputError(
             f"the PSF {name} reaches {radius:g} pixels", remedy="widths are in pixels of the image"
         )
-    half = max(1, int(np.ceil(radius)))
+
+
+def _parts(width, radius):
+    """Pixels of a kernel in one of the image, odd, and from its centre to its edge."""
+    n = 2 * int(min(2.0 / width, 30.0, 2000.0 / radius)) // 2 + 1 if width < 2.0 else 1
+    n += 1 - n % 2
+    return n, max(1, int(np.ceil(radius * n)))
+
+
+def _round_psf(profile, radius, width, name):
+    """PSF of a profile of r2, integrated over the pixels of the kernel."""
+    _check_radius(radius, name)
+    n, half = _parts(width, radius)
+    nodes, weights = np.polynomial.legendre.leggauss(4)
     offset = np.arange(-half, half + 1.0)
-    r2 = offset[:, None] ** 2 + offset[None, :] ** 2
-    kernel = profile(r2)
-    return Psf(kernel / kernel.sum(), 1.0, (float(half), float(half)), name)
+    kernel = np.zeros((len(offset), len(offset)))
+    for dy, wy in zip(nodes / 2, weights / 2, strict=True):
+        for dx, wx in zip(nodes / 2, weights / 2, strict=True):
+            r2 = ((offset + dy)[:, None] ** 2 + (offset + dx)[None, :] ** 2) / n**2
+            kernel += wx * wy * profile(r2)
+    return Psf(kernel / kernel.sum(), 1.0 / n, (float(half), float(half)), name)
 
 
 def _centred(array, axis, middle, scale):
