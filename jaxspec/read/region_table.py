@@ -18,6 +18,18 @@ _NEEDS = {
 }  # fmt: skip
 
 
+# What it is made of: the form, and the places in R of its inner and outer half widths.
+_FORMS = {
+    "circle": ("round", None, (0, 0)), "ellipse": ("round", None, (0, 1)),
+    "annulus": ("round", (0, 0), (1, 1)), "elliptannulus": ("round", (0, 1), (2, 3)),
+    "pie": ("round", (0, 0), (1, 1)), "sector": ("round", None, None),
+    "box": ("box", None, (0, 1)), "rotbox": ("box", None, (0, 1)),
+    "boxannulus": ("box", (0, 1), (2, 3)), "rectangle": ("rectangle", None, None),
+    "rotrectangle": ("rectangle", None, None), "polygon": ("polygon", None, None),
+    "field": ("field", None, None),
+}  # fmt: skip
+
+
 def read_region_table(raw: bytes, file: str, hdu=None) -> RegionSet:
     """Read a FITS region table, such as the source list of wavdetect.
 
@@ -142,31 +154,15 @@ def _shape(kind, frame, places, r, row, length, file) -> Shape:
     points = _polygon(places) if kind == "polygon" else places[: 2 if "rectangle" in kind else 1]
     if len(points) < {"polygon": 3, "rectangle": 2, "rotrectangle": 2}.get(kind, 1):
         raise InputError(f"{text} has {len(points)} positions, too few", file=file)
+    form, inner, outer = _FORMS[kind]
+    turned = need_angle == 1 or kind in ("ellipse", "elliptannulus", "boxannulus", "box")
     made = Shape(
-        "round", frame, tuple((float(a), float(b)) for a, b in points), text=text, by_sky=False,
-        tilt=0.0 if kind in ("circle", "annulus", "pie", "sector", "box", "rectangle", "polygon",
-                             "field") else float(angles[0]),
+        form, frame, () if form == "field" else tuple((float(a), float(b)) for a, b in points),
+        inner=pair(*inner, 0.5 if form == "box" else 1.0) if inner else None,
+        outer=pair(*outer, 0.5 if form == "box" else 1.0) if outer else None,
+        angles=(float(angles[0]), float(angles[1])) if need_angle == 2 else None,
+        tilt=float(angles[0]) if turned else 0.0, text=text, by_sky=False,
     )  # fmt: skip
-    if kind == "box" and "ROTANG" in row:  # some writers turn a BOX
-        made = made._replace(tilt=float(angles[0]))
-    if kind == "field":
-        made = made._replace(kind="field", places=())
-    elif kind == "polygon":
-        made = made._replace(kind="polygon")
-    elif kind in ("rectangle", "rotrectangle"):
-        made = made._replace(kind="rectangle")
-    elif kind in ("box", "rotbox"):
-        made = made._replace(kind="box", outer=pair(0, 1, 0.5))
-    elif kind == "boxannulus":
-        made = made._replace(kind="box", inner=pair(0, 1, 0.5), outer=pair(2, 3, 0.5))
-    elif kind == "elliptannulus":
-        made = made._replace(inner=pair(0, 1), outer=pair(2, 3))
-    elif kind in ("annulus", "pie"):
-        made = made._replace(inner=pair(0, 0), outer=pair(1, 1))
-    elif kind != "sector":
-        made = made._replace(outer=pair(0, 1 if kind == "ellipse" else 0))
-    if need_angle == 2:
-        made = made._replace(angles=(float(angles[0]), float(angles[1])))
     return checked(made, file)
 
 

@@ -265,7 +265,8 @@ def exposure_kind(header, unit, file):
     if by_unit is None:
         said = "BUNIT is" if unit is None else "the unit is given as"
         raise InputError(
-            f"{said} {text.strip()!r}, {kind_of_map(found)}, and not an exposure in s, cm2 or cm2 s",
+            f"{said} {text.strip()!r}, {kind_of_map(found)}, "
+            "and not an exposure in s, cm2 or cm2 s",
             file=file,
             remedy="give the exposure map, or exposure_unit='s' ('cm2', 'cm2 s') if BUNIT is wrong",
         )

@@ -1,4 +1,4 @@
-"""Is there another minimum, of nearly the same statistic, that the chains did not visit?
+"""Another minimum, of nearly the same statistic, that the chains did not visit.
 
 All chains start around one optimum. R-hat compares them with each other, and says nothing of a
 second place on the image where the source would fit as well.

@@ -135,9 +135,7 @@ class Posterior:
 
     @cached_property
     def warnings(self) -> list[str]:
-        """Sentences on data left out, on the chains, on limits at which the draws pile up, and on
-        another minimum; empty if nothing was noticed.
-        """
+        """Sentences on data left out, on chains, limits and other minima; empty if all is well."""
         from jaxspec.sample.summary import limits_of, warnings_of
 
         elsewhere = self.settings.get("elsewhere", ())
