@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -66,11 +67,14 @@ def read_region_table(raw: bytes, file: str, hdu=None) -> RegionSet:
     if frame == "icrs" and units[x] is not None and units[x].is_equivalent("deg"):
         to_degrees = float(units[x].to("deg"))
     shapes = []
-    for row in rows:
+    for number, row in enumerate(rows, 1):
         kind = str(row.get("SHAPE", "circle")).strip().lower()
         include, kind = not kind.startswith(("!", "-")), kind.lstrip("!+-")
-        component = int(row["COMPONENT"]) if "COMPONENT" in names else 0
-        places = np.array([_values(row[x]), _values(row[y])]) * to_degrees
+        try:
+            component = int(row["COMPONENT"]) if "COMPONENT" in names else 0
+            places = np.array([_values(row[x]), _values(row[y])]) * to_degrees
+        except (TypeError, ValueError) as error:
+            raise InputError(f"row {number} cannot be used ({error})", file=file) from None
         made = _shape(kind, frame, places.T, _values(row.get("R", ())), row, length, file)
         shapes.append(made._replace(include=include, component=component))
     note = f"{file}: {len(shapes)} regions of a FITS table"
@@ -84,10 +88,11 @@ def _table(raw, file, wanted):
     try:
         with warnings.catch_warnings(), fits.open(io.BytesIO(raw), memmap=False) as hdus:
             warnings.simplefilter("ignore")
-            content = ", ".join(f"{i} {h.name or '-'}" for i, h in enumerate(hdus))
-            images = any(h.is_image and len(h.shape) == 2 for h in hdus)
+            every: Any = list(hdus)
+            content = ", ".join(f"{i} {h.name or '-'}" for i, h in enumerate(every))
+            images = any(h.is_image and len(h.shape) == 2 for h in every)
             chosen = [
-                h for i, h in enumerate(hdus)
+                h for i, h in enumerate(every)
                 if wanted is None or str(i) == wanted.strip() or h.name == wanted.strip().upper()
             ]  # fmt: skip
             tables = [h for h in chosen if isinstance(h, fits.BinTableHDU | fits.TableHDU)]
@@ -148,8 +153,9 @@ def _shape(kind, frame, places, r, row, length, file) -> Shape:
     if len(r) < need_r or len(angles) < need_angle:
         raise InputError(f"{text} needs {need_r} R and {need_angle} ROTANG", file=file)
 
-    def pair(i, j, half=1.0):
-        return tuple(Length(float(r[k]) * half * length[0], length[1]) for k in (i, j))
+    def pair(places, half):
+        a, b = (Length(float(r[k]) * half * length[0], length[1]) for k in places)
+        return a, b
 
     points = _polygon(places) if kind == "polygon" else places[: 2 if "rectangle" in kind else 1]
     if len(points) < {"polygon": 3, "rectangle": 2, "rotrectangle": 2}.get(kind, 1):
@@ -158,8 +164,8 @@ def _shape(kind, frame, places, r, row, length, file) -> Shape:
     turned = need_angle == 1 or kind in ("ellipse", "elliptannulus", "boxannulus", "box")
     made = Shape(
         form, frame, () if form == "field" else tuple((float(a), float(b)) for a, b in points),
-        inner=pair(*inner, 0.5 if form == "box" else 1.0) if inner else None,
-        outer=pair(*outer, 0.5 if form == "box" else 1.0) if outer else None,
+        inner=pair(inner, 0.5 if form == "box" else 1.0) if inner else None,
+        outer=pair(outer, 0.5 if form == "box" else 1.0) if outer else None,
         angles=(float(angles[0]), float(angles[1])) if need_angle == 2 else None,
         tilt=float(angles[0]) if turned else 0.0, text=text, by_sky=False,
     )  # fmt: skip

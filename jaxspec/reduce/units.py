@@ -118,8 +118,9 @@ def _in_words_of_astropy(text):
     text = re.sub(r"(?<=[A-Za-z0-9])-(?=[A-Za-z])", " ", text)  # cm2-s
     text = re.sub(r"(\*\*|\^)\s*\(\s*([-+]?\d+)(?:\.0*)?\s*\)", r"**\2", text)  # s**(-1)
 
-    def word(match):
-        return _WORDS.get(match[0], _WORDS.get(match[0].lower(), match[0]))
+    def word(match) -> str:
+        found: Any = match[0]
+        return _WORDS.get(found, _WORDS.get(found.lower(), found))
 
     return re.sub(r"[A-Za-z]+", word, text)
 

@@ -163,8 +163,8 @@ def limits_of(posterior) -> list[str]:
             if np.isfinite(limit) and share > PILED:
                 found.append(
                     f"{name} piles up at its {side} limit {limit:g} ({share:.0%} of the draws "
-                    f"within a quarter of a standard deviation, prior {prior_of(posterior, p)}): its "
-                    "mean and width follow from the limit; quote a bound, or widen the limits"
+                    f"within a quarter of a standard deviation, prior {prior_of(posterior, p)}): "
+                    "its mean and width follow from the limit; quote a bound, or widen the limits"
                 )
     return found
 
