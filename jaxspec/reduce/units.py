@@ -119,8 +119,8 @@ def _in_words_of_astropy(text):
     text = re.sub(r"(\*\*|\^)\s*\(\s*([-+]?\d+)(?:\.0*)?\s*\)", r"**\2", text)  # s**(-1)
 
     def word(match) -> str:
-        found: Any = match[0]
-        return _WORDS.get(found, _WORDS.get(found.lower(), found))
+        found: str = match[0]
+        return str(_WORDS.get(found, _WORDS.get(found.lower(), found)))
 
     return re.sub(r"[A-Za-z]+", word, text)
 
