@@ -194,7 +194,7 @@ def own_areas(n):
     data = []
     for i in range(n):
         area = response.area * (1 + 1e-3 * i)
-        own = replace(response, area=area, key=b"%d" % i)
+        own = replace(response, area=area)
         data += js.fake("powerlaw", own, 10_000.0, {"PhoIndex": 1.8, "norm": 1e-3}, seed=i)
     return fitted(js.SpectrumList(data).notice("0.3-10"))
 
@@ -237,7 +237,6 @@ def ccd(n_energy, n_channel, top):
         channel=np.arange(n_channel),
         e_min=bounds[:-1],
         e_max=bounds[1:],
-        key=b"ccd %d %d" % (n_energy, n_channel),
     )
 
 

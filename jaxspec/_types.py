@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from jaxspec._checks import bounds_ascend, response_arrays, spectrum_arrays
 
 
 class Filter(NamedTuple):
@@ -70,6 +73,14 @@ class Wide:
             yield begin, end, self.dense(begin, end)
 
 
+def _hash(arrays, begin=b"") -> bytes:
+    digest = sha256(begin)
+    for values in arrays:
+        digest.update(f"{values.dtype.str}{values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).data)
+    return digest.digest()
+
+
 @dataclass(frozen=True, eq=False)
 class Response:
     """Redistribution matrix and effective area on one true-energy grid.
@@ -84,12 +95,18 @@ class Response:
         Effective area from the ARF, ones when the matrix is a full response.
     channel : (n_channel,) int, channel numbers of EBOUNDS, ascending.
     e_min, e_max : (n_channel,) float64 keV, nominal (reconstructed) energy bounds of EBOUNDS.
-    key : bytes
-        Hash of the content; equal keys mean interchangeable responses.
     name : str, file name(s) for messages.
     diagnostics : tuple of str, what was assumed while reading.
     wide : tuple of Wide, redistribution on wider energy bins that adds to ``matrix``.
     doubtful : tuple of (lo, hi) keV, where the ARF has other energy bins; no fit may use them.
+    full : bool, whether the file said that the matrix holds the effective area (HDUCLAS3 FULL).
+
+    The arrays cannot be changed: `replace` makes another response.
+
+    Raises
+    ------
+    InputError
+        Shapes that do not belong together, energies that do not ascend or overlap, a negative area.
     """
 
     e_lo: np.ndarray
@@ -99,11 +116,43 @@ class Response:
     channel: np.ndarray
     e_min: np.ndarray
     e_max: np.ndarray
-    key: bytes
     name: str = ""
     diagnostics: tuple[str, ...] = ()
     wide: tuple[Wide, ...] = ()
     doubtful: tuple[tuple[float, float], ...] = ()
+    full: bool = False
+
+    def __post_init__(self):
+        for name, value in response_arrays(self).items():
+            object.__setattr__(self, name, value)
+
+    def replace(self, **changes) -> Response:
+        """Return a copy with some fields changed."""
+        made = replace(self, **changes)
+        known = self.__dict__.get("_matrix_key")  # as `replace` of dataclasses, but not hashed anew
+        if known is not None and not changes.keys() & {"matrix", "wide"}:
+            made.__dict__["_matrix_key"] = known
+        return made
+
+    @cached_property
+    def key(self) -> bytes:
+        """Hash of the content; responses of equal keys are interchangeable."""
+        parts = [self.e_lo, self.e_hi, self.area, self.channel, self.e_min, self.e_max]
+        mark = repr((self.doubtful, self.full)).encode()
+        return _hash(parts, self._matrix_key + mark)
+
+    @cached_property
+    def _matrix_key(self) -> bytes:
+        matrix = self.matrix
+        parts = [matrix.indptr, matrix.indices, matrix.data]
+        for p in self.wide:
+            parts += [p.row, p.run_row, p.first, p.width, p.start, p.column, p.data]
+        return _hash(parts, repr(matrix.shape).encode())
+
+    @cached_property
+    def bounds_ascend(self) -> bool:
+        """Whether EBOUNDS goes one way, up or down, so that ranges of energies have a meaning."""
+        return bounds_ascend(self.e_min, self.e_max)
 
     def __repr__(self):
         return (
@@ -137,6 +186,11 @@ class Spectrum:
         TSTART, TSTOP, MJDREF, TIMESYS, OBS_ID, ...), values as in the file; type II row values.
     diagnostics : tuple of str, what was assumed while reading.
     sha256 : str, hash of the unpacked file that it was read from, as hexadecimal digits.
+
+    Raises
+    ------
+    InputError
+        Lengths that differ, an exposure or scales that are not above 0, a channel number twice.
     """
 
     name: str
@@ -159,6 +213,10 @@ class Spectrum:
     correction: Spectrum | None = None
     corrscal: float = 1.0
     sha256: str = ""
+
+    def __post_init__(self):
+        for name, value in spectrum_arrays(self).items():
+            object.__setattr__(self, name, value)
 
     def replace(self, **changes) -> Spectrum:
         """Return a copy with some fields changed."""

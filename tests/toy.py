@@ -25,7 +25,6 @@ def toy_response(n_channel=32, n_energy=40, e_top=16.0, fwhm=None, first=0):
         channel=np.arange(first, first + n_channel),
         e_min=bounds[:-1],
         e_max=bounds[1:],
-        key=f"toy {n_channel} {n_energy} {e_top} {fwhm} {first}".encode(),
         name="toy.rsp",
     )
 

@@ -87,7 +87,7 @@ def write_response(path, matrix, edges, pcus):
     energy, bounds = ENERGY_EDGES.astype(np.float32), edges.astype(np.float32)
     response = Response(
         e_lo=energy[:-1], e_hi=energy[1:], matrix=csr_array(matrix), area=np.ones(len(matrix)),
-        channel=np.arange(N_CHANNEL), e_min=bounds[:-1], e_max=bounds[1:], key=b"",
+        channel=np.arange(N_CHANNEL), e_min=bounds[:-1], e_max=bounds[1:],
     )  # fmt: skip
     tables = matrix_tables(response, response.matrix, "SPECRESP MATRIX", "FULL")
     tables[0].header["LO_THRES"] = THRESHOLD

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import jax
@@ -20,6 +21,7 @@ from jaxspec.likelihood.statistics import STATISTICS, statistic_name
 CONVERGED = 1e-6  # expected decrease at the end point: a thousandth of a standard deviation
 
 
+_NUMBER = re.compile(r"[-+]?\d[\d.]*(e[-+]?\d+)?")
 SPARSE = (
     "More than half of the bins have no background count: there W-stat underestimates the source; "
     "group the spectrum so that bins hold some background."
@@ -66,6 +68,18 @@ class Rows:
         self.stat_names[row] = stat
         if sentence:
             self.notes[sentence] += 1
+
+    def remark_data(self):
+        """Remember what was assumed of the data; sentences that differ in numbers are one."""
+        found = {}
+        for item in self.data:
+            for text in dict.fromkeys(kind_of(item).said(item)):
+                alike = found.setdefault(_NUMBER.sub("#", text), [Counter(), item.name])
+                alike[0][text] += 1
+        for texts, name in found.values():
+            first, n = next(iter(texts)), texts.total()
+            where = f" (in {name}; others differ in the numbers)" if len(texts) > 1 else ""
+            self.notes[f"{first}{where}."] += n
 
     def record(self, solved):
         """Take the lanes of a group that were fitted one by one.
@@ -191,6 +205,7 @@ def prepare_rows(model, items, stat):
         chosen.append(used)
     if refused and not any(chosen):
         raise refused[0]
+    rows.remark_data()
     return rows, chosen
 
 

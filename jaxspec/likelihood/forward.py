@@ -62,6 +62,7 @@ class Kind(NamedTuple):
     facts : ``datum -> (start (MJD), exposure (s), counts of the fitted bins)``, NaN where unknown.
     origin : ``datum -> dict``, the files it was made from, their hashes, and what was done to them.
     sources : ``datum -> [path]``, files that a result must not be written over.
+    said : ``datum -> iterable of str``, what was assumed of it that concerns a fit.
     check_shared : ``(datum, other, {role: parameter name}) -> None``, or None
         Raises `InputError` where a parameter that both share means something else in each.
     """
@@ -82,6 +83,7 @@ class Kind(NamedTuple):
     facts: Callable
     origin: Callable
     sources: Callable
+    said: Callable = lambda datum: ()
     check_shared: Callable | None = None
 
 
@@ -115,6 +117,7 @@ SPECTRA = Kind(
     facts=_spectrum_facts,
     origin=spectrum_origin,
     sources=spectrum_sources,
+    said=spectrum_prepare.said,
 )
 IMAGES = Kind(
     one="image",
@@ -137,14 +140,17 @@ IMAGES = Kind(
 )
 PROFILES = IMAGES._replace(one="profile", many="profiles", bins="annuli", has_pixels=False)
 _KNOWN = {"facts": lambda item: item.facts, "origin": lambda item: item.origin}
-_KNOWN |= {"sources": lambda item: [item.path] if item.path else []}
+_KNOWN |= {"sources": lambda item: [item.path] if item.path else [], "said": lambda item: ()}
 KINDS = {
     Spectrum: SPECTRA,
     RecordedImage: IMAGES._replace(**_KNOWN),
     RecordedProfile: PROFILES._replace(**_KNOWN),
     Recorded: SPECTRA._replace(**_KNOWN),
     Failure: SPECTRA._replace(
-        facts=_failure_facts, origin=failure_origin, sources=lambda item: [item.path]
+        facts=_failure_facts,
+        origin=failure_origin,
+        sources=lambda item: [item.path],
+        said=lambda item: (),
     ),
     Image: IMAGES,
     RadialProfile: PROFILES,

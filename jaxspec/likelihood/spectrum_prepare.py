@@ -61,6 +61,16 @@ def statistic(spectrum, asked):
     return choose_statistic(spectrum, asked)
 
 
+def said(spectrum):
+    """What was assumed of a spectrum, of what is subtracted from it, and of its response."""
+    parts = {"": spectrum, "background: ": spectrum.background}
+    parts |= {"correction: ": spectrum.correction, "response: ": spectrum.response}
+    for prefix, part in parts.items():
+        name = getattr(part, "name", "")
+        for text in getattr(part, "diagnostics", ()):
+            yield prefix + (text.removeprefix(f"{name}: ") if name else text)
+
+
 class Foldings:
     """Inputs of the forward model for each distinct folding, made when they are asked for.
 

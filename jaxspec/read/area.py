@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
-
 import numpy as np
 
 from jaxspec._types import Response
 from jaxspec.errors import InputError
-from jaxspec.read.response import holds_area
 
 CLOSE = 0.1  # of the width of a bin: grids that are written with other digits differ by less
 
 
-def with_area(response: Response, arf, name: str = "") -> Response:
+def with_area(response: Response, arf, name: str = "", said=()) -> Response:
     """Return the response with an effective area on the same energy grid.
 
     Parameters
@@ -25,6 +21,8 @@ def with_area(response: Response, arf, name: str = "") -> Response:
         ``e_lo, e_hi`` in keV, area in cm2.
     name : str
         Name of the ARF for messages.
+    said : tuple of str
+        What was assumed while the ARF was read.
 
     Returns
     -------
@@ -40,7 +38,7 @@ def with_area(response: Response, arf, name: str = "") -> Response:
     e_lo, e_hi, area = (np.asarray(a, float) for a in arf)
     at, off = _matched(response, e_lo, e_hi)
     close = off <= CLOSE
-    notes, doubtful = (), ()
+    notes, doubtful = tuple(f"{name or 'the ARF'}: {text}" for text in said), ()
     if not close.all():
         if close.mean() < 0.5:
             raise _other_grid(response, e_lo, e_hi, at, off, name)
@@ -48,15 +46,12 @@ def with_area(response: Response, arf, name: str = "") -> Response:
         text = ", ".join(f"{lo:.4g}-{hi:.4g}" for lo, hi in doubtful[:3])
         more = " and others" if len(doubtful) > 3 else ""
         notes += (f"{name or 'the ARF'} has other energy bins at {text} keV{more}: not to be used",)
-    if holds_area(response):
+    if response.full:
         notes += (f"{response.name} is a full response; {name or 'the ARF'} multiplies its area",)
     area = np.where(close, area[at], _mean(response, e_lo, e_hi, area))
     area = np.ascontiguousarray(area * response.area)
-    key = hashlib.sha256(response.key + area.tobytes() + repr(doubtful).encode()).digest()
-    return replace(
-        response,
+    return response.replace(
         area=area,
-        key=key,
         name=f"{response.name} + {name}" if name else response.name,
         diagnostics=response.diagnostics + notes,
         doubtful=response.doubtful + doubtful,

@@ -9,11 +9,12 @@ from jaxspec.read.choose import partner_row
 from jaxspec.read.extensions import find_hdu, listed, names_of
 from jaxspec.read.matrices import numbers_of
 from jaxspec.read.paths import Address, chosen
-from jaxspec.read.response import KEV, energy_grid, numbers
+from jaxspec.read.plausible import check_areas, rest_note
+from jaxspec.read.response import KEV, check_energies, energy_grid, numbers
 
 
 def parse_arf(hdus, address=None, source=None):
-    """Energy grid (keV) and effective area (cm2) from the extensions of an ARF file.
+    """Energy grid (keV), effective area (cm2) and what was assumed, of an ARF file.
 
     Parameters
     ----------
@@ -26,7 +27,8 @@ def parse_arf(hdus, address=None, source=None):
 
     Returns
     -------
-    e_lo, e_hi, area : (n_energy,) arrays
+    (e_lo, e_hi, area) : (n_energy,) arrays
+    notes : tuple of str
 
     Raises
     ------
@@ -35,11 +37,14 @@ def parse_arf(hdus, address=None, source=None):
     """
     address = Address(hdus[0].file) if address is None else address
     hdu, row = choose_area(hdus, address, source)
+    rest = rest_note(hdus)
     if row is not None:
-        return _arf_row(hdu, row)
-    e_lo, e_hi, order, _ = energy_grid(hdu)
-    area = _positive_area(hdu, numbers(hdu, "SPECRESP"))
-    return e_lo, e_hi, area if order is None else area[order]
+        grid, notes = _arf_row(hdu, row)
+    else:
+        e_lo, e_hi, order, notes = energy_grid(hdu)
+        area = _positive_area(hdu, numbers(hdu, "SPECRESP"))
+        grid = e_lo, e_hi, area if order is None else area[order]
+    return grid, (*notes, *([rest] if rest else []))
 
 
 def choose_area(hdus, address, source=None):
@@ -98,7 +103,10 @@ def _arf_row(hdu, row):
         raise hdu.fail(f"row {row + 1} is no energy grid", "ENERG_LO")
     order = np.argsort(e_lo, kind="stable")
     order = order[e_lo[order] != e_hi[order]]
-    return e_lo[order], e_hi[order], _positive_area(hdu, area)[order]
+    e_lo, e_hi, area = e_lo[order], e_hi[order], _positive_area(hdu, area)[order]
+    notes = []
+    check_energies(hdu, e_lo, e_hi, notes)
+    return (e_lo, e_hi, area), notes
 
 
 def _positive_area(hdu, area):
@@ -108,4 +116,5 @@ def _positive_area(hdu, area):
     if not np.isfinite(area).all() or np.any(area < 0):
         i = int(np.argmin(np.isfinite(area) & (area >= 0)))
         raise hdu.fail(f"row {i + 1} is {area[i]}", "SPECRESP", "remake the ARF")
+    check_areas(hdu, area)
     return area

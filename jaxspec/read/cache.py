@@ -66,16 +66,16 @@ class ResponseCache:
         )
 
     def arf(self, raw: bytes, file: str, address=None, source=None):
-        """Grid and area of an ARF file, given its bytes as stored; see `parse_arf`."""
+        """Grid and area of an ARF file and what was assumed, given its bytes as stored."""
         key = ("arf", _digest(raw), _selectors(address), source)
         return self._once(
             key, lambda: parse_arf(open_hdus(decompress(raw, file), file), address, source)
         )
 
-    def combine(self, response, arf, name: str):
-        """Response with the area of an ARF."""
+    def combine(self, response, arf, name: str, said=()):
+        """Response with the area of an ARF, of which ``said`` was assumed."""
         key = ("area", response.key, b"".join(np.asarray(a, float).tobytes() for a in arf))
-        return self._once((*key[:2], _digest(key[2])), lambda: with_area(response, arf, name))
+        return self._once((*key[:2], _digest(key[2])), lambda: with_area(response, arf, name, said))
 
     def select(self, response, index):
         """Response with the channels at ``index`` only."""

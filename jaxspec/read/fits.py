@@ -96,6 +96,15 @@ class HDU:
             value = self._values[key] = None if at is None else card_value(self.raw, at)
         return default if value is None else value
 
+    def comment(self, key) -> str:
+        """Comment of a keyword, blank if there is none."""
+        self.get(key)
+        if self._cards is None:
+            self.get("COMMENT")  # no value: makes the dict
+        at = (self._cards or {}).get(b"%-8b" % key.encode())
+        card = b"" if at is None else self.raw[at + 10 : at + 80].lstrip()
+        return "" if card[:1] == b"'" else card.partition(b"/")[2].strip().decode("latin-1")
+
     def integer(self, key, default=None) -> Any:
         """Value of a keyword that must be a whole number (text such as '0' is accepted)."""
         value = self.get(key, default)

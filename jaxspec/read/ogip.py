@@ -24,7 +24,6 @@ from jaxspec.read.links import Found, asked, fetch, follow
 from jaxspec.read.paths import decompress, split_selectors, stem
 from jaxspec.read.pha import builtin_background, parse_pha, take_channels
 from jaxspec.read.repair import NEVER
-from jaxspec.read.response import holds_area
 
 
 def read_spectrum(path, *, row=None, root=None, cache=None, **options) -> Spectrum:
@@ -135,6 +134,12 @@ def _read(path, row, root, cache, options, only=None):
     with np.errstate(all="ignore"):
         hdus = _open(address)
         places = choose_spectra(hdus, address)
+        if not places:
+            raise InputError(
+                "holds no spectrum: its table has no rows",
+                file=hdus[0].file,
+                remedy="remake the file",
+            )
         if only is not None:
             only_one(places, only)
         chosen, given, notes = _Options(**options), cache.places(root), _said(hdus, places)
@@ -201,7 +206,7 @@ def read_arf(path):
     """
     with np.errstate(all="ignore"):
         found = fetch(path)
-        return ResponseCache().arf(found.raw, found.file, found.address)
+        return ResponseCache().arf(found.raw, found.file, found.address)[0]
 
 
 # ---------------------------------------------------------------------------- parts
@@ -346,7 +351,7 @@ def _spectrum_response(options, spectrum, hdus, place, cache, places):
     notes += more
     spare = find_hdu(hdus, None, ("EBOUNDS",)) or [None]
     response = _response(found, arf, cache, spare[0], source_row(place))
-    if arf is None and np.all(response.area == 1.0) and not holds_area(response):
+    if arf is None and np.all(response.area == 1.0) and not response.full:
         notes += (f"no ARF is loaded: {response.name} is taken to hold the effective area",)
     index, more = _positions(spectrum, place.hdu, response.channel, response.name)
     if index is not None:
@@ -365,11 +370,11 @@ def _response(rmf, arf, cache, spare_ebounds=None, source=None):
         return rmf
     if isinstance(arf, str | os.PathLike):
         arf = fetch(arf)
-    name = "ARF"
+    name, said = "ARF", ()
     if isinstance(arf, Found):
         name = arf.file.replace("\\", "/").rpartition("/")[2]
-        arf = cache.arf(arf.raw, arf.file, arf.address, source)
-    return cache.combine(rmf, arf, name)
+        arf, said = cache.arf(arf.raw, arf.file, arf.address, source)
+    return cache.combine(rmf, arf, name, said)
 
 
 def _positions(spectrum, hdu, channel, name, limits=None):

@@ -11,6 +11,7 @@ from jaxspec._types import Spectrum
 from jaxspec.read.choose import COUNTED
 from jaxspec.read.fits import HDU
 from jaxspec.read.paths import is_set
+from jaxspec.read.plausible import EXPOSURE, rest_note, seconds_in
 from jaxspec.read.repair import (
     error_column,
     forgive,
@@ -19,6 +20,7 @@ from jaxspec.read.repair import (
     poisserr_flag,
     quality_flags,
     scaling,
+    without_errors,
 )
 
 _TEXT_KEYS = (
@@ -137,6 +139,8 @@ def parse_pha(
         Naming the column or keyword that is missing or cannot be right.
     """
     table = _Row(hdu, hdus[0], row)
+    if rest := rest_note(hdus):
+        table.notes.append(rest)
     channel = _channels(table)
     n = len(channel)
     exposure = _exposure(table, exposure, argument)
@@ -148,6 +152,8 @@ def parse_pha(
     flag = poisserr_flag(table, poisserr)
     note_lost_starts(table, quality, grouping)
     stat_err = error_column(table, "STAT_ERR", n, factor, flags, unused=flag is True)
+    if flag is not True and stat_err is not None:
+        quality = without_errors(table, channel, counts, stat_err, quality)
     spectrum = Spectrum(
         name=name,
         channel=channel,
@@ -195,9 +201,29 @@ def _exposure(table, given, argument):
     if value is None:
         raise table.fail("EXPOSURE is missing", remedy=remedy)
     value = table._float("EXPOSURE", value)
+    if given is None and (factor := _exposure_unit(table)) is not None:
+        table.notes.append(f"EXPOSURE is {value:g} in another unit; taken as {value * factor:g} s")
+        value *= factor
     if not (math.isfinite(value) and value > 0):
         raise table.fail(f"EXPOSURE is {value:g} s, it must be positive", remedy=remedy)
+    if value > EXPOSURE:
+        years = value / 31557600.0
+        raise table.fail(f"EXPOSURE is {value:g} s, {years:.3g} years", remedy=remedy)
     return value
+
+
+def _exposure_unit(table):
+    """Seconds in the unit of EXPOSURE, None for seconds: TUNIT of the column, else the comment.
+
+    The FITS standard puts the unit of a keyword in brackets before its comment, as in "[ms] time";
+    a comment that is nothing but a unit says it too.
+    """
+    if "EXPOSURE" in table.columns:
+        unit = table.hdu.unit("EXPOSURE")
+    else:
+        comment = table.hdu.comment("EXPOSURE")
+        unit = comment.partition("]")[0] if comment[:1] == "[" else comment
+    return seconds_in(unit)
 
 
 def _counts_name(table):

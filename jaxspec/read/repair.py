@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxspec.read.plausible import LEAST_ERROR, PERCENT, UNLIKE
+
 NEVER = (1, 5)  # QUALITY of channels that are never used
 
 
@@ -90,13 +92,52 @@ def error_column(table, name, n, factor, quality, unused=False):
     if wrong.any() and unused:
         table.notes.append(f"{name} holds numbers that are no errors; POISSERR is T: left out")
         return None
-    if name == "SYS_ERR" and np.any(values >= 1):
+    if name == "SYS_ERR":
+        wrong |= values > PERCENT
+    if name == "SYS_ERR" and np.any(values[~wrong] >= 1):
         number = np.sum(values >= 1)
         table.notes.append(f"SYS_ERR is a fraction and 1 or more in {number} channels: per cent?")
     remedy = "repair the file"
+    if name == "SYS_ERR":
+        remedy += "; it is a fraction of the counts"
     if name == "STAT_ERR":
         remedy += ", or read it with poisserr=True if the counts are Poisson"
     return forgive(table, name, values, wrong, quality, remedy)
+
+
+def without_errors(table, channel, counts, errors, quality):
+    """QUALITY (n,) with 5 where STAT_ERR is 0, or next to it, among real errors.
+
+    Such a channel would outweigh all others, or be given an error that nobody has measured. Counts
+    of 0 may have any error where the others are sqrt(counts): they are Poisson.
+
+    Parameters
+    ----------
+    channel, counts, errors : (n,)
+    quality : (n,) int16 or None
+    """
+    good = np.ones(len(counts), bool) if quality is None else ~np.isin(quality, NEVER)
+    seen = good & (counts != 0)
+    share = np.divide(errors, abs(counts), out=np.zeros(len(counts)), where=seen)
+    real = seen & (share > 0)
+    if not real.any():
+        return quality  # no errors at all: said where they are needed
+    typical = float(np.median(share[real]))
+    none = seen & (share < LEAST_ERROR) & (share < UNLIKE * typical)
+    real &= ~none
+    if np.any(abs(errors - np.sqrt(abs(counts)))[real] > UNLIKE * errors[real]):
+        none |= good & (errors == 0)
+    if not none.any():
+        return quality
+    which = ", ".join(str(c) for c in channel[none][:3]) + (", ..." if none.sum() > 3 else "")
+    what = "is" if none.sum() == 1 else "are"
+    table.notes.append(
+        f"STAT_ERR is {errors[none].max():.3g} in {none.sum()} channels ({which}) and real in "
+        f"others; these {what} left out".replace("these is", "this is")
+    )
+    quality = np.zeros(len(counts), np.int16) if quality is None else quality.copy()
+    quality[none] = 5
+    return quality
 
 
 def scaling(table, name, n, quality):
@@ -134,4 +175,6 @@ def poisserr_flag(table, given):
     if isinstance(flag, str):
         text = flag.strip().upper()
         return text.startswith("T") if text in ("T", "TRUE", "F", "FALSE") else None
+    if flag is not None and flag not in (0, 1):
+        table.notes.append(f"POISSERR is {flag}, not T or F; taken as T")
     return None if flag is None else bool(flag)

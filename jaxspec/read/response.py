@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxspec._checks import energy_gaps, energy_problem, fixed_matrix
 from jaxspec._types import Response, Wide
 from jaxspec.read.fits import HDU
 from jaxspec.read.matrices import choose_ebounds, choose_matrices, refuse_wholes
 from jaxspec.read.paths import Address
+from jaxspec.read.plausible import bounds_notes, check_matrix, rest_note
 
 KEV = dict(ev=1e-3, kev=1.0, mev=1e3, gev=1e6, tev=1e9)
 BLOCK = 2**22  # values that are looked at at once
@@ -20,50 +20,20 @@ BLOCK = 2**22  # values that are looked at at once
 SPREAD = 2**17
 _TINY = 1e-10  # of ENERG_HI: stands in for ENERG_LO = 0, where most models have a pole
 
-_FULL = "HDUCLAS3 is FULL, so the matrix holds the effective area"
-
-
-def response_key(e_lo, e_hi, matrix, channel, e_min, e_max, wide=()) -> bytes:
-    """Hash of the numbers of a response; equal keys mean interchangeable responses.
-
-    Parameters
-    ----------
-    e_lo, e_hi : (n_energy,) keV
-    matrix : scipy.sparse.csr_array, (n_energy, n_channel)
-    channel, e_min, e_max : (n_channel,)
-    wide : tuple of Wide
-    """
-    digest = hashlib.sha256()
-    parts = [e_lo, e_hi, matrix.indptr, matrix.indices, matrix.data, channel, e_min, e_max]
-    for part in wide:
-        parts += [part.row, part.run_row, part.first, part.width, part.start, part.data]
-    for part in parts:
-        digest.update(f"{part.dtype.str}{part.shape}".encode())
-        digest.update(np.ascontiguousarray(part).data)
-    return digest.digest()
-
-
-def holds_area(response: Response) -> bool:
-    """Whether the matrix was said to hold the effective area (HDUCLAS3 FULL)."""
-    return any(_FULL in note for note in response.diagnostics)
-
 
 def select_channels(response: Response, index) -> Response:
     """Return the response with only some of its channels, in the order of ``index``."""
     index = np.asarray(index)
     matrix = response.matrix[:, index]
     matrix.sort_indices()
-    mark = response.key + index.astype(np.int64).tobytes()
     place = np.full(len(response.channel) + 1, -1)  # one more, for column -1
     place[index] = np.arange(len(index))
-    return replace(
-        response,
-        matrix=matrix,
+    return response.replace(
+        matrix=fixed_matrix(matrix, copy=False),
         wide=tuple(replace(part, column=place[part.column]) for part in response.wide),
         channel=response.channel[index],
         e_min=response.e_min[index],
         e_max=response.e_max[index],
-        key=hashlib.sha256(mark).digest(),
     )
 
 
@@ -125,12 +95,19 @@ def energy_grid(hdu: HDU):
     if e_lo[0] == 0.0 < e_hi[0]:
         e_lo[0] = _TINY * e_hi[0]
         notes.append(f"{hdu.label}: the first ENERG_LO is 0; replaced by {e_lo[0]:.3g} keV")
-    bad = (e_lo <= 0) | (e_hi <= e_lo)
-    bad[1:] |= e_lo[1:] <= e_lo[:-1]
-    if bad.any():
-        i = int(np.argmax(bad))
-        raise hdu.fail(f"row {i + 1} is {e_lo[i]:g}-{e_hi[i]:g} keV", "ENERG_LO")
+    check_energies(hdu, e_lo, e_hi, notes)
     return e_lo, e_hi, order, notes
+
+
+def check_energies(hdu, e_lo, e_hi, notes):
+    """Raise `InputError` for energies that are no grid; say in ``notes`` where it has gaps."""
+    if problem := energy_problem(e_lo, e_hi):
+        units = [hdu.unit(name) or "blank" for name in ("ENERG_LO", "ENERG_HI")]
+        if units[0] != units[1]:
+            problem += f" (the units are {units[0]} and {units[1]})"
+        raise hdu.fail(problem, "ENERG_LO", "correct the units and energies, or remake the file")
+    if gaps := energy_gaps(e_lo, e_hi):
+        notes.append(f"{hdu.label}: {gaps}")
 
 
 def _is_empty(hdu, row):
@@ -155,6 +132,7 @@ def _ebounds(hdu: HDU):
     if np.any(e_min > e_max):
         e_min, e_max = np.minimum(e_min, e_max), np.maximum(e_min, e_max)
         notes.append(f"{hdu.label}: E_MIN lies above E_MAX in some channels; exchanged")
+    notes += bounds_notes(hdu.label, channel, e_min, e_max)
     return channel, e_min, e_max, notes
 
 
@@ -212,6 +190,7 @@ def _read_runs(hdu: HDU, channel):
         if not good.all():
             row = int(np.searchsorted(indptr, at + np.argmin(good), "right"))
             raise hdu.fail(f"row {row} holds NaN or infinity", "MATRIX", "remake the response")
+    check_matrix(hdu, indptr, data, notes)
     row = np.repeat(np.arange(len(n_grp)), n_grp)
     runs = _Runs(hdu, e_lo, e_hi, order, row, first - offset, width, indptr, data)
     return runs, grid_notes + notes
@@ -279,7 +258,8 @@ def _channel_offset(hdu, first, width, channel):
     low, high = first[used].min(), (first + width)[used].max()
     stated = hdu.integer(f"TLMIN{hdu.columns['F_CHAN'].n}")
     begin = int(channel[0])
-    for offset in (1, 0, begin) if stated is None else (stated, begin):
+    wanted = (1, 0, begin) if stated is None else (stated, begin) if stated >= 0 else (begin,)
+    for offset in wanted:
         if low >= offset and high - offset <= len(channel):
             break
     else:
@@ -293,6 +273,11 @@ def _channel_offset(hdu, first, width, channel):
         return offset, [f"{hdu.label}: F_CHAN has no TLMIN; the first channel is taken as {why}"]
     if offset != stated:
         return offset, [f"{hdu.label}: TLMIN of F_CHAN is {stated}, which does not fit; {offset}"]
+    if stated != begin:
+        return offset, [
+            f"{hdu.label}: TLMIN of F_CHAN is {stated} and EBOUNDS begins with channel {begin}; "
+            f"F_CHAN {stated} is taken as channel {begin}"
+        ]
     return offset, []
 
 
@@ -355,6 +340,8 @@ def parse_rmf(hdus, name: str, address=None, spare_ebounds=None) -> Response:
     found = choose_matrices(hdus, address)
     bounds: Any = choose_ebounds(hdus, found, spare_ebounds)
     channel, e_min, e_max, notes = _ebounds(bounds)
+    if rest := rest_note(hdus):
+        notes.append(f"{name}: {rest}")
     if bounds is spare_ebounds:
         notes.append(f"{name}: no EBOUNDS; taken from the spectrum")
     parts = []
@@ -367,18 +354,16 @@ def parse_rmf(hdus, name: str, address=None, spare_ebounds=None) -> Response:
     e_lo, e_hi, matrix, wide, sum_notes = _sum_matrices(parts, channel)
     if len(parts) > 1:
         notes.append(f"{name}: {len(parts)} MATRIX extensions summed")
-    if str(found[0].get("HDUCLAS3", "")).strip().upper() == "FULL":
-        notes.append(f"{name}: {_FULL}")
     return Response(
         e_lo=e_lo,
         e_hi=e_hi,
-        matrix=matrix,
+        matrix=fixed_matrix(matrix, copy=False),
         area=np.ones(len(e_lo)),
         channel=channel,
         e_min=e_min,
         e_max=e_max,
-        key=response_key(e_lo, e_hi, matrix, channel, e_min, e_max, wide),
         name=name,
         diagnostics=tuple(notes + sum_notes),
         wide=wide,
+        full=str(found[0].get("HDUCLAS3", "")).strip().upper() == "FULL",
     )

@@ -31,7 +31,7 @@ class Plan(NamedTuple):
 
     ``index`` (n_channel,) is the bin of each channel, -1 for dropped ones; ``columns``
     (n_channel,) is where the channel stands in the response; ``binning`` is the content of
-    ``index`` and ``weights``, so that spectra which are summed alike can be found; ``weights``
+    ``index``, ``columns`` and ``weights``, so that spectra which are summed alike can be found; ``weights``
     (n_channel,) of the channels in the sums over the response, or None, see
     `jaxspec.reduce.bins.channel_weights`.
     """
@@ -125,7 +125,9 @@ def _plan(spectrum, plans):
         bounds = (response.channel.tobytes(), response.e_min.tobytes(), response.e_max.tobytes())
         if (bounds, choice) not in plans:  # responses of one instrument share their channels
             index, n_bins = spectrum_bins(spectrum)
-            plans[bounds, choice] = index, n_bins, channel_columns(spectrum), index.tobytes()
+            columns = channel_columns(spectrum)
+            binning = index.tobytes() + columns.tobytes()
+            plans[bounds, choice] = index, n_bins, columns, binning
         index, n_bins, columns, binning = plans[bounds, choice]
         plans[key] = Plan(index, n_bins, columns, response, binning)
     plan = plans[key]

@@ -118,7 +118,22 @@ def channel_energies(spectrum):
 
 
 def spectrum_bins(spectrum):
-    """`bin_index` of a spectrum: (index (n_channel,), n_bin)."""
+    """`bin_index` of a spectrum: (index (n_channel,), n_bin).
+
+    Raises
+    ------
+    InputError
+        Ranges of energies where those of the channels are out of order; see `bin_index`.
+    """
+    response = spectrum.response
+    if response is not None and not response.bounds_ascend:
+        if any(step.unit == "keV" for step in spectrum.filters):
+            raise InputError(
+                "the energies of the channels (EBOUNDS) are out of order or missing, so that a range of "
+                "energies has no meaning",
+                file=response.name or spectrum.path or spectrum.name,
+                remedy="notice and ignore channels, or repair the response",
+            )
     return bin_index(
         spectrum.grouping,
         spectrum.quality,

@@ -86,6 +86,7 @@ def _describe_spectra(path):
 def spectrum_rows(spectrum) -> list[tuple[str, str]]:
     """Facts of one spectrum: origin, times, channels, links, rates, what was assumed."""
     from jaxspec.likelihood.choose import choose_statistic, is_poisson
+    from jaxspec.likelihood.spectrum_prepare import said
 
     header = spectrum.header or {}
     counts = spectrum.counts[np.isfinite(spectrum.counts)]
@@ -121,7 +122,7 @@ def spectrum_rows(spectrum) -> list[tuple[str, str]]:
     rows.append(("statistic", f"auto takes {statistic}"))
     if spectrum.response is not None:
         rows += response_rows(spectrum.response, assumed=False)
-    return rows + [("assumed", text) for text in spectrum.diagnostics]
+    return rows + [("assumed", text) for text in said(spectrum)]
 
 
 def response_rows(response, assumed=True) -> list[tuple[str, str]]:
@@ -134,26 +135,31 @@ def response_rows(response, assumed=True) -> list[tuple[str, str]]:
         rows, held = rows + sums[part.row], held + len(part.data)
     area = response.area * rows
     filled = 100 * held / max(matrix.shape[0] * matrix.shape[1], 1)
+    full = ", with the area in it (HDUCLAS3 FULL)" if response.full else ""
     what, unit = ("area", " cm2") if area.max() > 1.5 else ("sum of a row", "")
     largest = _largest(response.e_lo, response.e_hi, area, unit)
     rows = [
         ("energies", _energies(response.e_lo, response.e_hi)),
         ("EBOUNDS", f"{len(response.e_min)} channels, {ends.min():.5g} to {ends.max():.5g} keV"),
-        ("matrix", f"{filled:.3g} % filled; largest {what} {largest}"),
+        ("matrix", f"{filled:.3g} % filled; largest {what} {largest}{full}"),
     ]
     return rows + [("assumed", text) for text in response.diagnostics if assumed]
 
 
 def area_rows(path, table) -> list[tuple[str, str]]:
     """Facts of an ARF file."""
-    from jaxspec.read.ogip import read_arf
+    from jaxspec.read.cache import ResponseCache
+    from jaxspec.read.links import fetch
 
-    e_lo, e_hi, area = read_arf(path)
+    found = fetch(path)
+    with np.errstate(all="ignore"):
+        (e_lo, e_hi, area), notes = ResponseCache().arf(found.raw, found.file, found.address)
     hdu = next(h for h in table if "SPECRESP" in h.columns)
     return [
         ("origin", ", ".join(str(hdu.get(k)).strip() for k in _ORIGIN[:2] if _told(hdu.get(k)))),
         ("energies", _energies(e_lo, e_hi)),
         ("area", f"largest {_largest(e_lo, e_hi, area, ' cm2')}"),
+        *(("assumed", text) for text in notes),
     ]
 
 

@@ -27,7 +27,6 @@ def make_response(n_energy=40, n_channel=20):
         channel=np.arange(n_channel),
         e_min=bounds[:-1],
         e_max=bounds[1:],
-        key=b"test",
     )
 
 

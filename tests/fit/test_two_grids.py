@@ -143,7 +143,7 @@ def test_many_with_areas_of_their_own_share_the_tail(files, response):
 
     data = []
     for i in range(3):
-        own = replace(response, area=response.area * (1 + 0.2 * i), key=b"%d" % i)
+        own = replace(response, area=response.area * (1 + 0.2 * i))
         data.append(spectrum(own))
     result = js.fit("powerlaw", js.SpectrumList(data), "cstat")
     off = (result.params - [1.8, 0.1]) / np.sqrt(

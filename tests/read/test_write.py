@@ -11,7 +11,6 @@ from scipy.sparse import csr_array
 from jaxspec._types import Response, Spectrum
 from jaxspec.errors import InputError
 from jaxspec.read.ogip import read_arf, read_response, read_spectrum
-from jaxspec.read.response import response_key
 from jaxspec.read.write import write_arf, write_pha, write_response, write_rmf
 
 PER_CHANNEL = ("channel", "counts", "stat_err", "sys_err", "quality", "grouping")
@@ -86,7 +85,6 @@ def make_response(dense, area=None, first=0):
         channel=channel,
         e_min=e_min,
         e_max=e_max,
-        key=response_key(e_lo, e_hi, matrix, channel, e_min, e_max),
     )
 
 

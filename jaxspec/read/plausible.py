@@ -1,0 +1,149 @@
+"""What the numbers of a response and of a spectrum can be, and what is said of those that are odd.
+
+Each limit is far from anything that an instrument gives. What cannot be raises `InputError`; what
+may be meant becomes a sentence among the diagnostics.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxspec._checks import ROUNDING, bounds_ascend
+
+AREA = 1e14  # cm2; the largest telescopes, of showers in the air or in water, have 1e11
+NEGATIVE = 0.1  # of the positive sum of a row; matrices made by subtraction hold some per mille
+SPIKE = 1e3  # times both neighbours; an absorption edge is a factor of ten at most
+ONE_COUNT = 1.1  # sum of a row of a redistribution, above which a photon makes several counts
+EXPOSURE = 1e11  # seconds, 3000 years; many detectors may be added up in one spectrum
+PERCENT = 100.0  # SYS_ERR of more is beyond the counts even if it is meant in per cent
+LEAST_ERROR = 1e-7  # of the counts: sqrt(N) / N needs 1e14 counts for it
+UNLIKE = 1e-3  # of the relative errors of the other channels
+_TIMES = dict(
+    ns=1e-9, us=1e-6, ms=1e-3, ks=1e3, min=60.0, minutes=60.0, h=3600.0, hr=3600.0, hours=3600.0,
+    d=86400.0, day=86400.0, days=86400.0, yr=31557600.0,
+)  # fmt: skip
+
+
+def check_matrix(hdu, indptr, data, notes):
+    """Look at the values of a MATRIX extension, row by row.
+
+    Parameters
+    ----------
+    hdu : HDU
+    indptr : (n_row + 1,) int, where the values of each row lie in ``data``.
+    data : (n_value,) finite numbers, of any byte order.
+    notes : list of str, added to.
+
+    Raises
+    ------
+    InputError
+        Negative values that are no rounding, or values beyond any area.
+    """
+    rows = np.flatnonzero(np.diff(indptr))
+    if not len(rows):
+        return
+    low, high = float(data.min()), float(data.max())
+    if high > AREA:
+        raise hdu.fail(
+            f"row {_row_of(indptr, data.argmax())} holds {high:g}, more than any area in cm2",
+            "MATRIX",
+            "remake the response",
+        )
+    sums = np.add.reduceat(data, indptr[rows], dtype=float)
+    if low < 0:
+        _check_negative(hdu, indptr, data, rows, sums, notes)
+    inner = sums[1:-1]
+    spikes = inner > SPIKE * np.maximum(np.maximum(sums[2:], sums[:-2]), 0.0)
+    spikes &= np.minimum(sums[2:], sums[:-2]) > 0
+    if spikes.any():
+        i = int(np.argmax(spikes))
+        notes.append(
+            f"{hdu.label}: row {rows[i + 1] + 1} adds up to {inner[i]:.4g}, its neighbours to "
+            f"{sums[i]:.4g} and {sums[i + 2]:.4g}: is it damaged?"
+        )
+    kind = str(hdu.get("HDUCLAS3", "")).strip().upper()
+    if kind == "REDIST" and sums.max() > ONE_COUNT and not hdu.unit("MATRIX"):
+        notes.append(
+            f"{hdu.label}: HDUCLAS3 is REDIST but row {rows[sums.argmax()] + 1} adds up to "
+            f"{sums.max():.4g} counts for a photon: does it hold the area?"
+        )
+
+
+def _row_of(indptr, at):
+    return int(np.searchsorted(indptr, at, "right"))
+
+
+def _check_negative(hdu, indptr, data, rows, sums, notes):
+    positive = np.add.reduceat(np.maximum(data, 0), indptr[rows], dtype=float)
+    lost = positive - sums
+    i = int(np.argmax(lost - NEGATIVE * positive))
+    low, number = float(data.min()), int(np.sum(data < 0))
+    if lost[i] > NEGATIVE * positive[i]:
+        raise hdu.fail(
+            f"row {rows[i] + 1} holds negative values that add up to {-lost[i]:.4g}, the others to "
+            f"{positive[i]:.4g}",
+            "MATRIX",
+            "remake the response",
+        )
+    notes.append(f"{hdu.label}: {number} elements are negative, the least {low:.3g}; used as such")
+
+
+def check_areas(hdu, area):
+    """Raise `InputError` for areas (n_energy,) cm2 beyond any telescope's."""
+    if area.max(initial=0.0) > AREA:
+        at = int(area.argmax())
+        raise hdu.fail(f"row {at + 1} is {area[at]:g} cm2, more than any area", "SPECRESP")
+
+
+def bounds_notes(label, channel, e_min, e_max) -> list[str]:
+    """What is odd about the energies of channels (n_channel,), in sentences."""
+    if not np.any(e_max > e_min):
+        return [f"{label}: the channels have no energies (E_MIN is {e_min[0]:g}); notice channels"]
+    notes, empty = [], ~(e_max > e_min)
+    if empty.any():
+        i = int(np.argmax(empty))
+        notes.append(
+            f"{label}: {empty.sum()} channels have no width in energy, the first is {channel[i]} "
+            f"at {e_min[i]:g} keV"
+        )
+    if not bounds_ascend(e_min, e_max):
+        step = np.diff(e_min) if np.any(np.diff(e_min) < 0) else np.diff(e_max)
+        up = np.sum(step > 0) >= np.sum(step < 0)
+        i = int(np.argmax(step < 0 if up else step > 0))
+        return [
+            *notes,
+            f"{label}: the energies of the channels are out of order at channel {channel[i + 1]}, "
+            f"{e_min[i + 1]:.6g}-{e_max[i + 1]:.6g} keV after {e_min[i]:.6g}-{e_max[i]:.6g}; "
+            "notice channels",
+        ]
+    first, last = (e_min[1:], e_max[:-1]) if e_min[-1] >= e_min[0] else (e_min[:-1], e_max[1:])
+    width = e_max - e_min
+    off = abs(first - last) > 0.5 * np.minimum(width[1:], width[:-1]) + ROUNDING * abs(last)
+    if off.any():
+        i = int(np.argmax(off))
+        notes.append(
+            f"{label}: the energies of {off.sum()} neighbouring channels do not meet, the first "
+            f"are channels {channel[i]}, {e_min[i]:.6g}-{e_max[i]:.6g} keV, and {channel[i + 1]}, "
+            f"{e_min[i + 1]:.6g}-{e_max[i + 1]:.6g}"
+        )
+    return notes
+
+
+def seconds_in(unit) -> float | None:
+    """Seconds in a unit of time, None for what is none or is the second."""
+    return _TIMES.get(str(unit).strip().strip("[]").strip().lower())
+
+
+def rest_note(hdus) -> str:
+    """What is in a file after its extensions, in a sentence, or an empty text."""
+    last = hdus[-1]
+    raw, end = last.raw, last.start + last.size
+    if end > len(raw):
+        return f"the file ends {end - len(raw)} bytes inside of {last.label}: was it cut short?"
+    end += -last.size % 2880
+    rest = raw[end:]
+    if not rest.strip(b"\0 "):
+        return ""
+    if rest[:8] == b"XTENSION":
+        return f"the header of extension {len(hdus)} is damaged; what follows it is not read"
+    return f"{len(rest)} bytes after the last extension are none; not read"
