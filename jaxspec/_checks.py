@@ -178,7 +178,8 @@ def energy_gaps(e_lo, e_hi) -> str:
 
 def bounds_ascend(e_min, e_max) -> bool:
     """Whether the energies of channels go one way, up or down, and any channel has a width."""
-    if not (np.all(e_max >= e_min) and np.any(e_max > e_min)):
+    e_min, e_max = np.minimum(e_min, e_max), np.maximum(e_min, e_max)
+    if not np.any(e_max > e_min):
         return False
     up = np.all(e_min[1:] >= e_min[:-1]) and np.all(e_max[1:] >= e_max[:-1])
     return bool(up or (np.all(e_min[1:] <= e_min[:-1]) and np.all(e_max[1:] <= e_max[:-1])))

@@ -80,6 +80,7 @@ class Comparison:
         return f"<pre>{escape(repr(self))}</pre>"
 
 
+@np.errstate(all="ignore")
 def compare(results, criterion: str | None = None, **options) -> Comparison | FitComparison:
     """Compare models that were sampled on, or fitted to, the same data.
 

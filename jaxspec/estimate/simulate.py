@@ -15,6 +15,7 @@ from jaxspec.reduce.spectra import SpectrumList
 MOST = 1e15  # counts in a channel; beyond, doubles do not count
 
 
+@np.errstate(all="ignore")
 def fake(
     model,
     response,

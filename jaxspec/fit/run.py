@@ -111,10 +111,11 @@ def fit(
     _check_limits(max_iter, tol)
     check_integrate(integrate)
     options = Options(priors, tol, max_iter, integrate)
-    if isinstance(model, dict):
-        result = _fit_models(model, data, stat, joint, untie, share, options, progress)
-    else:
-        result = _fit_one_model(model, data, stat, joint, untie, share, options, progress)
+    with np.errstate(all="ignore"):  # what NumPy is told to raise on must not end a batch
+        if isinstance(model, dict):
+            result = _fit_models(model, data, stat, joint, untie, share, options, progress)
+        else:
+            result = _fit_one_model(model, data, stat, joint, untie, share, options, progress)
     result.settings["seconds"] = time.perf_counter() - began
     for part in [result, *getattr(result, "values", list)()]:
         part.settings.update(stat=stat, versions=versions(), devices=devices())

@@ -18,6 +18,7 @@ from jaxspec.model.model import Model
 from jaxspec.model.tree import build
 
 
+@np.errstate(all="ignore")
 def evaluate(model, edges, parameters=None, flux=None, abund=None, xsect=None):
     """Evaluate a model on energy bins.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,7 +132,7 @@ def _read(path, row, root, cache, options, only=None):
     if row is not None:
         address = address._replace(numbers=str(int(row)))
     cache = ResponseCache() if cache is None else cache
-    with np.errstate(all="ignore"):
+    with _within(address.file):
         hdus = _open(address)
         places = choose_spectra(hdus, address)
         if not places:
@@ -175,7 +176,7 @@ def read_response(rmf, arf=None, cache=None) -> Response:
     ...
     jaxspec.errors.InputError: memory://nowhere/a.rmf: does not exist; ...
     """
-    with np.errstate(all="ignore"):
+    with _within(rmf):
         return _response(rmf, arf, ResponseCache() if cache is None else cache)
 
 
@@ -204,12 +205,24 @@ def read_arf(path):
     >>> read_arf("memory://a.arf")[2]
     array([10., 20.])
     """
-    with np.errstate(all="ignore"):
+    with _within(path):
         found = fetch(path)
         return ResponseCache().arf(found.raw, found.file, found.address)[0]
 
 
 # ---------------------------------------------------------------------------- parts
+
+
+@contextmanager
+def _within(file):
+    """Whatever NumPy is told to raise on is ours here; a lack of memory is that of this file."""
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except MemoryError:
+        raise InputError(
+            "does not fit into memory", file=str(file), remedy="use a machine with more of it"
+        ) from None
 
 
 class _Options(NamedTuple):

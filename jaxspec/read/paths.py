@@ -14,6 +14,10 @@ from jaxspec.errors import InputError
 _SELECTOR = re.compile(r"(?P<file>.*?)(?:\[(?P<hdu>[^\[\]]*)\])?(?:\{(?P<n>[^{}]*)\})?", re.S)
 _RANGE = re.compile(r"(?P<low>\d{1,9}|\*{0,2})(?:-(?P<high>\d{1,9}|\*{0,2}))?")
 _NONE = re.compile(r"(none(?![\w.-]*\.\w)\b.*)?", re.I | re.S)
+# Bytes of a file once unpacked. The largest responses, of calorimeters, have 1e9; a gzip file of
+# 6 MB may hold 6 GB of zeros, which would take all memory before anything could be said of them.
+LARGEST = 2**31
+_PIECE = 2**24
 _PLUS = re.compile(r"(.+)\+(\d{1,3})", re.S)
 
 
@@ -218,15 +222,22 @@ def decompress(raw: bytes, file: str) -> bytes:
         return _undo_lzw(raw, file)
     if raw[:2] != b"\x1f\x8b":
         return raw
-    parts = []
+    parts, size = [], 0
     while raw[:2] == b"\x1f\x8b":
-        engine = zlib.decompressobj(31)
-        try:
-            parts.append(engine.decompress(raw))
-        except zlib.error as error:
-            raise InputError(
-                f"the gzip data are damaged ({error})", file=file, remedy="fetch the file again"
-            ) from None
+        engine, rest = zlib.decompressobj(31), raw
+        while not engine.eof:
+            try:
+                part = engine.decompress(rest, _PIECE)
+            except zlib.error as error:
+                raise InputError(
+                    f"the gzip data are damaged ({error})", file=file, remedy="fetch the file again"
+                ) from None
+            if not part:
+                break
+            parts.append(part)
+            size, rest = size + len(part), engine.unconsumed_tail
+            if size > LARGEST:
+                raise _too_large(file)
         if not engine.eof:
             raise InputError(
                 "the gzip data end too early", file=file, remedy="fetch the file again"
@@ -235,12 +246,25 @@ def decompress(raw: bytes, file: str) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def _too_large(file):
+    return InputError(
+        f"holds more than {LARGEST / 2**30:.3g} GiB once it is unpacked",
+        file=file,
+        remedy="if it is meant to be so large, unpack it with gunzip and give the plain file",
+    )
+
+
 def _undo_lzw(raw, file):
     import uncompresspy
 
     try:
         with uncompresspy.LZWFile(io.BytesIO(raw)) as stream:
-            return stream.read()
+            made = stream.read(LARGEST + 1)
+        if len(made) > LARGEST:
+            raise _too_large(file)
+        return made
+    except InputError:
+        raise
     except (ValueError, EOFError, OSError, LookupError) as error:
         raise InputError(
             f"the data of compress (.Z) are damaged ({error})",

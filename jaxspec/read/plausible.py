@@ -11,10 +11,10 @@ import numpy as np
 from jaxspec._checks import ROUNDING, bounds_ascend
 
 AREA = 1e14  # cm2; the largest telescopes, of showers in the air or in water, have 1e11
-NEGATIVE = 0.1  # of the positive sum of a row; matrices made by subtraction hold some per mille
+NEGATIVE = 0.5  # of the positive sum of a row; it reaches 0.12 in a matrix of EPIC-pn
 SPIKE = 1e3  # times both neighbours; an absorption edge is a factor of ten at most
 ONE_COUNT = 1.1  # sum of a row of a redistribution, above which a photon makes several counts
-EXPOSURE = 1e11  # seconds, 3000 years; many detectors may be added up in one spectrum
+EXPOSURE = 1e13  # seconds, 300 000 years; many detectors may be added up in one spectrum
 PERCENT = 100.0  # SYS_ERR of more is beyond the counts even if it is meant in per cent
 LEAST_ERROR = 1e-7  # of the counts: sqrt(N) / N needs 1e14 counts for it
 UNLIKE = 1e-3  # of the relative errors of the other channels

@@ -17,7 +17,7 @@ from jaxspec._status import Status
 from jaxspec._types import Response, Spectrum
 from jaxspec.errors import InputError
 from jaxspec.reduce.bins import BinCounts, channel_columns, channel_weights, spectrum_bins
-from jaxspec.reduce.sane import bad_area, bad_data, bad_energies
+from jaxspec.reduce.sane import bad_area, bad_data, bad_energies, bad_matrix
 from jaxspec.reduce.stack import stack_counts
 
 MAX_BUCKETS = 4  # shapes per statistic; every one is a compilation
@@ -104,6 +104,8 @@ def plan_lanes(spectra, stats, few, reject) -> list[PlannedLane]:
             problem = _unusable(spectrum, stat, plan, few, sane)
         except InputError as error:
             problem = Status.BAD_DATA, str(error)
+        except MemoryError:
+            problem = Status.BAD_DATA, "Its channels do not fit into memory."
         if problem:
             reject(row, *problem)
         else:
@@ -160,6 +162,10 @@ def _unusable_response(response, sane):
     parts += tuple(part.data for part in response.wide)
     if not all(_finite(part, sane) for part in parts):
         return Status.NAN_MODEL, f"The response {response.name} holds numbers that are not finite."
+    if id(response.matrix) not in sane:
+        sane[id(response.matrix)] = bad_matrix(response)
+    if sane[id(response.matrix)]:
+        return Status.BAD_DATA, sane[id(response.matrix)]
     grid = id(response.e_lo), id(response.e_hi)  # many responses have one grid
     if grid not in sane:
         sane[grid] = bad_energies(response)

@@ -96,8 +96,15 @@ def _bad_errors(spectrum, whose, weighs):
         if not (values.min(initial=0.0) >= 0 and values.max(initial=0.0) < COUNTABLE):
             return f"{whose} {name} holds numbers that cannot be errors."
     errors = used.get("STAT_ERR")
-    if errors is not None and weighs and not errors.any() and spectrum.counts.any():
+    if errors is None or not weighs:
+        return None
+    if not errors.any() and spectrum.counts.any():
         return f"{whose} STAT_ERR is 0 everywhere, so that nothing can be weighted."
+    lost = in_use((errors == 0) & (spectrum.counts != 0), spectrum.quality)
+    if errors.any() and lost.any():
+        names = in_use(spectrum.channel, spectrum.quality)[lost]
+        text = ", ".join(str(c) for c in names[:3]) + (", ..." if len(names) > 3 else "")
+        return f"{whose} STAT_ERR is 0 in channels {text} and real in others: set QUALITY 5 there."
     return None
 
 
@@ -148,6 +155,20 @@ def bad_area(spectrum) -> str | None:
                 f"{spectrum.response.name}: ignore these energies, or use the ARF of this response."
             )
     return None
+
+
+def bad_matrix(response) -> str | None:
+    """Why the elements of a response cannot be a redistribution, or None."""
+    matrix = response.matrix
+    if not matrix.nnz or matrix.data.min() >= 0:
+        return None
+    sums = np.asarray(matrix.sum(axis=1)).ravel()
+    lost = np.asarray(abs(matrix).sum(axis=1)).ravel() - sums  # twice what is negative
+    worst = int(np.argmax(lost - sums))
+    if lost[worst] <= sums[worst]:
+        return None
+    at = 0.5 * (response.e_lo[worst] + response.e_hi[worst])
+    return f"The response {response.name} is mostly negative at {at:.4g} keV."
 
 
 def bad_energies(response) -> str | None:

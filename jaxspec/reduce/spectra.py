@@ -150,10 +150,15 @@ def _guarded(change, item):
     if isinstance(item, Failure):
         return item
     try:
-        return change(item)
+        with np.errstate(all="ignore"):
+            return change(item)
+    except MemoryError:
+        status, problem = Status.BAD_DATA, "it does not fit into memory"
     except InputError as error:
-        status = Status.NO_RESPONSE if item.response is None else Status.BAD_DATA
-        return Failure(item.name, item.path, status, str(error))
+        status, problem = Status.BAD_DATA, str(error)
+        if item.response is None:
+            status = Status.NO_RESPONSE
+    return Failure(item.name, item.path, status, problem)
 
 
 def read_pha(paths, *, on_error="raise", progress=None, **options) -> SpectrumList:

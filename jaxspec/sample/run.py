@@ -28,6 +28,7 @@ from jaxspec.sample.sets import sample_sets
 from jaxspec.sample.tune import ROUNDS
 
 
+@np.errstate(all="ignore")
 def sample(
     model,
     data=None,

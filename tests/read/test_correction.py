@@ -176,14 +176,14 @@ def test_correction_in_figures_and_groups(corrected):
 
 
 def test_corrections_that_cannot_be_used(corrected):
-    shifted = corrected.correction.replace(counts=CORRECTION[:4] * 1.0)
-    for change in (
-        dict(correction=shifted),
-        dict(corrscal=np.nan),
-        dict(correction=corrected.correction.replace(exposure=0.0)),
-    ):
-        row = js.fit(powerlaw(), [corrected.replace(**change)], on_error="status").table
-        assert row["status"][0] == "BAD_DATA"
+    other = corrected.correction
+    short = other.replace(channel=np.arange(4), counts=CORRECTION[:4] * 1.0)
+    with pytest.raises(InputError, match="correction: has 4 channels"):
+        corrected.replace(correction=short)
+    with pytest.raises(InputError, match="exposure: is 0.0"):
+        other.replace(exposure=0.0)
+    row = js.fit(powerlaw(), [corrected.replace(corrscal=np.nan)], on_error="status").table
+    assert row["status"][0] == "BAD_DATA"
 
 
 def test_correction_is_written(corrected, tmp_path):

@@ -221,8 +221,8 @@ def test_vector_scalings():
     np.testing.assert_allclose(scalar.t_b, bins.t_b, rtol=1e-14)
     rate, _ = net_rate(spectrum)
     assert rate == pytest.approx(20 / 1000 - 1 / 2000 - 1 / 4000 - 1 / 6000)
-    none = exposures(spectrum.replace(backscal=0.0))[1]
-    assert np.all(none == 0)
+    none = exposures(spectrum.replace(backscal=np.array([0.0, 1, 1, 1])))[1]
+    assert none[0] == 0 and np.all(none[1:3] > 0)
 
 
 def channel_by_channel(spectrum, which):
@@ -353,9 +353,8 @@ def test_channels_of_the_response():
 
 
 def test_background_of_another_length():
-    spectrum = toy_spectrum(np.ones(4), background=toy_spectrum(np.ones(5), name="b"))
-    with pytest.raises(InputError, match="b: the background has 5 channels, the spectrum 4"):
-        bin_counts(spectrum)
+    with pytest.raises(InputError, match="background: has 5 channels and the spectrum 4"):
+        toy_spectrum(np.ones(4), background=toy_spectrum(np.ones(5), name="b"))
 
 
 def test_energies_need_a_response():
