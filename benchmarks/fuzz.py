@@ -2,8 +2,8 @@
 
 Good files are simulated, copied with some bytes, header cards, numbers or lines changed, and read;
 what reads is fitted. That is done in processes with limits of memory and of time for each file. An
-exception that is not of `jaxspec.errors`, a hang or the death of the process is a fault, and so is a
-fit that calls itself OK without finite numbers: the script then exits with 1. A fault is found
+exception that is not of `jaxspec.errors`, a hang or the death of the process is a fault, and so is
+a fit that calls itself OK without finite numbers: the script then exits with 1. A fault is found
 again by its number: the same seed, kind and number give the same file. See README.md for the
 fields of the JSON.
 """
@@ -56,7 +56,9 @@ def main():
     for case in cases:
         print(case["kind"].ljust(12), json.dumps(case["ends"]))
         for fault in case["faults"]:
-            print("   ", fault["end"], fault["what"], f"({fault['files']} files, {fault['number']})")
+            print(
+                "   ", fault["end"], fault["what"], f"({fault['files']} files, {fault['number']})"
+            )
     args.out.write_text(json.dumps({"seed": args.seed, "n": args.n, "cases": cases}, indent=1))
     return 1 if any(case["faults"] for case in cases) else 0
 

@@ -9,23 +9,26 @@ from typing import NamedTuple
 import numpy as np
 
 REGIONS = {
-    "ds9_image.reg": 'global color=green\nimage\ncircle(16,16,5) # text={a}\n-box(10,10,4,6,30)\n'
+    "ds9_image.reg": "global color=green\nimage\ncircle(16,16,5) # text={a}\n-box(10,10,4,6,30)\n"
     "ellipse(20,20,6,3,10)\nannulus(16,16,2,8)\npolygon(2,2,9,3,8,9)\npoint(4,4)\n",
-    "ds9_sky.reg": "# Region file format: DS9\nfk5\ncircle(6:00:00.0,+10:00:00,20\")\n"
-    "box(90.001,10.001,30\",20\",45)\n-ellipse(90.0,10.0,0.01,0.005,30)\n",
+    "ds9_sky.reg": '# Region file format: DS9\nfk5\ncircle(6:00:00.0,+10:00:00,20")\n'
+    'box(90.001,10.001,30",20",45)\n-ellipse(90.0,10.0,0.01,0.005,30)\n',
     "ciao.reg": "circle(16,16,5)\nrotbox(12,12,6,4,20)\n-ellipse(18,18,4,2,0)\n"
     "pie(16,16,2,8,0,90)\nfield()\n",
-    "ciao_sky.reg": "circle(6:00:00.0,+10:00:00,0.5')\nannulus(90.0d,10.0d,5\",30\")\n",
+    "ciao_sky.reg": 'circle(6:00:00.0,+10:00:00,0.5\')\nannulus(90.0d,10.0d,5",30")\n',
 }
-ODD = ("-1", "0", "1", "2", "-32768", "99999999999999999999", "1E400", "-1E30", "NAN", "INF", "T",
-       "'none'", "'~/x'", "'../../x'", "'a&'", "'{9}'", "", "1.5", "'1'", "3000000000", "1E-30")  # fmt: skip
-WORDS = ("nan", "inf", "-inf", "1e400", "-1", "0", "1e308", "", "x", "1e-320", "'", '"', "(", ")", "12:61:99",
-         "-91", "1e9", "{", "%", "\x00", "é", "--", "!", "1d", "#", ";", "|")  # fmt: skip
+ODD = (
+    """-1 0 1 2 -32768 99999999999999999999 1E400 -1E30 NAN INF T 'none' '~/x' '../../x' 'a&' '{9}'
+1.5 '1' 3000000000 1E-30""".split()
+    + [""]
+)
+WORDS = """nan inf -inf 1e400 -1 0 1e308 x 1e-320 ' " ( ) 12:61:99 -91 1e9 { % é -- ! 1d # ; |""".split()
+WORDS += ["", "\x00"]
 ODD_NUMBERS = (np.nan, np.inf, -np.inf, 0.0, -1.0, 1e30, -1e30, 1e-30, 1e300, 5e-324)
 
 
 class Kind(NamedTuple):
-    """Files that are damaged, and ``prepare(good, place, fit)`` that gives ``path -> (end, what)``."""
+    """Files to damage, and ``prepare(good, place, fit)``, which gives ``path -> (end, what)``."""
 
     files: Callable
     prepare: Callable
@@ -143,7 +146,11 @@ def _profiles(image, folder):
     np.savetxt(folder / "p.txt", np.column_stack([r, sb, 0.1 * sb]), header="r sb err")
     columns = [
         fits.Column(name, "D", array=values, unit=unit)
-        for name, values, unit in (("R", r, "arcsec"), ("SUR_BRI", sb, ""), ("SUR_BRI_ERR", sb / 9, ""))
+        for name, values, unit in (
+            ("R", r, "arcsec"),
+            ("SUR_BRI", sb, ""),
+            ("SUR_BRI_ERR", sb / 9, ""),
+        )
     ]
     fits.BinTableHDU.from_columns(columns).writeto(folder / "p.fits")
 
@@ -213,7 +220,11 @@ def _twice(raw, rng):
 
 def _cards(raw):
     """Where header cards with a value begin."""
-    return [i for i in range(0, len(raw) - 79, 80) if raw[i + 8 : i + 10] == b"= " and raw[i : i + 8].isascii()]
+    return [
+        i
+        for i in range(0, len(raw) - 79, 80)
+        if raw[i + 8 : i + 10] == b"= " and raw[i : i + 8].isascii()
+    ]
 
 
 def _card(raw, rng):

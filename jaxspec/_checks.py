@@ -42,22 +42,25 @@ def spectrum_arrays(spectrum) -> dict:
     if np.ndim(exposure) or not 0 < exposure < np.inf:
         raise _wrong(spectrum, "exposure", f"is {exposure!r}", "give seconds, above 0")
     for name in ("areascal", "backscal"):
-        value = made.get(name, getattr(spectrum, name))
-        if np.ndim(value) == 0:
-            if not 0 < value < np.inf:
-                raise _wrong(spectrum, name, f"is {value!r}", "give a number above 0")
-        elif np.shape(value) != n:
-            raise _wrong(spectrum, name, f"has {_size(value)} for {n[0]} channels")
-        elif not np.all((value >= 0) & (value < np.inf)) or (n[0] and not np.any(value)):
-            bad = value[np.argmin((value > 0) & (value < np.inf))]
-            remedy = "give numbers above 0; mark bad channels by their quality"
-            raise _wrong(spectrum, name, f"holds {bad!r}", remedy)
+        _check_scale(spectrum, name, made.get(name, getattr(spectrum, name)), n)
     for name in ("background", "correction"):
         other = getattr(spectrum, name)
         if other is not None and np.shape(other.counts) != n:
             problem = f"has {len(other.counts)} channels and the spectrum {n[0]}"
             raise _wrong(spectrum, name, problem, "use the file that was made for this spectrum")
     return made
+
+
+def _check_scale(spectrum, name, value, n):
+    if np.ndim(value) == 0:
+        if not 0 < value < np.inf:
+            raise _wrong(spectrum, name, f"is {value!r}", "give a number above 0")
+    elif np.shape(value) != n:
+        raise _wrong(spectrum, name, f"has {_size(value)} for {n[0]} channels")
+    elif not np.all((value >= 0) & (value < np.inf)) or (n[0] and not np.any(value)):
+        bad = value[np.argmin((value > 0) & (value < np.inf))]
+        remedy = "give numbers above 0; mark bad channels by their quality"
+        raise _wrong(spectrum, name, f"holds {bad:g}", remedy)
 
 
 def _check_numbers(spectrum, channel):

@@ -31,8 +31,8 @@ class Plan(NamedTuple):
 
     ``index`` (n_channel,) is the bin of each channel, -1 for dropped ones; ``columns``
     (n_channel,) is where the channel stands in the response; ``binning`` is the content of
-    ``index``, ``columns`` and ``weights``, so that spectra which are summed alike can be found; ``weights``
-    (n_channel,) of the channels in the sums over the response, or None, see
+    ``index``, ``columns`` and ``weights``, so that spectra which are summed alike can be found;
+    ``weights`` (n_channel,) of the channels in the sums over the response, or None, see
     `jaxspec.reduce.bins.channel_weights`.
     """
 

@@ -57,7 +57,8 @@ def _usual(spectrum, n, weighs):
     if spectrum.poisserr or spectrum.stat_err is None:
         return _within(spectrum.counts, n)
     errors = spectrum.stat_err
-    return _within(spectrum.counts, n) and _within(errors, n) and (errors.any() or not weighs)
+    least = 0.0 if weighs else -1.0
+    return _within(spectrum.counts, n) and _within(errors, n) and errors.min(initial=1.0) > least
 
 
 def _within(values, n):

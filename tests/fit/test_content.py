@@ -1,0 +1,214 @@
+"""What is fitted is what the objects hold, however they were made; bad ones are refused or rows."""
+
+from dataclasses import FrozenInstanceError, replace
+
+import numpy as np
+import pytest
+from toy import toy_response, toy_spectrum
+
+import jaxspec as js
+from jaxspec._status import Status
+from jaxspec.errors import InputError
+from jaxspec.likelihood.spectrum_prepare import make_batches
+
+RESPONSE = toy_response(24, fwhm=3.0)
+SPECTRUM = js.fake("powerlaw", RESPONSE, 1000.0, {"PhoIndex": 1.8, "norm": 0.3}, seed=1)[0]
+
+
+def changed(response, how):
+    """The response with twice its area, in one of the ways in which people write that."""
+    if how == "replace":
+        return replace(response, area=2 * response.area)
+    if how == "method":
+        return response.replace(area=2 * response.area)
+    if how == "matrix":
+        return replace(response, matrix=2 * response.matrix)
+    fields = {k: getattr(response, k) for k in response.__dataclass_fields__}
+    return js.Response(**fields | {"area": 2 * response.area})
+
+
+@pytest.mark.parametrize("how", ["replace", "method", "matrix", "by hand"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_perturbed_response_beside_the_original(how, first):
+    assert RESPONSE.key  # hashed before
+    both = [SPECTRUM, SPECTRUM.replace(response=changed(RESPONSE, how))]
+    if first:
+        both = both[::-1]
+    result = js.fit("powerlaw", both)
+    assert result.ok.all()
+    norm = result.value("norm")
+    assert norm[first] / norm[1 - first] == pytest.approx(2.0, rel=1e-6)
+
+
+def test_other_fields_make_another_response():
+    keys = {RESPONSE.key}
+    for field in ("e_min", "e_max", "channel"):
+        keys.add(replace(RESPONSE, **{field: getattr(RESPONSE, field) + 1}).key)
+    keys.add(replace(RESPONSE, e_lo=RESPONSE.e_lo * 2, e_hi=RESPONSE.e_hi * 2).key)
+    keys.add(RESPONSE.replace(doubtful=((1.0, 2.0),)).key)
+    assert len(keys) == 6
+    assert RESPONSE.replace(name="another", diagnostics=("x",)).key == RESPONSE.key
+    again = toy_response(24, fwhm=3.0)
+    assert again is not RESPONSE and again.key == RESPONSE.key
+
+
+def test_nobody_can_change_what_was_hashed():
+    area = np.full(40, 10.0)
+    response = RESPONSE.replace(area=area)
+    before = response.key
+    area *= 2  # the caller's own array
+    assert response.area[0] == 10.0 and response.key == before
+    for values in (response.area, response.matrix.data, response.e_lo):
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = 1.0
+    with pytest.raises(FrozenInstanceError):
+        response.area = area  # ty: ignore
+
+
+def test_parts_of_one_response_are_not_each_other():
+    """Spectra on other channels of one response, whose bins are numbered alike."""
+    whole = SPECTRUM
+    halves = [
+        whole.replace(channel=whole.channel[part], counts=whole.counts[part])
+        for part in (slice(0, 12), slice(12, 24))
+    ]
+    both = js.fit("powerlaw", halves)
+    alone = [js.fit("powerlaw", [half]) for half in halves]
+    noticed = [
+        js.fit("powerlaw", js.SpectrumList([whole]).notice(channels=c)) for c in ("0-11", "12-23")
+    ]
+    for i in range(2):
+        assert np.allclose(both.params[i], alone[i].params[0], rtol=1e-10)
+        assert np.allclose(both.params[i], noticed[i].params[0], rtol=1e-6)
+
+
+SPECTRA = {
+    "counts": (dict(counts=np.ones(5)), "counts: has 5 values for 24 channels"),
+    "counts of two dimensions": (dict(counts=np.ones((2, 12))), "has the shape"),
+    "no counts": (dict(counts=None), "counts"),
+    "errors": (dict(stat_err=np.ones(3)), "stat_err: has 3 values"),
+    "quality": (dict(quality=np.zeros(3, int)), "quality: has 3 values"),
+    "grouping": (dict(grouping=[1, -1]), "grouping: has 2 values"),
+    "areascal": (dict(areascal=np.ones(3)), "areascal: has 3 values"),
+    "exposure 0": (dict(exposure=0.0), "exposure: is 0.0; give seconds, above 0"),
+    "exposure nan": (dict(exposure=np.nan), "exposure: is nan"),
+    "exposure of many": (dict(exposure=np.ones(24)), "exposure: is array"),
+    "backscal 0": (dict(backscal=0.0), "backscal: is 0.0"),
+    "backscal nan": (dict(backscal=np.nan), "backscal: is nan"),
+    "backscal 0 in all": (dict(backscal=np.zeros(24)), "backscal: holds 0"),
+    "nan in backscal": (dict(backscal=np.where(np.arange(24) == 2, np.nan, 1)), "holds nan"),
+    "channel twice": (dict(channel=np.r_[0, 0:23]), "channel: holds a channel number twice"),
+    "channel of text": (dict(channel=np.array(["a"] * 24)), "no channel number"),
+    "background": (dict(background=toy_spectrum(np.ones(3), response=None)), "has 3 channels"),
+}
+
+
+@pytest.mark.parametrize("kind", SPECTRA)
+def test_spectra_that_cannot_be_are_refused_or_rows(kind):
+    changes, words = SPECTRA[kind]
+    with pytest.raises(InputError, match=f"fake parameter .*{words}"):
+        SPECTRUM.replace(**changes)
+    both = js.SpectrumList([SPECTRUM, SPECTRUM.replace(name="b")])
+    both = both.map(lambda s: s.replace(**changes) if s.name == "b" else s)
+    result = js.fit("powerlaw", both)
+    assert result.ok[0] and result.status[1] == Status.BAD_DATA and result.messages[1]
+
+
+RESPONSES = {
+    "short area": (dict(area=np.ones(3)), "area: has 3 values; the matrix has 40 energies"),
+    "short e_min": (dict(e_min=np.ones(3)), "e_min: has 3 values; the matrix has 24 channels"),
+    "one number": (dict(area=10.0), "area: has the shape"),
+    "descending": (dict(e_lo=RESPONSE.e_lo[::-1], e_hi=RESPONSE.e_hi[::-1]), "e_lo: row 2 is"),
+    "nan": (dict(e_hi=RESPONSE.e_hi * np.nan), "e_lo: row 1 is"),
+    "from 0": (dict(e_lo=RESPONSE.e_lo - RESPONSE.e_lo[0]), "row 1 is 0-"),
+    "overlap": (dict(e_hi=RESPONSE.e_hi + 0.2), "energy bins overlap: row 1"),
+    "negative area": (dict(area=-RESPONSE.area), "area: holds -10 cm2"),
+    "nan area": (dict(area=RESPONSE.area * np.nan), "area: holds nan cm2"),
+    "turned matrix": (dict(matrix=RESPONSE.matrix.T), "the matrix has 24 energies"),
+}
+
+
+@pytest.mark.parametrize("kind", RESPONSES)
+def test_responses_that_cannot_be_are_refused(kind):
+    changes, words = RESPONSES[kind]
+    with pytest.raises(InputError, match=f"toy.rsp parameter .*{words}"):
+        replace(RESPONSE, **changes)
+
+
+def test_lists_and_dense_matrices_are_taken():
+    response = RESPONSE.replace(matrix=RESPONSE.matrix.toarray(), area=list(RESPONSE.area))
+    one = SPECTRUM.replace(response=response, counts=list(SPECTRUM.counts))
+    made = js.fit("powerlaw", [one, SPECTRUM])
+    assert np.array_equal(*made.params)
+
+
+def test_bad_elements_and_errors_by_hand_are_rows():
+    values = RESPONSE.matrix.copy()
+    values.data = -values.data
+    errors = np.where(np.arange(24) == 5, 0.0, 3.0)
+    rows = [
+        SPECTRUM,
+        SPECTRUM.replace(response=RESPONSE.replace(matrix=values)),
+        SPECTRUM.replace(poisserr=False, stat_err=errors),
+    ]
+    result = js.fit("powerlaw", rows, ["cstat", "cstat", "chi2"])
+    assert result.ok.tolist() == [True, False, False]
+    assert "mostly negative at" in result.messages[1]
+    assert "STAT_ERR is 0 in channels 5 and real in others" in result.messages[2]
+    quality = np.where(np.arange(24) == 5, 5, 0)
+    assert js.fit("powerlaw", [rows[2].replace(quality=quality)], "chi2").ok[0]
+
+
+def test_what_was_assumed_is_in_the_result():
+    """Once for sentences that differ in numbers alone, with how many data they are of."""
+    spectra = [
+        SPECTRUM.replace(name=f"s{i}", diagnostics=(f"COUNTS is odd in {i} channels",))
+        for i in range(3)
+    ]
+    odd = RESPONSE.replace(diagnostics=("toy.rsp: the bins leave 2 gaps",))
+    sky = toy_spectrum(np.ones(24), response=None, diagnostics=("BACKSCAL is 0",))
+    spectra[2] = spectra[2].replace(response=odd, background=sky)
+    notes = js.fit("powerlaw", spectra, "cash").notes
+    said = {text: n for text, n in notes.items() if "as asked" not in text}
+    assert said == {
+        "COUNTS is odd in 0 channels (in s0; others differ in the numbers).": 3,
+        "background: BACKSCAL is 0.": 1,
+        "response: the bins leave 2 gaps.": 1,
+    }
+
+
+def test_numpy_that_raises_does_not_end_a_batch():
+    empty = SPECTRUM.replace(counts=np.zeros(24), stat_err=np.zeros(24), poisserr=False)
+    sky = toy_spectrum(np.zeros(24), response=None, backscal=np.r_[0.0, np.ones(23)])
+    rows = js.SpectrumList([SPECTRUM, empty, SPECTRUM.replace(background=sky)])
+    with np.errstate(all="raise"):
+        made = js.fake("TBabs*powerlaw", RESPONSE, 1e-5, {"nH": 1e4}, seed=2)
+        grouped = rows.group(min_counts=5).notice("1-10")
+        for stat in ("auto", "chi2", "chi2-churazov"):
+            result = js.fit("powerlaw", js.SpectrumList([*rows, *grouped, *made]), stat)
+            assert result.ok[0] and len(result.table) == 7 and str(result)
+    assert result.ok[0]
+
+
+def test_too_little_memory_ends_one_row(monkeypatch):
+    from jaxspec.reduce import batch
+
+    true = batch.spectrum_bins
+
+    def bins(spectrum):
+        if spectrum.name == "b":
+            raise MemoryError
+        return true(spectrum)
+
+    monkeypatch.setattr(batch, "spectrum_bins", bins)
+    other = SPECTRUM.replace(name="b", filters=js.SpectrumList([SPECTRUM]).notice("1-9")[0].filters)
+    result = js.fit("powerlaw", [SPECTRUM, other])
+    assert result.ok[0] and result.status[1] == Status.BAD_DATA
+    assert "do not fit into memory" in result.messages[1]
+
+
+def test_equal_responses_are_folded_once():
+    same = [SPECTRUM, SPECTRUM.replace(response=toy_response(24, fwhm=3.0))]
+    model = js.Model("powerlaw")
+    (batch,) = make_batches(model, same, ["cstat"] * 2, 1, lambda *_: None)
+    assert batch.n_inputs == 1

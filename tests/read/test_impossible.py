@@ -1,0 +1,281 @@
+"""Numbers that no instrument gives: an error, or a sentence in the diagnostics."""
+
+import gzip
+import zlib
+
+import numpy as np
+import pytest
+from ogip_files import (
+    COUNTS,
+    DENSE,
+    E_HI,
+    E_MAX,
+    E_MIN,
+    arf,
+    ebounds_hdu,
+    matrix_hdu,
+    pha,
+    pha_hdu,
+    rmf,
+    table,
+    to_bytes,
+)
+
+import jaxspec as js
+from jaxspec._status import Status
+from jaxspec.errors import InputError
+from jaxspec.read import paths
+from jaxspec.read.ogip import read_arf, read_response, read_spectra, read_spectrum
+
+HUGE = np.where(np.arange(6) == 1, 1e20, DENSE)
+SPIKE = DENSE * np.array([[1.0], [5e4], [1.0], [1.0]])
+
+
+def said(datum, text):
+    return sum(text in note for note in datum.diagnostics)
+
+
+def with_units(low, high):
+    hdu = matrix_hdu()
+    hdu.columns[0].unit, hdu.columns[1].unit = low, high
+    return to_bytes(hdu, ebounds_hdu())
+
+
+ERRORS = {
+    "bins overlap": (rmf(e_hi=E_HI * 1.5), "row 1 is 0.5-1.5 keV and row 2 1-3"),
+    "the last reaches over": (rmf(e_lo=[0.5, 1, 2, 2.5]), "energy bins overlap: row 3 is 2-3"),
+    "ENERG_LO in eV": (with_units("eV", "keV"), "overlap.*the units are eV and keV"),
+    "ENERG_HI in eV": (with_units("keV", "eV"), "the units are keV and eV"),
+    "negative matrix": (rmf(dense=-DENSE), "holds negative values that add up to -1, the"),
+    "negative row": (rmf(dense=DENSE * [[1], [-1], [1], [1]]), "row 2 holds negative"),
+    "mostly negative row": (rmf(dense=DENSE * [1, -0.6, 1, -1, 1, 1]), "holds negative"),
+    "huge elements": (rmf(dense=HUGE), "holds 1e.20, more than any area in cm2"),
+}
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_responses_that_cannot_be(put, kind):
+    raw, words = ERRORS[kind]
+    path = put("a.rmf", raw)
+    with pytest.raises(InputError, match=words) as error:
+        read_response(path)
+    assert "a.rmf[MATRIX] column" in str(error.value)
+
+
+def bounds(e_min=E_MIN, e_max=E_MAX):
+    return rmf(ebounds=ebounds_hdu(e_min=e_min, e_max=e_max))
+
+
+TOLD = {
+    "gaps": (rmf(e_hi=E_HI - 0.05), "leave 3 gaps, the widest at"),
+    "one gap": (rmf(e_lo=[0.5, 1, 2, 3.5]), "1 gaps, the widest at 3-3.5 keV"),
+    "a spike": (rmf(dense=SPIKE), "row 2 adds up to 5e.04, its neighbours to 1 and 1"),
+    "more than a photon": (
+        rmf(dense=3 * DENSE, HDUCLAS3="REDIST"),
+        "adds up to 3 counts for a photon",
+    ),
+    "ringing": (rmf(dense=np.where(DENSE == 0.1, -0.01, DENSE)), "1 elements are negative"),
+    "no energies of channels": (bounds(E_MIN * 0, E_MAX * 0), "the channels have no energies"),
+    "shuffled": (bounds(E_MIN[[0, 3, 2, 1, 4, 5]], E_MAX[[0, 3, 2, 1, 4, 5]]), "channel 2, 1.59"),
+    "reversed E_MIN": (bounds(E_MIN[::-1]), "E_MIN lies above E_MAX in some channels"),
+    "one without width": (bounds(e_max=np.where(E_MIN == E_MIN[2], E_MIN, E_MAX)), "no width"),
+    "channels apart": (bounds(e_max=E_MAX - 0.5), "5 neighbouring channels do not meet"),
+    "garbage behind": (rmf() + b"x" * 2880, "2880 bytes after the last extension"),
+    "a damaged header behind": (
+        rmf() + pha()[2880:4000],
+        "the header of extension 3 is damaged",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TOLD)
+def test_odd_responses_say_so(put, kind):
+    raw, words = TOLD[kind]
+    import re
+
+    response = read_response(put("a.rmf", raw))
+    assert any(re.search(words, note) for note in response.diagnostics), response.diagnostics
+
+
+def test_usual_responses_say_nothing(put):
+    for raw in (rmf(), bounds(E_MAX[::-1], E_MIN[::-1]), rmf() + b"\0" * 2880):
+        assert not any("EBOUNDS: the" in n for n in read_response(put("a.rmf", raw)).diagnostics)
+    assert read_response(put("a.rmf", rmf() + b"\0" * 2880)).diagnostics == ()
+
+
+def test_areas(put):
+    with pytest.raises(InputError, match="row 2 is 1e.20 cm2, more than any area"):
+        read_arf(put("a.arf", arf(area=[10.0, 1e20, 30, 40])))
+    with pytest.raises(InputError, match="energy bins overlap"):
+        read_arf(put("a.arf", arf(e_hi=E_HI * 1.5)))
+    both = read_response(put("a.rmf", rmf()), put("a.arf", arf() + b"rubbish" * 10))
+    assert said(both, "a.arf: 70 bytes after the last extension") == 1
+
+
+def test_energies_out_of_order_cannot_be_noticed(tmp_path):
+    """A row with a status, unless channels are noticed, which are right."""
+    flags = [0, 3, 2, 1, 4, 5]
+    for name, raw in (("good", rmf()), ("bad", bounds(E_MIN[flags], E_MAX[flags]))):
+        (tmp_path / f"{name}.rmf").write_bytes(raw)
+        (tmp_path / f"{name}.pha").write_bytes(pha(COUNTS * 10 + 9, RESPFILE=f"{name}.rmf"))
+    (tmp_path / "good.pha").write_bytes(pha(counts=COUNTS * 10 + 9, RESPFILE="good.rmf"))
+    (tmp_path / "bad.pha").write_bytes(pha(counts=COUNTS * 10 + 9, RESPFILE="bad.rmf"))
+    spectra = js.read_pha([tmp_path / "good.pha", tmp_path / "bad.pha"])
+    result = js.fit("powerlaw", spectra.notice("0.5-4"))
+    assert result.ok[0] and result.status[1] == Status.BAD_DATA
+    assert "out of order" in result.messages[1]
+    channels = js.fit("powerlaw", spectra.notice(channels="0-4"))
+    assert channels.ok.all() and np.array_equal(*channels.params)
+    assert any("out of order at channel" in note for note in channels.notes)
+
+
+@pytest.mark.parametrize(
+    ("value", "comment", "seconds"),
+    [
+        (2.5e6, "ms", 2500.0),
+        (2.5e6, "[ms] time", 2500.0),
+        (2.5, "[ks]", 2500.0),
+        (2500.0, "[s] exposure", 2500.0),
+        (2500.0, "exposure in ms or s", 2500.0),
+        (2500.0, "", 2500.0),
+    ],
+)
+def test_unit_of_the_exposure(tmp_path, value, comment, seconds):
+    hdu = pha_hdu()
+    hdu.header["EXPOSURE"] = (value, comment)
+    (tmp_path / "s.pha").write_bytes(to_bytes(hdu))
+    s = read_spectrum(tmp_path / "s.pha")
+    assert s.exposure == pytest.approx(seconds, rel=1e-12)
+    assert said(s, "in another unit; taken as 2500 s") == (value != seconds)
+    assert read_spectrum(tmp_path / "s.pha", exposure=7.0).exposure == 7.0
+
+
+def test_unit_of_the_exposure_of_type_ii(tmp_path):
+    counts = ("6J", [COUNTS, COUNTS + 1])
+    columns = {"CHANNEL": None, "COUNTS": counts, "EXPOSURE": ("D", [5e4, 7e4], "ms")}
+    (tmp_path / "two.pha").write_bytes(to_bytes(pha_hdu(columns=columns)))
+    assert [s.exposure for s in read_spectra(tmp_path / "two.pha")] == [50.0, 70.0]
+
+
+def read(tmp_path, **keywords):
+    (tmp_path / "s.pha").write_bytes(pha(**keywords))
+    return read_spectrum(tmp_path / "s.pha")
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        (dict(EXPOSURE=1e20), "EXPOSURE is 1e.20 s, 3.17e.12 years"),
+        (dict(SYS_ERR=1e30), "SYS_ERR: row 1 is 1e.30.*a fraction of the counts"),
+        (dict(columns={"SYS_ERR": ("D", [0, 0, 500.0, 0, 0, 0])}), "SYS_ERR: row 3 is 500"),
+    ],
+)
+def test_beyond_any_plausible_number(tmp_path, keywords, words):
+    with pytest.raises(InputError, match=words):
+        read(tmp_path, **keywords)
+
+
+REAL = np.array([3.0, 3.0, 4.0, 2.5, 3.5, 2.0])
+
+
+@pytest.mark.parametrize("least", [0.0, 1e-30, 1e-9])
+def test_one_error_of_nothing_among_real_ones(tmp_path, least):
+    """It is named and left out; the fit is that of the same file with the channel marked bad."""
+    (tmp_path / "r.rmf").write_bytes(rmf())
+    errors = np.where(np.arange(6) == 4, least, REAL)
+    common = dict(POISSERR=False, RESPFILE="r.rmf", counts=COUNTS * 5)
+    s = read(tmp_path, columns={"STAT_ERR": ("D", errors)}, **common)
+    assert s.quality.tolist() == [0, 0, 0, 0, 5, 0]
+    assert said(s, "in 1 channels (4) and real in others; this is left out") == 1
+    quality = ("I", [0, 0, 0, 0, 5, 0])
+    marked = read(tmp_path, columns={"STAT_ERR": ("D", REAL), "QUALITY": quality}, **common)
+    one, other = (js.fit("powerlaw", [x], "chi2") for x in (s, marked))
+    assert one.n_bins[0] == 5 and one.stat[0] == pytest.approx(other.stat[0], rel=1e-12)
+    assert any("STAT_ERR is" in note and "(4)" in note for note in one.notes)
+
+
+def test_errors_of_nothing_that_mean_something(tmp_path):
+    """Errors sqrt(counts) of 0 counts are Poisson; where errors are real, 0 +- 0 is no datum."""
+    root = np.sqrt(COUNTS.astype(float))
+    s = read(tmp_path, columns={"STAT_ERR": ("D", root)}, POISSERR=False)
+    assert s.quality is None and s.diagnostics == ()
+    s = read(tmp_path, columns={"STAT_ERR": ("D", np.where(COUNTS, REAL, 0))}, POISSERR=False)
+    assert s.quality.tolist() == [5, 0, 0, 0, 0, 0]
+    s = read(tmp_path, columns={"STAT_ERR": ("D", COUNTS * 0.0)}, POISSERR=False)
+    assert s.quality is None  # no errors at all: a row with a status when it is fitted
+
+
+def test_poisserr_that_is_a_number(tmp_path):
+    assert said(read(tmp_path, POISSERR=1000), "POISSERR is 1000, not T or F; taken as T") == 1
+    assert read(tmp_path, POISSERR=1).diagnostics == ()
+
+
+def test_a_table_without_rows(tmp_path):
+    columns = {"CHANNEL": ("6I", np.zeros((0, 6))), "COUNTS": ("6J", np.zeros((0, 6)))}
+    (tmp_path / "two.pha").write_bytes(to_bytes(pha_hdu(columns=columns)))
+    with pytest.raises(InputError, match="two.pha: holds no spectrum: its table has no rows"):
+        read_spectra(tmp_path / "two.pha")
+    (tmp_path / "s.pha").write_bytes(pha())
+    both = js.read_pha([tmp_path / "two.pha", tmp_path / "s.pha"], on_error="status")
+    assert len(both) == 2 and both[0].status == Status.IO_ERROR
+
+
+def test_garbage_behind_a_spectrum(tmp_path):
+    (tmp_path / "s.pha").write_bytes(pha() + b"\xff" * 1000)
+    assert said(read_spectrum(tmp_path / "s.pha"), "1000 bytes after the last extension") == 1
+    (tmp_path / "s.pha").write_bytes(pha(extra=[table("GTI", {"START": ("D", [1.0])})])[:-2000])
+    s = read_spectrum(tmp_path / "s.pha")
+    assert said(s, "the file ends") == 0  # only the fill was cut
+    (tmp_path / "s.pha").write_bytes(pha(extra=[table("GTI", {"START": ("D", [1.0])})])[:-2876])
+    assert said(read_spectrum(tmp_path / "s.pha"), "the file ends 4 bytes inside of GTI") == 1
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_what_unpacks_to_too_much(tmp_path, monkeypatch, members):
+    """It ends when the limit is reached: no more is unpacked than that and one piece."""
+    monkeypatch.setattr(paths, "LARGEST", 3 * 2**20)
+    monkeypatch.setattr(paths, "_PIECE", 2**18)
+    done = []
+    true = zlib.decompressobj
+
+    class Counted:
+        def __init__(self, *args):
+            self.engine = true(*args)
+
+        def __getattr__(self, name):
+            return getattr(self.engine, name)
+
+        def decompress(self, *args):
+            made = self.engine.decompress(*args)
+            done.append(len(made))
+            return made
+
+    monkeypatch.setattr(paths.zlib, "decompressobj", Counted)
+    raw = b"".join(
+        gzip.compress(b"SIMPLE" + b"\0" * (30 * 2**20 // members)) for _ in range(members)
+    )
+    (tmp_path / "bomb.pha.gz").write_bytes(raw)
+    with pytest.raises(InputError, match="bomb.pha.gz: holds more than .* GiB once it is unpacked"):
+        read_spectrum(tmp_path / "bomb.pha.gz")
+    assert sum(done) < 3 * 2**20 + 2**19
+    (tmp_path / "good.pha.gz").write_bytes(
+        gzip.compress(pha()[:2880]) + gzip.compress(pha()[2880:])
+    )
+    assert read_spectrum(tmp_path / "good.pha.gz").counts.tolist() == COUNTS.tolist()
+
+
+def test_too_little_memory_is_a_row(tmp_path, monkeypatch):
+    for name in "ab":
+        (tmp_path / f"{name}.pha").write_bytes(pha())
+    true = paths._fetch_local
+
+    def fetch(file):
+        if file.endswith("a.pha"):
+            raise MemoryError
+        return true(file)
+
+    monkeypatch.setattr(paths, "_fetch_local", fetch)
+    with pytest.raises(InputError, match="a.pha: does not fit into memory"):
+        js.read_pha(tmp_path / "a.pha")
+    both = js.read_pha([tmp_path / "a.pha", tmp_path / "b.pha"], on_error="status")
+    assert both[0].status == Status.IO_ERROR and both[1].counts.sum() == COUNTS.sum()
