@@ -22,8 +22,8 @@ ODD = (
 1.5 '1' 3000000000 1E-30""".split()
     + [""]
 )
-WORDS = """nan inf -inf 1e400 -1 0 1e308 x 1e-320 ' " ( ) 12:61:99 -91 1e9 { % é -- ! 1d # ; |""".split()
-WORDS += ["", "\x00"]
+WORDS = """nan inf -inf 1e400 -1 0 1e308 x 1e-320 ' " ( ) 12:61:99 -91 1e9 { % é -- ! 1d # ; |"""
+WORDS = [*WORDS.split(), "", "\x00"]
 ODD_NUMBERS = (np.nan, np.inf, -np.inf, 0.0, -1.0, 1e30, -1e30, 1e-30, 1e300, 5e-324)
 
 
