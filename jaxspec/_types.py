@@ -257,6 +257,12 @@ def mjd_start(header: dict) -> float:
     return np.nan if time is None else float(time.mjd)
 
 
+def observed_seconds(header) -> float | None:
+    """Seconds from TSTART to TSTOP of a header, None if they are not there."""
+    start, stop = _met(header, "TSTART"), _met(header, "TSTOP")
+    return None if start is None or stop is None else stop - start
+
+
 def start_times(items) -> np.ndarray:
     """MJD (n,) of the start of each spectrum or image, NaN where unknown or unreadable."""
     headers = [getattr(item, "header", None) or {} for item in items]

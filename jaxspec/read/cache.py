@@ -49,8 +49,9 @@ class ResponseCache:
         value = self._by_file.get(key)
         if value is None:
             value = make()
-            if hasattr(value, "key"):
-                value = self._by_content.setdefault(value.key, value)
+            if hasattr(value, "key"):  # what was assumed of one file may not be so of another
+                said = (text.removeprefix(f"{value.name}: ") for text in value.diagnostics)
+                value = self._by_content.setdefault((value.key, *said), value)
             value = self._by_file.setdefault(key, value)
         return value
 

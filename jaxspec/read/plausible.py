@@ -15,6 +15,7 @@ NEGATIVE = 0.5  # of the positive sum of a row; it reaches 0.12 in a matrix of E
 SPIKE = 1e3  # times both neighbours; an absorption edge is a factor of ten at most
 ONE_COUNT = 1.1  # sum of a row of a redistribution, above which a photon makes several counts
 EXPOSURE = 1e13  # seconds, 300 000 years; many detectors may be added up in one spectrum
+SEVERAL = 20.0  # detectors or observations whose exposures may be added up in a span of time
 PERCENT = 100.0  # SYS_ERR of more is beyond the counts even if it is meant in per cent
 LEAST_ERROR = 1e-7  # of the counts: sqrt(N) / N needs 1e14 counts for it
 UNLIKE = 1e-3  # of the relative errors of the other channels

@@ -129,7 +129,7 @@ def spectrum_bins(spectrum):
     if response is not None and not response.bounds_ascend:
         if any(step.unit == "keV" for step in spectrum.filters):
             raise InputError(
-                "the energies of the channels (EBOUNDS) are out of order or missing, so that ranges "
+                "the energies of its channels (EBOUNDS) are out of order or missing: ranges "
                 "of energies have no meaning",
                 file=response.name or spectrum.path or spectrum.name,
                 remedy="notice and ignore channels, or repair the response",

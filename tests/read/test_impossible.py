@@ -25,6 +25,7 @@ import jaxspec as js
 from jaxspec._status import Status
 from jaxspec.errors import InputError
 from jaxspec.read import paths
+from jaxspec.read.cache import ResponseCache
 from jaxspec.read.ogip import read_arf, read_response, read_spectra, read_spectrum
 
 HUGE = np.where(np.arange(6) == 1, 1e20, DENSE)
@@ -148,6 +149,26 @@ def test_unit_of_the_exposure(tmp_path, value, comment, seconds):
     assert s.exposure == pytest.approx(seconds, rel=1e-12)
     assert said(s, "in another unit; taken as 2500 s") == (value != seconds)
     assert read_spectrum(tmp_path / "s.pha", exposure=7.0).exposure == 7.0
+
+
+def test_an_exposure_longer_than_the_observation(tmp_path):
+    """Twenty detectors may be added up, but a thousand times the time is another unit."""
+    times = dict(TSTART=1e8, TSTOP=1e8 + 100.0)
+    s = read(tmp_path, EXPOSURE=1e5, **times)
+    assert said(s, "EXPOSURE is 100000 s, but TSTOP - TSTART is 100 s") == 1
+    assert read(tmp_path, EXPOSURE=1.5e3, **times).diagnostics == ()
+    assert read(tmp_path, EXPOSURE=1e5, TIMEUNIT="d", **times).diagnostics == ()
+    assert read(tmp_path, EXPOSURE=1e5).diagnostics == ()
+
+
+def test_equal_responses_keep_what_was_assumed_of_each(put):
+    """A file that was mended and one that was not hold the same numbers."""
+    cache = ResponseCache()
+    good = read_response(put("a.rmf", rmf(tlmin=0)), cache=cache)
+    mended = read_response(put("b.rmf", rmf(tlmin=-1)), cache=cache)
+    again = read_response(put("c.rmf", rmf(tlmin=0, ORIGIN="me")), cache=cache)
+    assert good.key == mended.key and again is good
+    assert good.diagnostics == () and said(mended, "TLMIN of F_CHAN is -1") == 1
 
 
 def test_unit_of_the_exposure_of_type_ii(tmp_path):
@@ -279,3 +300,20 @@ def test_too_little_memory_is_a_row(tmp_path, monkeypatch):
         js.read_pha(tmp_path / "a.pha")
     both = js.read_pha([tmp_path / "a.pha", tmp_path / "b.pha"], on_error="status")
     assert both[0].status == Status.IO_ERROR and both[1].counts.sum() == COUNTS.sum()
+
+
+def test_inspect_shows_what_was_assumed(tmp_path):
+    """Of a response alone, of one behind a spectrum, of a background and of an ARF."""
+    from jaxspec.report.describe import describe_file
+
+    (tmp_path / "r.rmf").write_bytes(rmf(e_hi=E_HI - 0.05))
+    (tmp_path / "a.arf").write_bytes(arf(e_hi=E_HI - 0.05))
+    (tmp_path / "b.pha").write_bytes(pha(BACKSCAL=0.0))
+    (tmp_path / "s.pha").write_bytes(pha(RESPFILE="r.rmf", ANCRFILE="a.arf", BACKFILE="b.pha"))
+    for name in ("r.rmf", "a.arf", "s.pha"):
+        assert "leave 3 gaps, the widest at" in describe_file(tmp_path / name), name
+    text = describe_file(tmp_path / "s.pha")
+    assert "response: a.arf: SPECRESP: the energy bins" in text
+    assert "background: BACKSCAL is 0; taken as 1" in text
+    (tmp_path / "f.rsp").write_bytes(rmf(HDUCLAS3="FULL", dense=DENSE * 50))
+    assert "with the area in it (HDUCLAS3 FULL)" in describe_file(tmp_path / "f.rsp")
