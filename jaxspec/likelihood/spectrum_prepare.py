@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from jaxspec._status import Status
 from jaxspec.errors import InputError
 from jaxspec.likelihood.choose import choose_statistic
 from jaxspec.likelihood.kernels import FLOOR
@@ -176,9 +177,12 @@ def make_batches(model, spectra, stats, few, reject) -> list[Batch]:
     shapes, contents = {}, {}
     for lane in lanes:
         if id(lane.plan) not in shapes:
-            pattern = patterns.of(lane.plan)
-            shapes[id(lane.plan)] = padded(pattern.last - pattern.first), padded(lane.plan.n_bins)
+            shapes[id(lane.plan)] = _shape(lane.plan, patterns)
             contents[id(lane.plan)] = _content(lane.plan)
+        if shapes[id(lane.plan)] is None:
+            name = lane.plan.response.name
+            reject(lane.row, Status.BAD_DATA, f"The response {name} does not fit into memory.")
+    lanes = [lane for lane in lanes if shapes[id(lane.plan)] is not None]
     uses = Counter((lane.stat, contents[id(lane.plan)]) for lane in lanes)
     for lane in lanes:
         often = uses[lane.stat, contents[id(lane.plan)]] >= OFTEN
@@ -188,6 +192,15 @@ def make_batches(model, spectra, stats, few, reject) -> list[Batch]:
         for (stat, _), shapes in by_stat.items()
         for shape, members in merge_shapes(shapes).items()
     ]
+
+
+def _shape(plan, patterns):
+    """Padded shape of a folding; None where its pattern does not fit into memory."""
+    try:
+        pattern = patterns.of(plan)
+    except MemoryError:
+        return None
+    return padded(pattern.last - pattern.first), padded(plan.n_bins)
 
 
 def _content(plan):

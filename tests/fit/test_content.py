@@ -191,7 +191,7 @@ def test_numpy_that_raises_does_not_end_a_batch():
 
 
 def test_too_little_memory_ends_one_row(monkeypatch):
-    from jaxspec.reduce import batch
+    from jaxspec.reduce import batch, fold
 
     true = batch.spectrum_bins
 
@@ -201,10 +201,21 @@ def test_too_little_memory_ends_one_row(monkeypatch):
         return true(spectrum)
 
     monkeypatch.setattr(batch, "spectrum_bins", bins)
+    pattern = fold.find_pattern
+
+    def find(plan, *args):
+        if plan.response.name == "huge.rsp":
+            raise MemoryError
+        return pattern(plan, *args)
+
+    monkeypatch.setattr(fold, "find_pattern", find)
     other = SPECTRUM.replace(name="b", filters=js.SpectrumList([SPECTRUM]).notice("1-9")[0].filters)
-    result = js.fit("powerlaw", [SPECTRUM, other])
-    assert result.ok[0] and result.status[1] == Status.BAD_DATA
+    huge = SPECTRUM.replace(response=toy_response(24).replace(name="huge.rsp"))
+    result = js.fit("powerlaw", [SPECTRUM, other, huge])
+    assert result.ok.tolist() == [True, False, False]
+    assert set(result.status[1:]) == {Status.BAD_DATA}
     assert "do not fit into memory" in result.messages[1]
+    assert "huge.rsp does not fit into memory" in result.messages[2]
 
 
 def test_equal_responses_are_folded_once():
