@@ -13,6 +13,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,12 @@ def main():
     parser.add_argument("--n", type=int, default=1000, help="files of each kind")
     parser.add_argument("--kinds", default=",".join(KINDS), help="some of %(default)s")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=30.0, help="limit for a file")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=30.0,
+        help="processor time for a file; ten times of it on the clock",
+    )
     parser.add_argument("--no-fit", action="store_true", help="only read")
     parser.add_argument("--only", type=int, help="number of one file, in this process")
     parser.add_argument("--good", type=Path, help=argparse.SUPPRESS)
@@ -90,7 +96,7 @@ def run_kind(kind, args):
             said.seek(0)
             text = said.read()
         if start < args.n:
-            hangs = "Timeout (" in text
+            hangs = "Timeout (" in text or code == -signal.SIGPROF
             where = [x.strip() for x in text.splitlines() if "jaxspec" in x]
             what = where[0] if where else text.strip().rpartition("\n")[2]
             note(start, "hang" if hangs else "death", f"exit {code}: {what}"[:200])
@@ -114,13 +120,16 @@ def work(args):
     place = Path(tempfile.mkdtemp(prefix=f"fuzz_{kind}", dir=args.good))
     js.use_compilation_cache(args.good / "cache")  # the next process need not compile again
     try_one = KINDS[kind].prepare(args.good, place, not args.no_fit)
+    faulthandler.register(signal.SIGPROF, all_threads=True, chain=True)  # says where, and ends
     limit = 2 * args.seconds  # the first one compiles
     for number in range(args.start, args.n):
         seed = [args.seed, sorted(KINDS).index(kind), number]
         file, raw = mutated(kind, args.good, np.random.default_rng(seed))
         (place / file).write_bytes(raw)
-        faulthandler.dump_traceback_later(limit, exit=True)
+        signal.setitimer(signal.ITIMER_PROF, limit)
+        faulthandler.dump_traceback_later(10 * limit, exit=True)
         end, what = outcome(try_one, place / file, args.only is not None)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         faulthandler.cancel_dump_traceback_later()
         print(json.dumps(dict(number=number, end=end, what=what)), flush=True)
         if end == "fitted":
