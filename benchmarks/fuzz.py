@@ -35,12 +35,8 @@ def main():
     parser.add_argument("--n", type=int, default=1000, help="files of each kind")
     parser.add_argument("--kinds", default=",".join(KINDS), help="some of %(default)s")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--seconds",
-        type=float,
-        default=30.0,
-        help="processor time for a file; ten times of it on the clock",
-    )
+    limit = "processor time for a file; on the clock ten times of it"
+    parser.add_argument("--seconds", type=float, default=30.0, help=limit)
     parser.add_argument("--no-fit", action="store_true", help="only read")
     parser.add_argument("--only", type=int, help="number of one file, in this process")
     parser.add_argument("--good", type=Path, help=argparse.SUPPRESS)

@@ -273,7 +273,9 @@ def _channel_offset(hdu, first, width, channel):
         why = "the default of 1" if offset == 1 else f"{offset}, since 1 does not fit EBOUNDS"
         return offset, [f"{hdu.label}: F_CHAN has no TLMIN; the first channel is taken as {why}"]
     if offset != stated:
-        return offset, [f"{hdu.label}: TLMIN of F_CHAN is {stated}, which does not fit; {offset}"]
+        return offset, [
+            f"{hdu.label}: TLMIN of F_CHAN is {stated}, which does not fit; {offset} is taken"
+        ]
     if stated != begin:
         return offset, [
             f"{hdu.label}: TLMIN of F_CHAN is {stated} and EBOUNDS begins with channel {begin}; "

@@ -127,7 +127,7 @@ def bad_spectra(spectra):
     good = spectra[0]
     holes = RESPONSE.matrix.copy()
     holes.data[7] = np.nan
-    nan_response = type(RESPONSE)(**{**vars(RESPONSE), "matrix": holes, "key": b"nan"})
+    nan_response = RESPONSE.replace(matrix=holes)
     return {
         Status.NO_DATA: good.replace(name="empty", quality=np.full(40, 5, dtype=np.int16)),
         Status.FEW_COUNTS: js.SpectrumList([good.replace(name="one")]).notice(channels="7")[0],
