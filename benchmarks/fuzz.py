@@ -57,6 +57,8 @@ def main():
         shutil.rmtree(folder)
     for case in cases:
         print(case["kind"].ljust(12), json.dumps(case["ends"]))
+        for file, what in case["refused"].items():
+            print("    refused although it is good:", file, what[:200])
         for fault in case["faults"]:
             print(
                 "   ", fault["end"], fault["what"], f"({fault['files']} files, {fault['number']})"
@@ -67,7 +69,7 @@ def main():
 
 def run_kind(kind, args):
     """Outcome of all files of a kind; a new process goes on where one has ended."""
-    ends, faults, start, began = Counter(), {}, 0, time.perf_counter()
+    ends, faults, refused, start, began = Counter(), {}, {}, 0, time.perf_counter()
 
     def note(number, end, what):
         ends[end] += 1
@@ -86,6 +88,9 @@ def run_kind(kind, args):
             assert run.stdout is not None
             for line in run.stdout:
                 found = json.loads(line)
+                if "file" in found:
+                    refused[found["file"]] = found["what"]
+                    continue
                 start = found["number"] + 1
                 note(**found)
             code = run.wait()
@@ -98,7 +103,8 @@ def run_kind(kind, args):
             note(start, "hang" if hangs else "death", f"exit {code}: {what}"[:200])
             start += 1
     seconds = time.perf_counter() - began
-    return dict(kind=kind, seconds=seconds, ends=dict(ends), faults=list(faults.values()))
+    found = list(faults.values())
+    return dict(kind=kind, seconds=seconds, ends=dict(ends), faults=found, refused=refused)
 
 
 # ------------------------------------------------------------------ in the process
@@ -118,6 +124,11 @@ def work(args):
     try_one = KINDS[kind].prepare(args.good, place, not args.no_fit)
     faulthandler.register(signal.SIGPROF, all_threads=True, chain=True)  # says where, and ends
     limit = 2 * args.seconds  # the first one compiles
+    if args.start == 0:  # a good file that is refused tests nothing
+        for file in KINDS[kind].files(args.good / kind):
+            end, what = outcome(try_one, place / file.name, True)
+            if end in ("typed error", *FAULTS):
+                print(json.dumps(dict(file=file.name, what=f"{end}: {what}")), flush=True)
     for number in range(args.start, args.n):
         seed = [args.seed, sorted(KINDS).index(kind), number]
         file, raw = mutated(kind, args.good, np.random.default_rng(seed))

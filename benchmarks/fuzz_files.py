@@ -75,6 +75,10 @@ def make_good(folder):
         seed=1, progress=False,
     )  # fmt: skip
     fitted.save(folder / "posterior" / "p.nc")
+    (folder / "table").mkdir()
+    result = js.fit("powerlaw", [spectrum, spectrum.replace(name="b")])
+    for ending in ("ecsv", "fits"):
+        result.write(folder / "table" / f"t.{ending}")
     real = os.environ.get("JAXSPEC_DATA")
     if real:
         _real(Path(real), folder)
@@ -393,14 +397,29 @@ def _regions(good, place, fit):
 def _profile(good, place, fit):
     import jaxspec as js
 
+    shutil.copytree(good / "profile", place, dirs_exist_ok=True)
     return lambda path: _fitted_image(js.read_profile(path), fit)
 
 
 def _posterior(good, place, fit):
     import jaxspec as js
 
+    shutil.copytree(good / "posterior", place, dirs_exist_ok=True)
+
     def read(path):
         str(js.read_posterior(path))
+        return "read", ""
+
+    return read
+
+
+def _table(good, place, fit):
+    import jaxspec as js
+
+    shutil.copytree(good / "table", place, dirs_exist_ok=True)
+
+    def read(path):
+        str(js.read_result(path))
         return "read", ""
 
     return read
@@ -417,5 +436,6 @@ KINDS = {
     "image": Kind(_all("image.fits*", "expmap.fits*", "psf.fits"), _images),
     "regions": Kind(_all("*.reg", "*_reg.fits"), _regions),
     "profile": Kind(_all("p.txt", "p.fits"), _profile),
+    "table": Kind(_all("t.ecsv", "t.fits"), _table),
     "posterior": Kind(_all("p.nc"), _posterior),
 }
