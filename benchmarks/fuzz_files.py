@@ -10,11 +10,11 @@ import numpy as np
 
 REGIONS = {
     "ds9_image.reg": "global color=green\nimage\ncircle(16,16,5) # text={a}\n-box(10,10,4,6,30)\n"
-    "ellipse(20,20,6,3,10)\nannulus(16,16,2,8)\npolygon(2,2,9,3,8,9)\npoint(4,4)\n",
+    "ellipse(20,20,6,3,10)\nannulus(16,16,2,8)\npolygon(2,2,9,3,8,9)\n",
     "ds9_sky.reg": '# Region file format: DS9\nfk5\ncircle(6:00:00.0,+10:00:00,20")\n'
     'box(90.001,10.001,30",20",45)\n-ellipse(90.0,10.0,0.01,0.005,30)\n',
     "ciao.reg": "circle(16,16,5)\nrotbox(12,12,6,4,20)\n-ellipse(18,18,4,2,0)\n"
-    "pie(16,16,2,8,0,90)\nfield()\n",
+    "pie(16,16,2,8,0,90)\n",
     "ciao_sky.reg": 'circle(6:00:00.0,+10:00:00,0.5\')\nannulus(90.0d,10.0d,5",30")\n',
 }
 ODD = (
@@ -95,7 +95,7 @@ def _several(spectrum, folder):
     counts, n = spectrum.counts, len(spectrum.counts)
     (rsp,) = folder.glob("*.rsp")
     columns = [
-        fits.Column("SPEC_NUM", "J", array=[1, 2, 3]),
+        fits.Column("SPEC_NUM", "J", array=[1, 1, 2]),
         fits.Column("CHANNEL", f"{n}J", array=np.tile(spectrum.channel, (3, 1))),
         fits.Column("COUNTS", f"{n}J", array=np.tile(counts, (3, 1))),
         fits.Column("QUALITY", f"{n}I", array=np.zeros((3, n), int)),
@@ -130,7 +130,7 @@ def _region_table(path):
         fits.Column("Y", "1D", array=[16.0, 12, 20]),
         fits.Column("R", "2D", array=[[8.0, 0], [3, 2], [4, 6]]),
         fits.Column("ROTANG", "1D", array=[0.0, 20, 45]),
-        fits.Column("COMPONENT", "J", array=[1, 2, 3]),
+        fits.Column("COMPONENT", "J", array=[1, 1, 2]),
     ]
     fits.BinTableHDU.from_columns(columns, name="REGION").writeto(path)
 
@@ -165,7 +165,7 @@ def _real(data, folder):
         for file in sorted((data / "xray_spectra" / name).glob("*")):
             if file.is_file() and file.stat().st_size < 2e6:
                 shutil.copy(file, folder / "pha" / file.name)
-    for file in sorted((data / "rxte_pca" / "misc").glob("*.rsp")):
+    for file in sorted((data / "rxte_pca" / "sample" / "stdprod").glob("*/*.rsp")):
         shutil.copy(file, folder / "response" / f"real_{file.name}")
 
 
@@ -305,7 +305,7 @@ def _spectra(good, place, fit):
     import jaxspec as js
 
     shutil.copytree(good / "pha", place, dirs_exist_ok=True)
-    return lambda path: _fitted(js.read_pha(path), fit)
+    return lambda path: _fitted(js.read_pha(path, background="optional"), fit)
 
 
 def _several_spectra(good, place, fit):
@@ -364,7 +364,7 @@ def _images(good, place, fit):
         if path.name.startswith("expmap"):
             given["exposure"] = path
         elif path.name.startswith("psf"):
-            given["psf"] = js.read_psf(path, pixel_size=1.0)
+            given["psf"] = js.read_psf(path, pixel_size=1.0, image_pixel_size=1.0)
         else:
             image = path
         return _fitted_image(js.read_image(image, **given), fit)
