@@ -276,8 +276,8 @@ def box_of(joint) -> Bounds:
     free = np.zeros((joint.n_set, joint.n_shared), bool)
     for part in joint.parts:
         free[:, part.layout.places] = True
-    kinds = np.zeros((2, joint.n_shared), bool)
-    own = [[] for _ in range(5)]
+    kinds = np.zeros((3, joint.n_shared), bool)
+    own = [[] for _ in range(6)]
     for part in joint.parts:
         numbers, lanes, layout = part.group.numbers, part.group.own, part.layout
         s, o, at = list(layout.shared), list(layout.own), layout.places
@@ -290,7 +290,7 @@ def box_of(joint) -> Bounds:
             neutral = {"lower": -np.inf, "upper": np.inf, "free": True}[name]
             values = np.where(there[:, :, None], values, neutral)
             into[:, at] = worst(into[:, at], worst.reduce(values, axis=1))
-        kinds[:, at] |= np.array([numbers.amplitude[s], numbers.positive[s]])
+        kinds[:, at] |= np.array([k[s] for k in (numbers.amplitude, numbers.positive, numbers.energy)])
         n_set, n_place = part.places.shape
         for k, values in enumerate(
             (
@@ -299,6 +299,7 @@ def box_of(joint) -> Bounds:
                 lanes.free[place][:, :, o] & there[:, :, None],
                 np.broadcast_to(numbers.amplitude[o], (n_set, n_place, len(o))),
                 np.broadcast_to(numbers.positive[o], (n_set, n_place, len(o))),
+                np.broadcast_to(numbers.energy[o], (n_set, n_place, len(o))),
             )
         ):
             own[k].append(values.reshape(n_set, -1))

@@ -352,7 +352,7 @@ def test_lanes_that_lost_a_component_are_found():
     theta = np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     end = Minimum(theta, at, n, np.ones(4, dtype=bool))
     free, norm = np.array([True, True]), np.array([False, True])
-    bounds = Bounds(np.zeros(2), np.full(2, 9.0), free, norm, ~norm)
+    bounds = Bounds(np.zeros(2), np.full(2, 9.0), free, norm, ~norm, ~free)
     np.testing.assert_array_equal(lost(end, bounds), [1, 2, 3])
     np.testing.assert_array_equal(lost(end._replace(done=np.arange(4) > 0), bounds), range(4))
 
