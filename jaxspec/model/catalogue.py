@@ -111,7 +111,7 @@ CATALOGUE: tuple[Component, ...] = (
                 role="energy",
                 symbol=r"$E_\mathrm{line}$",
             ),
-            _kev("Sigma", 0.1, (0.0, 10.0), (0.0, 20.0), starts=(0.1, 0.5, 1.5, 4.0), symbol=r"$\sigma$"),
+            _kev("Sigma", 0.1, (0.0, 10.0), (0.0, 20.0), starts=(0.1, 0.5, 1.5, 4.0), role="positive", symbol=r"$\sigma$"),
         ),
         "1 / (cm2 s)",
         "Gaussian line; norm is all its photons",
