@@ -83,7 +83,9 @@ class Minimum(NamedTuple):
 
 def bounds_of(numbers, own) -> Bounds:
     """Bounds (n_par,) of one lane."""
-    return Bounds(own.lower, own.upper, own.free, numbers.amplitude, numbers.positive, numbers.energy)
+    return Bounds(
+        own.lower, own.upper, own.free, numbers.amplitude, numbers.positive, numbers.energy
+    )
 
 
 def _ranked(term, functions, shared, lanes, numbers, own, axes=None):

@@ -11,8 +11,9 @@ from jaxspec._status import Status
 from jaxspec.errors import InputError
 from jaxspec.fit.compiled import parameters_of
 from jaxspec.fit.covariance import errors
+from jaxspec.fit.descend import bounds
 from jaxspec.fit.result import FitResult
-from jaxspec.fit.solve import bounds, in_turn
+from jaxspec.fit.solve import in_turn
 from jaxspec.likelihood.forward import kind_of
 from jaxspec.likelihood.objective import PriorTerm
 from jaxspec.likelihood.statistics import STATISTICS, statistic_name

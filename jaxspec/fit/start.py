@@ -91,9 +91,14 @@ def several_minima(tree) -> bool:
 
 def alike(table):
     """Pairs (n, n) of rows that differ in no column by more than `NEAR` of its values."""
+    place = places(table)
+    return (np.abs(place[:, None] - place[None]) <= NEAR).all(axis=-1)
+
+
+def places(table):
+    """Where the numbers (n, n_par) stand among the different ones of their column, from 0 to 1."""
     rank = np.stack([np.unique(column, return_inverse=True)[1] for column in table.T], axis=1)
-    part = rank / np.maximum(rank.max(axis=0), 1)
-    return (np.abs(part[:, None] - part[None]) <= NEAR).all(axis=-1)
+    return rank / np.maximum(rank.max(axis=0), 1)
 
 
 def is_turning(p) -> bool:
@@ -148,7 +153,9 @@ def rank_candidates(term, functions, lane, links, candidates, box, hint):
 
     def one(row):
         theta = jnp.where(candidates.relative, row * width, row)
-        theta = jnp.where(candidates.spread, low * ratio ** jnp.clip(row, 0.0, 1.0), theta)
+        theta = jnp.where(
+            candidates.spread, low * ratio ** jnp.where(candidates.spread, row, 0.0), theta
+        )
         theta = jnp.clip(jnp.where(jnp.isnan(given), theta, given), box.lower, box.upper)
         return with_amplitudes(term, functions, lane, links, candidates.scalable, box, theta)
 
@@ -243,7 +250,9 @@ def distinct_starts(thetas, value, candidates, n):
     chosen, known = [], []
     for _ in range(n):
         best = np.argmin(value, axis=1)
-        chosen.append(np.where(np.isfinite(value[lanes, best]), best, chosen[0] if chosen else best))
+        chosen.append(
+            np.where(np.isfinite(value[lanes, best]), best, chosen[0] if chosen else best)
+        )
         known.append(value[lanes, best])
         value = np.where(candidates.near[best], np.inf, value)
     chosen = np.stack(chosen, axis=1)

@@ -13,7 +13,9 @@ INDEX_STARTS = (1.0, 2.0, 3.0, 4.0)
 TEMPERATURE_STARTS = (0.15, 0.4, 1.0, 2.5, 8.0)
 COLUMN_STARTS = (0.1, 1.0, 4.0, 12.0)
 CUTOFF_STARTS = (2.0, 8.0, 30.0, 120.0)
-BAND_STARTS = tuple((k + 0.5) / 8 for k in range(8))  # see the role "energy"
+# See the role "energy". The two outside of the band: photons of higher energies, too, make counts
+# in it, and what begins below it bends all of it.
+BAND_STARTS = (-0.2, *((k + 0.5) / 8 for k in range(8)), 1.25)
 AT_1_KEV = "1 / (keV cm2 s)"
 
 
@@ -111,7 +113,14 @@ CATALOGUE: tuple[Component, ...] = (
                 role="energy",
                 symbol=r"$E_\mathrm{line}$",
             ),
-            _kev("Sigma", 0.1, (0.0, 10.0), (0.0, 20.0), starts=(0.1, 0.5, 1.5, 4.0), role="positive", symbol=r"$\sigma$"),
+            _kev(
+                "Sigma",
+                0.1,
+                (0.0, 10.0),
+                (0.0, 20.0),
+                starts=(0.1, 0.5, 1.5, 4.0),
+                symbol=r"$\sigma$",
+            ),
         ),
         "1 / (cm2 s)",
         "Gaussian line; norm is all its photons",

@@ -15,9 +15,10 @@ import numpy as np
 from jaxspec.errors import InputError
 from jaxspec.fit.chunks import chunk_lanes, chunk_positions, chunk_size
 from jaxspec.fit.covariance import errors
+from jaxspec.fit.descend import bounds as bounds_of
+from jaxspec.fit.descend import evaluate
 from jaxspec.fit.levmar import Bounds
-from jaxspec.fit.solve import bounds as bounds_of
-from jaxspec.fit.solve import evaluate, in_turn, solve
+from jaxspec.fit.solve import in_turn, solve
 from jaxspec.fit.start import is_turning
 from jaxspec.likelihood.forward import content, in_one_piece
 from jaxspec.sample import space as spaces

@@ -12,8 +12,8 @@ import jaxspec as js
 from jaxspec._status import Status
 from jaxspec.errors import FitError, InputError
 from jaxspec.fit.compiled import Minimum, fit_chunk
+from jaxspec.fit.descend import lost
 from jaxspec.fit.levmar import Bounds
-from jaxspec.fit.solve import lost
 from jaxspec.likelihood.objective import Quadratic
 from jaxspec.reduce.bins import bin_counts
 from jaxspec.reduce.spectra import Failure
