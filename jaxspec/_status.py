@@ -18,6 +18,7 @@ class Status(IntEnum):
     IO_ERROR = 7
     NO_RESPONSE = 8
     BAD_DATA = 9
+    DEGENERATE = 10
 
     @property
     def sentence(self) -> str:
@@ -29,14 +30,15 @@ _SENTENCES = {
     Status.OK: "The fit converged; the errors are from the curvature of the statistic.",
     Status.NO_DATA: "No usable channel is left after quality, grouping and ranges.",
     Status.FEW_COUNTS: "Fewer usable bins than free parameters; nothing was fitted.",
-    Status.NOT_CONVERGED: "The fit ended before the minimum, at the iteration limit or where no "
-    "step leads down; set a better start, or raise max_iter.",
+    Status.NOT_CONVERGED: "The fit ended before the minimum.",
     Status.AT_LIMIT: "The minimum lies on a parameter limit, or a parameter no longer acts on "
-    "the model there; its error is not defined.",
+    "the model there; its error is not defined, and those of the others hold while it stays there.",
     Status.HESSIAN_NOT_PD: "The statistic is not curved upwards in every direction at the end "
     "point; some errors are not defined.",
     Status.NAN_MODEL: "The model, or the response, gave a number that is not finite at the start.",
     Status.IO_ERROR: "The file, or a file that it needs, could not be read.",
     Status.NO_RESPONSE: "No response is loaded for this spectrum, so that nothing can be folded.",
+    Status.DEGENERATE: "Parameters can be changed together without any effect on the model: there "
+    "is no single minimum, and their errors are not defined; freeze one of them.",
     Status.BAD_DATA: "The data hold numbers that are not finite or cannot be counts.",
 }

@@ -43,16 +43,18 @@ def chunk_size(batch):
     return next((n for n in sizes if n >= wanted), sizes[-1])
 
 
-def chunk_positions(batch, positions=None, size=None) -> list[Chunk]:
+def chunk_positions(batch, positions=None, size=None, by=None) -> list[Chunk]:
     """Chunks that cover the given lanes (all by default).
 
     The last chunk is filled up with repetitions of a lane. If the batch is ``shared``, no chunk
-    mixes inputs.
+    mixes inputs; with ``by`` (n_lane,), none mixes lanes that differ in that.
     """
     size = size or chunk_size(batch)
     positions = np.arange(len(batch.index)) if positions is None else np.asarray(positions)
-    if batch.shared:
-        used = batch.which[positions]
+    if by is None and batch.shared:
+        by = batch.which
+    if by is not None:
+        used = by[positions]
         groups = [positions[used == r] for r in np.unique(used)]
     else:
         groups = [positions]

@@ -29,7 +29,7 @@ class Numbers(NamedTuple):
     """The numbers that all lanes of a fit share, traced.
 
     ``links``; ``priors``, a dict from parameter index to distribution; ``candidates``; ``amplitude,
-    positive`` (n_par,), see `Bounds`; ``tol`` and ``max_iter`` of the minimiser.
+    positive, energy`` (n_par,), see `Bounds`; ``tol`` and ``max_iter`` of the minimiser.
     """
 
     links: Links
@@ -37,6 +37,7 @@ class Numbers(NamedTuple):
     candidates: Candidates
     amplitude: jax.Array
     positive: jax.Array
+    energy: jax.Array
     tol: jax.Array
     max_iter: jax.Array
 
@@ -44,7 +45,8 @@ class Numbers(NamedTuple):
 class LaneNumbers(NamedTuple):
     """What each lane has for itself, (n_lane, n_par) arrays and one (n_lane,).
 
-    ``lower, upper`` limits and ``free``; ``given, width``: see `jaxspec.likelihood.hints.Hints`.
+    ``lower, upper`` limits and ``free``; ``given, width``: see `jaxspec.likelihood.hints.Hints`;
+    ``band`` (n_lane, 2), lowest and highest energy of the data (keV).
     Compiled functions of single lanes also take what `common` gives, without the axis of lanes.
     """
 
@@ -53,6 +55,7 @@ class LaneNumbers(NamedTuple):
     free: Any
     given: Any
     width: Any
+    band: Any
 
     def take(self, lanes) -> LaneNumbers:
         """Numbers of some lanes."""
@@ -80,16 +83,18 @@ class Minimum(NamedTuple):
 
 def bounds_of(numbers, own) -> Bounds:
     """Bounds (n_par,) of one lane."""
-    return Bounds(own.lower, own.upper, own.free, numbers.amplitude, numbers.positive)
+    return Bounds(
+        own.lower, own.upper, own.free, numbers.amplitude, numbers.positive, numbers.energy
+    )
 
 
-def _ranked(term, functions, shared, lanes, numbers, own):
+def _ranked(term, functions, shared, lanes, numbers, own, axes=None):
     def one(lane, own):
-        hint = own.given, own.width
+        hint = own.given, own.width, own.band
         box = bounds_of(numbers, own)
         return rank_candidates(term, functions, lane, numbers.links, numbers.candidates, box, hint)
 
-    return _over_lanes(one, shared, lanes, own)
+    return _over_lanes(one, shared, lanes, own, axes=axes)
 
 
 def _is_alone(lanes):
@@ -98,14 +103,14 @@ def _is_alone(lanes):
     return len(lanes.mask) == 1 and size > LARGE
 
 
-def _over_lanes(work, shared, lanes, *own):
+def _over_lanes(work, shared, lanes, *own, axes=None):
     """``work(lane, *own)`` for every lane; for a large one by itself without an axis of lanes.
 
     With that axis XLA copies the matrix of a loop once more: 250 MB for a calorimeter.
     """
     if not _is_alone(lanes):
-        axes = (lane_axes(lanes, shared), *(_own_axes(x) for x in own))
-        return jax.vmap(work, in_axes=axes)(lanes, *own)
+        axes = lane_axes(lanes, shared) if axes is None else axes
+        return jax.vmap(work, in_axes=(axes, *(_own_axes(x) for x in own)))(lanes, *own)
     whole = lanes.inputs if shared else _first(lanes.inputs)
     own = (x if _own_axes(x) is None else _first(x) for x in own)
     made = work(Lane(whole, _first(lanes.bins), lanes.mask[0]), *own)
@@ -123,8 +128,8 @@ def _first(tree):
 
 def _starts(term, functions, shared, lanes, numbers, own):
     """Start vectors (n_lane, n_start, n_par)."""
-    thetas, chi2 = _ranked(term, functions, shared, lanes, numbers, own)
-    return jax.vmap(lambda t, c: best_starts(t, c, numbers.candidates))(thetas, chi2)
+    thetas, value = _ranked(term, functions, shared, lanes, numbers, own)
+    return jax.vmap(lambda t, v: best_starts(t, v, numbers.candidates))(thetas, value)
 
 
 @partial(jax.jit, static_argnames=("term", "functions", "shared"), compiler_options=SELDOM)
@@ -135,8 +140,16 @@ def start_chunk(term, functions, shared, lanes, numbers, own):
 
 @partial(jax.jit, static_argnames=("term", "functions", "shared"))
 def rank_chunk(term, functions, shared, lanes, numbers, own):
-    """All candidates (n_lane, n_candidate, n_par) of a chunk and their chi2, for joint fits."""
-    return _ranked(term, functions, shared, lanes, numbers, own)
+    """All candidates (n_lane, n_candidate, n_par) of a chunk of spectra, and their statistic.
+
+    All lanes have the same energies and candidates: ``own`` has no lane axis. What of a model
+    depends on the candidate alone is evaluated once.
+    """
+    axes = lane_axes(lanes, shared)
+    if not shared:
+        lanes = lanes._replace(inputs=term.forward.one_grid(lanes.inputs))
+        axes = axes._replace(inputs=axes.inputs._replace(e_lo=None, e_hi=None, tables=None))
+    return _ranked(term, functions, shared, lanes, numbers, own, axes)
 
 
 @partial(jax.jit, static_argnames=("term", "functions", "shared"))

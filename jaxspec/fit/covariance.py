@@ -28,6 +28,7 @@ class Errors(NamedTuple):
     distinct : (n_lane,) bool
         False where parameters can be changed together without any effect on the model.
     alike : (n_lane, n_par) bool, these parameters, where they were looked for.
+    worst : (n_lane,) int, the parameter along which most is left to gain; -1 if not looked for.
     """
 
     covariance: np.ndarray
@@ -37,6 +38,7 @@ class Errors(NamedTuple):
     definite: np.ndarray
     distinct: np.ndarray
     alike: np.ndarray
+    worst: np.ndarray
 
 
 def movable(theta, gradient, acts, bounds):
@@ -70,7 +72,9 @@ def errors(theta, local, bounds) -> Errors:
     pull = np.where(mask, local.gradient, 0.0)
     edm = 0.25 * np.einsum("...i,...ij,...j->...", pull, best, pull)
     held = np.asarray(bounds.free) & ~mask
-    return Errors(covariance, fisher, edm, held, definite & distinct, distinct, alike)
+    gain = np.abs(pull * np.einsum("...ij,...j->...i", best, pull))
+    worst = np.argmax(np.where(np.isfinite(gain), gain, 0.0), axis=-1)
+    return Errors(covariance, fisher, edm, held, definite & distinct, distinct, alike, worst)
 
 
 def _alike(fisher, mask):

@@ -230,6 +230,7 @@ def _record_part(joint, k, part, end, found, edm, held, rows, together):
         definite=found[0].definite[s],
         distinct=found[1].definite[s],
         alike=np.zeros((len(s), len(part.layout.slots)), dtype=bool),
+        worst=np.full(len(s), -1),
     )
     _, d_params = parameters_of(part.group.functions, part.group.numbers.links, theta)
     lever = lane_levers(found[0], k, part.layout)[s, p]

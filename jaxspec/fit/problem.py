@@ -12,7 +12,7 @@ from jaxspec.errors import InputError
 from jaxspec.fit.chunks import chunk_lanes, chunk_positions
 from jaxspec.fit.compiled import LaneNumbers, Numbers, parameters_of, start_chunk
 from jaxspec.fit.priors import prior_map
-from jaxspec.fit.start import candidates, is_turning
+from jaxspec.fit.start import candidates, is_turning, several_minima
 from jaxspec.likelihood.forward import kind_of
 from jaxspec.likelihood.objective import Links, Term
 from jaxspec.likelihood.spectrum_prepare import make_batches
@@ -52,7 +52,7 @@ class Group(NamedTuple):
     def several(self) -> bool:
         """Whether several parts of the model share the data, so that there are local minima."""
         turning = (self.numbers.candidates.turn > 0).any()
-        return int(self.numbers.amplitude.sum()) > 1 or bool(turning)
+        return several_minima(self.term.forward.tree) or bool(turning)
 
 
 class Options(NamedTuple):
@@ -157,7 +157,7 @@ def _starts_from(kind, hints, models, stat, numbers):
 
 def _group(kind, models, full, coarse, numbers, starts, hints) -> Group:
     functions = models[0].link_map().functions
-    own = lane_numbers(models, len(full.index), hints)
+    own = lane_numbers(models, len(full.index), hints, full.band)
     return Group(
         kind.make_term(models[0], full.stat), functions, models, full, coarse, numbers, own, starts
     )
@@ -172,12 +172,13 @@ def make_numbers(model, priors, options) -> Numbers:
         candidates=candidates(model),
         amplitude=np.array([p.role == "amplitude" for p in model.parameters]),
         positive=np.array([p.positive for p in model.parameters]),
+        energy=np.array([p.role == "energy" for p in model.parameters]),
         tol=np.asarray(options.tol, float),
         max_iter=np.asarray(options.max_iter),
     )
 
 
-def lane_numbers(models, n_lane, hints=None) -> LaneNumbers:
+def lane_numbers(models, n_lane, hints=None, band=None) -> LaneNumbers:
     """Limits of every lane; angles that repeat have none.
 
     Parameters
@@ -185,13 +186,15 @@ def lane_numbers(models, n_lane, hints=None) -> LaneNumbers:
     models : list of Model, one for each lane or a single one for all.
     n_lane : int
     hints : Hints, optional
+    band : (n_lane, 2) keV, optional
     """
     box = np.array([_box(model) for model in models])  # (n, 3, n_par)
     box = np.broadcast_to(box, (n_lane, *box.shape[1:]))
     n_par = box.shape[-1]
     given = np.broadcast_to(np.nan, (n_lane, n_par)) if hints is None else hints.given
     width = np.broadcast_to(1.0, n_lane) if hints is None else hints.width
-    return LaneNumbers(box[:, 0], box[:, 1], box[:, 2] > 0, given, width)
+    band = np.broadcast_to(1.0, (n_lane, 2)) if band is None else band
+    return LaneNumbers(box[:, 0], box[:, 1], box[:, 2] > 0, given, width, band)
 
 
 def _box(model):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+from scipy.stats import norm
 
 from jaxspec._environment import versions
 from jaxspec._status import Status
@@ -105,7 +106,7 @@ class FitResult:
     settings: dict = field(default_factory=dict)
     together: Together | None = None
 
-    USABLE = (Status.OK, Status.AT_LIMIT, Status.HESSIAN_NOT_PD)
+    USABLE = (Status.OK, Status.AT_LIMIT, Status.HESSIAN_NOT_PD, Status.DEGENERATE)
 
     def __len__(self):
         return len(self.status)
@@ -170,6 +171,41 @@ class FitResult:
         with np.errstate(invalid="ignore"):
             sigma = np.sqrt(self._covariance(kind)[:, place, place])
         return np.where(sigma > 0, sigma, np.nan)
+
+    def interval(self, name, level=0.6827) -> np.ndarray:
+        """Intervals (n_row, 2) of one parameter from its error.
+
+        That of an amplitude is symmetric in its logarithm: near the minimum of few counts the
+        statistic is closer to a parabola there. How often such intervals hold the truth is in the
+        docs (results).
+
+        Parameters
+        ----------
+        name : str
+        level : float, the probability that is wanted.
+
+        Examples
+        --------
+        >>> result.interval("norm", 0.9)                               # doctest: +SKIP
+        """
+        value, error = self.value(name), self.error(name)
+        reach = float(norm.isf(0.5 * (1.0 - level))) * error
+        if self.model.parameters[self._place(name)].role != "amplitude":
+            return np.stack([value - reach, value + reach], axis=1)
+        positive = value > 0
+        ratio = np.where(positive, reach / np.where(positive, value, 1.0), np.nan)
+        return np.stack([value * np.exp(-ratio), value * np.exp(ratio)], axis=1)
+
+    @property
+    def excess(self) -> np.ndarray:
+        """How far (n_row,) the statistic is above what the best-fit model expects, in sigmas.
+
+        Above 3 the model does not describe the data, and errors from the curvature mean little;
+        below -3 the errors of the data are too large. NaN where the statistic expects nothing.
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            excess = (self.stat - self.stat_expected) / np.sqrt(self.stat_variance)
+        return np.where(np.isfinite(excess) & self.usable, excess, np.nan)
 
     def is_fixed(self, name) -> np.ndarray:
         """Rows (n_row,) in which a joint fit held a parameter at a value that was given for it."""
@@ -301,7 +337,8 @@ class FitResult:
 
         Columns: name, time (MJD of the start, in the file's time scale), exposure, counts (of the
         bins that were fitted, background included), then each parameter that was not frozen with
-        ``_err``, stat, stat_name, n_bins, dof, stat_expected, stat_expected_err, status, message. A
+        ``_err`` (amplitudes also ``_lo`` and ``_hi``, see `interval`), stat, stat_name, n_bins,
+        dof, stat_expected, stat_expected_err, stat_excess (in sigmas), status, message. A
         datum of a joint fit has no dof. A row of a label is its whole set: parameters that every
         datum has for itself get columns ``factor_1``, ``factor_2`` ... in the order of the data.
         """

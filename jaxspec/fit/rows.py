@@ -12,13 +12,15 @@ from jaxspec._status import Status
 from jaxspec.errors import InputError
 from jaxspec.fit.compiled import parameters_of
 from jaxspec.fit.covariance import errors
+from jaxspec.fit.descend import bounds
 from jaxspec.fit.result import FitResult
-from jaxspec.fit.solve import bounds, in_turn
+from jaxspec.fit.solve import in_turn
 from jaxspec.likelihood.forward import kind_of
 from jaxspec.likelihood.objective import PriorTerm
 from jaxspec.likelihood.statistics import STATISTICS, statistic_name
 
 CONVERGED = 1e-6  # expected decrease at the end point: a thousandth of a standard deviation
+NEAR = 0.01  # the same where a direction is flat: rounding alone is more than that of others
 
 
 _NUMBER = re.compile(r"[-+]?\d[\d.]*(e[-+]?\d+)?")
@@ -30,6 +32,8 @@ TOGETHER = (
     "can be changed together without any effect on the model: there is no single minimum, and "
     "errors are not defined; freeze one of them."
 )
+LIMIT = "the iteration limit was reached; raise max_iter, or set a better start"
+STUCK = "no step leads down any more, as where the statistic has a kink; set a better start"
 
 
 class Rows:
@@ -124,6 +128,7 @@ class Rows:
             empty = ((batch.bins.background <= 0) & batch.mask).sum(axis=1)
             self.notes[SPARSE] += int((empty > 0.5 * self.n_bins[rows]).sum())
         status = judge(found, local.value, params)
+        limit = int(group.numbers.max_iter)
         self.status[rows] = status
         sentences = {code: Status(code).sentence for code in np.unique(status)}
         for row, code in zip(rows, status, strict=True):
@@ -131,7 +136,13 @@ class Rows:
         for lane in np.flatnonzero(status == Status.AT_LIMIT):
             said = f"{self._names(found.held[lane])}: {Status.AT_LIMIT.sentence}"
             self.messages[rows[lane]] = said
-        for lane in np.flatnonzero((status == Status.HESSIAN_NOT_PD) & ~found.distinct):
+        for lane in np.flatnonzero(status == Status.NOT_CONVERGED):
+            why = LIMIT if iterations[lane] >= limit else STUCK
+            left = f"{found.edm[lane]:.2g} of the statistic is still to gain"
+            if found.worst[lane] >= 0:
+                left += f", most of it in {self.model.parameters[found.worst[lane]].full_name}"
+            self.messages[rows[lane]] = f"{Status.NOT_CONVERGED.sentence[:-1]}: {why}. {left}."
+        for lane in np.flatnonzero(status == Status.DEGENERATE):
             which = self._names(found.alike[lane]) or "Some parameters"
             self.messages[rows[lane]] = f"{which} {TOGETHER}"
 
@@ -240,6 +251,7 @@ def judge(found, value, params):
     status = np.full(len(held), Status.OK, dtype=int)
     status[held] = Status.AT_LIMIT
     status[~found.definite] = Status.HESSIAN_NOT_PD
-    status[~(found.edm <= CONVERGED)] = Status.NOT_CONVERGED
+    status[~found.distinct] = Status.DEGENERATE
+    status[~(found.edm <= np.where(found.distinct, CONVERGED, NEAR))] = Status.NOT_CONVERGED
     status[~finite] = Status.NAN_MODEL
     return status

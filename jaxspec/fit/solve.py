@@ -1,28 +1,20 @@
-"""Every lane by itself; the slow ones are gathered into chunks of their own and go on."""
+"""Every lane of a group by itself."""
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from jaxspec.fit.chunks import chunk_lanes, chunk_positions
-from jaxspec.fit.compiled import Minimum, fit_chunk, parameters_of
-from jaxspec.fit.levmar import Bounds
+from jaxspec.fit.compiled import Minimum, parameters_of
+from jaxspec.fit.descend import bounds, descend, lost, lower_of
+from jaxspec.fit.lowest import lowest_minimum
 from jaxspec.fit.problem import Group, remade
 from jaxspec.fit.start import STARTS, is_turning
 from jaxspec.likelihood.forward import kind_of
-from jaxspec.reduce.spectra import bar
 
-SEVERAL = (
-    3  # starts for every lane of a model of several additive components, which has local minima:
-)
-# of 277 observations of GRS 1915+105 with TBabs*(diskbb+powerlaw), one start leaves 53 more than 1
-# above the lowest minimum that any of 16 starts finds, two leave 19 and three none
-FIRST_ROUND = 8  # iterations before the slow lanes are gathered into chunks of their own
+SEVERAL = 3  # starts for every image of several sources, and for joint sets
 
 
 class Solved(NamedTuple):
@@ -56,6 +48,8 @@ def solve(group, items, options, progress=None) -> list[Solved]:
 
 def minimise_group(group, progress=None) -> Minimum:
     """Lowest minimum of every lane that its starts lead to."""
+    if group.starts is None and group.several:
+        return lowest_minimum(group, progress)
     batch = group.full if group.coarse is None else group.coarse
     everyone = np.arange(len(batch.index))
     end, starts = descend(group, batch, everyone, 0, group.starts, "fitting", progress)
@@ -67,111 +61,12 @@ def minimise_group(group, progress=None) -> Minimum:
         if not again.size:
             break
         new, _ = descend(group, batch, again, rank, starts[again], "other starts", progress)
-        lower = np.flatnonzero(new.local.value < end.local.value[again] - group.numbers.tol)
-        end = jax.tree.map(lambda kept, x, k=lower, a=again: put(kept, a[k], x[k]), end, new)
+        end = lower_of(end, new, again, group.numbers.tol)
     if group.coarse is not None:
         near = end.theta[:, None]
         near = np.repeat(near, starts.shape[1], axis=1)
         end, _ = descend(group, group.full, everyone, 0, near, "all pixels", progress)
     return end
-
-
-def descend(group, batch, positions, rank, starts, label, progress):
-    """Minimise the lanes at ``positions``; those that need long are gathered and go on.
-
-    Parameters
-    ----------
-    group : Group; batch : Batch, its full or its coarse data.
-    positions : (n,) int
-    rank : int, which of the starts.
-    starts : (n, n_start, n_par), or None to find them in the data.
-    label, progress : see `jaxspec.reduce.spectra.bar`.
-
-    Returns
-    -------
-    Minimum of arrays (n, ...), starts (n, n_start, n_par), in the order of ``positions``
-    """
-    numbers, n_par = group.numbers, len(group.numbers.amplitude)
-    fresh, known = starts is None, group.starts is not None
-    n_start = min(STARTS, len(numbers.candidates.table)) if fresh else starts.shape[1]
-    table = np.zeros((len(batch.index), n_start, n_par))
-    if not fresh:
-        table[positions] = starts
-
-    common = group.own.common()
-
-    def work(numbers, table, rank, fresh):
-        def one(chunk):
-            own = group.own.take(chunk.lanes) if common is None else common
-            return fit_chunk(
-                group.term, group.functions, batch.shared, chunk_lanes(batch, chunk.lanes),
-                numbers, own,
-                table[chunk.lanes], np.asarray(rank), None if known else np.asarray(fresh),
-            )  # fmt: skip
-
-        return one
-
-    few = np.minimum(numbers.max_iter, FIRST_ROUND)
-    first = work(numbers._replace(max_iter=few), table, rank, fresh)
-    end, starts = over_chunks(first, batch, positions, label, progress)
-    slow = np.flatnonzero(~end.done)
-    if slow.size and numbers.max_iter > few:
-        rest = numbers._replace(max_iter=numbers.max_iter - few)
-        table[positions] = end.theta[:, None]
-        go_on = work(rest, table, 0, False)
-        more, _ = over_chunks(go_on, batch, positions[slow], label, progress)
-        more = more._replace(iterations=more.iterations + few)
-        end = jax.tree.map(lambda kept, new: put(kept, slow, new), end, more)
-    return end, starts
-
-
-def evaluate(group, batch, positions, theta):
-    """`Quadratic` of lanes at ``theta`` (n, n_par): the minimiser with no iteration."""
-    n_start = STARTS if group.starts is None else group.starts.shape[1]
-    n_start = min(n_start, len(group.numbers.candidates.table)) if group.starts is None else n_start
-    starts = np.repeat(np.asarray(theta, float)[:, None], n_start, axis=1)
-    still = group._replace(numbers=group.numbers._replace(max_iter=np.asarray(0)))
-    end, _ = descend(still, batch, np.asarray(positions), 0, starts, "", False)
-    return end.local
-
-
-def lost(end, bounds):
-    """Positions of lanes that did not converge, or in which a component vanished on the way."""
-    idle = np.diagonal(end.local.fisher, axis1=-2, axis2=-1) <= 0
-    gone = bounds.amplitude & (end.theta <= bounds.lower)
-    bad = ~end.done | ~np.isfinite(end.local.value) | np.any(bounds.free & (idle | gone), axis=1)
-    return np.flatnonzero(bad)
-
-
-def put(array, index, values):
-    """Copy of ``array`` with ``values`` at ``index``."""
-    array = array.copy()
-    array[index] = values
-    return array
-
-
-def over_chunks(work, batch, positions, label, progress, size=None):
-    """Run ``work(chunk)`` for all chunks; its arrays with the lanes in the order of positions.
-
-    XLA leaves the interpreter free while it computes, so that threads fill the cores.
-    """
-    chunks = chunk_positions(batch, positions, size)
-
-    def in_double(chunk):
-        with jax.enable_x64(True):
-            return jax.tree.map(lambda x: np.asarray(x)[: chunk.size], work(chunk))
-
-    if len(chunks) == 1:
-        parts = [in_double(chunks[0])]
-    else:
-        # the first alone, so that one thread compiles
-        first = in_double(chunks[0])
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            rest = pool.map(in_double, chunks[1:])
-            parts = [first, *bar(rest, label, progress, total=len(chunks) - 1)]
-    lanes = np.concatenate([chunk.lanes[: chunk.size] for chunk in chunks])
-    order = np.argsort(lanes, kind="stable")  # chunks of a shared batch are sorted by inputs
-    return jax.tree.map(lambda *x: np.concatenate(x)[order], *parts)
 
 
 def in_turn(group, theta):
@@ -234,9 +129,3 @@ def _some(group, kept):
     return group._replace(
         models=models, full=batch, coarse=None, own=group.own.take(kept), starts=group.starts[kept]
     )
-
-
-def bounds(group) -> Bounds:
-    """Bounds (n_lane, n_par) of all lanes."""
-    own, numbers = group.own, group.numbers
-    return Bounds(own.lower, own.upper, own.free, numbers.amplitude, numbers.positive)

@@ -1,7 +1,7 @@
 """Where a fit starts: shapes from a short list, amplitudes from the data.
 
 The mean is linear in its amplitudes, so that for each candidate shape the best non-negative
-amplitudes follow from a small quadratic problem; the candidates are ranked by their chi2.
+amplitudes follow from small quadratic problems; the candidates are ranked by their statistic.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from jaxspec.likelihood.hints import untouched
 from jaxspec.likelihood.objective import linked
 from jaxspec.likelihood.statistics import STATISTICS
 
-CANDIDATES = 32  # at most; three values for each of three shapes are 27
+CANDIDATES = {False: 32, True: 128}  # at most, of models with one minimum and with several
 MANY = 4096  # combinations from which they are drawn, not listed
-SWEEPS = 30  # of the multiplicative update; amplitudes need to be good to some per cent only
+SWEEPS = 12  # over the amplitudes, which need to be good to some per cent only
 STARTS = 5  # the best candidates, from which fits may start
+NEAR = 0.2  # of the way through the values of every shape: closer candidates lead to one minimum
 WIDTHS = {1: (0.35, 0.7, 1.5, 3.0), 2: (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)}  # lengths, in the hint's
 
 
@@ -32,6 +33,8 @@ class Candidates(NamedTuple):
     ----------
     table : (n_candidate, n_par), of which the first ``n`` rows are different.
     relative : (n_par,) bool, lengths, which are in units of each lane's width.
+    spread : (n_par,) bool, energies, which are parts of each lane's band.
+    near : (n_candidate, n_candidate) bool, which are alike.
     scalable : (n_par,) bool, amplitudes to take from the data.
     turn : (n_par,), the period of angles that the ranking knows nothing of; 0 for all others.
     """
@@ -39,6 +42,8 @@ class Candidates(NamedTuple):
     table: jax.Array
     n: jax.Array
     relative: jax.Array
+    spread: jax.Array
+    near: jax.Array
     scalable: jax.Array
     turn: jax.Array
 
@@ -53,24 +58,47 @@ def candidates(model) -> Candidates:
     lengths = [i for i, p in enumerate(defined) if p.role == "length"]
     factors = WIDTHS[min(max(len(lengths), 1), 2)]
     choices = [factors if p.role == "length" else p.starts or (p.default,) for p in defined]
-    table = _combinations(choices, lengths)
+    most = CANDIDATES[len(lengths) == 0 and several_minima(model.tree)]
+    table = _combinations(choices, lengths, most)
+    spread = np.array([p.role == "energy" and len(p.starts) > 1 for p in defined])
     relative = np.zeros(len(defined), bool)
     for i, p in enumerate(model.parameters):
         if not untouched(p):
-            table[:, i] = p.value
+            table[:, i], spread[i] = p.value, False
         elif i in lengths:
             relative[i] = True
-        else:
+        elif not spread[i]:
             table[:, i] = np.clip(table[:, i], p.min, p.max)
     different = np.unique(table, axis=0)
     repeated = np.repeat(different[:1], len(table) - len(different), axis=0)
+    table = np.concatenate([different, repeated])
     return Candidates(
-        table=np.concatenate([different, repeated]),
+        table=table,
         n=np.asarray(len(different)),
         relative=relative,
+        spread=spread,
+        near=alike(table),
         scalable=np.array([untouched(p) and "amplitude" in p.role for p in model.parameters]),
         turn=np.array([p.period if is_turning(p) and untouched(p) else 0.0 for p in model]),
     )
+
+
+def several_minima(tree) -> bool:
+    """Whether the statistic of a spectrum may have several minima for this model."""
+    roles = [p.role for _, p in tree.parameters]
+    return "energy" in roles or roles.count("amplitude") > 1
+
+
+def alike(table):
+    """Pairs (n, n) of rows that differ in no column by more than `NEAR` of its values."""
+    place = places(table)
+    return (np.abs(place[:, None] - place[None]) <= NEAR).all(axis=-1)
+
+
+def places(table):
+    """Where the numbers (n, n_par) stand among the different ones of their column, from 0 to 1."""
+    rank = np.stack([np.unique(column, return_inverse=True)[1] for column in table.T], axis=1)
+    return rank / np.maximum(rank.max(axis=0), 1)
 
 
 def is_turning(p) -> bool:
@@ -78,15 +106,21 @@ def is_turning(p) -> bool:
     return p.free and p.period > 0 and (p.min, p.max) == p.hard and p.max - p.min >= p.period
 
 
-def _combinations(choices, lengths):
-    """At most `CANDIDATES` rows (n, n_par) of the product; lengths of several sources ascend."""
+def _combinations(choices, lengths, most):
+    """At most ``most`` rows (n, n_par) of the product; lengths of several sources ascend.
+
+    Where there are more, every value of a parameter is in as many rows as any other.
+    """
     rng = np.random.default_rng(0)
+    if not lengths and math.prod(map(len, choices)) > most:
+        turns = [rng.permutation(np.resize(np.arange(len(c)), most)) for c in choices]
+        return np.stack([np.array(c)[t] for c, t in zip(choices, turns, strict=True)], axis=1)
     if math.prod(map(len, choices)) > MANY:
-        return np.stack([rng.choice(c, CANDIDATES) for c in choices], axis=1)
+        return np.stack([rng.choice(c, most) for c in choices], axis=1)
     rows = np.array(list(itertools.product(*choices)), dtype=float)
     rows = rows[np.all(np.diff(rows[:, lengths], axis=1) > 0, axis=1)]
-    if len(rows) > CANDIDATES:
-        rows = rows[np.sort(rng.permutation(len(rows))[:CANDIDATES])]
+    if len(rows) > most:
+        rows = rows[np.sort(rng.permutation(len(rows))[:most])]
     return rows
 
 
@@ -106,73 +140,133 @@ def rank_candidates(term, functions, lane, links, candidates, box, hint):
     links : Links
     candidates : Candidates
     box : Bounds of (n_par,)
-    hint : (given (n_par,), width), see `jaxspec.likelihood.hints.Hints`.
+    hint : (given (n_par,), width, band (2,)), see `jaxspec.fit.compiled.LaneNumbers`.
 
     Returns
     -------
-    thetas : (n_candidate, n_par); chi2 : (n_candidate,), infinite for repetitions.
+    thetas : (n_candidate, n_par); value : (n_candidate,), the statistic, infinite for repetitions.
     """
-    target, variance = STATISTICS[term.stat].net(lane.bins)
+    given, width, band = hint
+    low, high = jnp.maximum(band[0], box.lower), jnp.minimum(band[1], box.upper)
+    low, high = (jnp.where(candidates.spread, x, 1.0) for x in (low, high))
+    ratio = jnp.maximum(high / low, 1.0)
+
+    def one(row):
+        theta = jnp.where(candidates.relative, row * width, row)
+        theta = jnp.where(
+            candidates.spread, low * ratio ** jnp.where(candidates.spread, row, 0.0), theta
+        )
+        theta = jnp.clip(jnp.where(jnp.isnan(given), theta, given), box.lower, box.upper)
+        return with_amplitudes(term, functions, lane, links, candidates.scalable, box, theta)
+
+    thetas, value = jax.vmap(one)(candidates.table)
+    real = (jnp.arange(len(value)) < candidates.n) & jnp.isfinite(value)
+    return thetas, jnp.where(real, value, jnp.inf)
+
+
+def with_amplitudes(term, functions, lane, links, scalable, box, theta):
+    """``theta`` (n_par,) with the amplitudes that fit the data best, and the statistic there.
+
+    Parameters
+    ----------
+    scalable : (n_par,) bool, amplitudes that may be changed.
+    others : see `rank_candidates`.
+    """
+    stat = STATISTICS[term.stat]
+    target, variance = stat.net(lane.bins)
     usable = (lane.mask > 0) & (variance > 0)
     weight = jnp.where(usable, 1.0 / jnp.where(usable, variance, 1.0), 0.0)
     index, is_log = amplitudes(term.forward.tree)
     index, is_log = np.array(index, dtype=int), np.array(is_log, dtype=bool)
     tiny = jnp.finfo(target.dtype).tiny
-    given, width = hint
 
     def to_params(theta):
         return linked(functions, links, theta)
 
-    def one(row):
-        theta = jnp.where(candidates.relative, row * width, row)
-        theta = jnp.clip(jnp.where(jnp.isnan(given), theta, given), box.lower, box.upper)
-        mean, slopes = term.forward.slopes(lane.inputs, to_params(theta), tuple(index.tolist()))
-        slopes = jax.jacfwd(to_params)(theta)[index][:, index].T @ slopes
-        active = candidates.scalable[index]
-        per_unit = slopes * jnp.where(is_log, 1.0 / np.log(10.0), 1.0)[:, None]
-        columns = jnp.where(active[:, None], per_unit, 0.0)
-        present = jnp.where(is_log, 1.0, theta[index])
-        rest = target - (mean - present @ columns)
-        matrix = (columns * weight[None]) @ columns.T
-        right = columns @ (weight * rest)
-        amount = _non_negative(matrix, right, tiny)
-        scored = jnp.where(active & (jnp.diagonal(matrix) > 0), amount, present)
-        move = scored - present
-        chi2 = move @ matrix @ move - 2.0 * move @ (columns @ (weight * (target - mean)))
-        chi2 = chi2 + jnp.sum(weight * (target - mean) ** 2)
-        scaled = jnp.where(is_log, theta[index] + jnp.log10(jnp.maximum(scored, tiny)), scored)
-        theta = theta.at[index].set(jnp.where(active, scaled, theta[index]))
-        return jnp.clip(theta, box.lower, box.upper), chi2
+    mean, slopes = term.forward.slopes(lane.inputs, to_params(theta), tuple(index.tolist()))
+    slopes = jax.jacfwd(to_params)(theta)[index][:, index].T @ slopes
+    active = scalable[index]
+    columns = jnp.where(active[:, None], slopes, 0.0)
+    columns = columns * jnp.where(is_log, 1.0 / np.log(10.0), 1.0)[:, None]
+    present = jnp.where(is_log, 1.0, theta[index])
 
-    thetas, chi2 = jax.vmap(one)(candidates.table)
-    real = (jnp.arange(len(chi2)) < candidates.n) & jnp.isfinite(chi2)
-    return thetas, jnp.where(real, chi2, jnp.inf)
+    # what is nearest to the data, then a step of Newton's method for the statistic itself
+    matrix = (columns * weight[None]) @ columns.T
+    rest = target - (mean - present @ columns)
+    amount = _non_negative(matrix, columns @ (weight * rest), present, active)
+    for _ in range(2):
+        expected = mean + (amount - present) @ columns
+        bins = stat.kernel(lane.bins, expected, term.floor)
+        slope, bent = bins.slope * lane.mask, bins.curvature * lane.mask
+        matrix = (columns * bent[None]) @ columns.T
+        new = _non_negative(matrix, matrix @ amount - columns @ slope, amount, active)
+        amount = jnp.where(jnp.all(jnp.isfinite(new)), new, amount)
+    expected = mean + (amount - present) @ columns
+    value = jnp.sum(stat.kernel(lane.bins, expected, term.floor).value * lane.mask)
+    scaled = jnp.where(is_log, theta[index] + jnp.log10(jnp.maximum(amount, tiny)), amount)
+    theta = theta.at[index].set(jnp.where(active, scaled, theta[index]))
+    return jnp.clip(theta, box.lower, box.upper), value
 
 
-def _non_negative(matrix, right, tiny):
-    """Minimise x.matrix.x / 2 - right.x over positive x (Lee & Seung 2001, NIPS 13)."""
+def _non_negative(matrix, right, start, active):
+    """Minimise x.matrix.x / 2 - right.x over positive x, one amplitude after the other.
+
+    What is not ``active`` stays at ``start``. No amplitude is exactly zero: a tenth of its own
+    error is left, from which a fit finds its way back.
+    """
     diagonal = jnp.diagonal(matrix)
-    safe = jnp.where(diagonal > 0, diagonal, 1.0)
-    least = 0.1 * jax.lax.rsqrt(safe)  # a tenth of its own error: never exactly zero
+    acts = active & (diagonal > 0)
+    safe = jnp.where(acts, diagonal, 1.0)
+    least = 0.1 * jax.lax.rsqrt(safe)
     n = right.shape[0]
-    amount = jnp.maximum(right / safe / max(n, 1), least)
-    if n < 2:
-        return amount
+    if n == 1:
+        return jnp.where(acts, jnp.maximum(right / safe, least), start)
 
     def sweep(_, x):
-        return x * jnp.maximum(right, 0.0) / jnp.maximum(matrix @ x, tiny)
+        for i in range(n):
+            best = x[i] + (right[i] - matrix[i] @ x) / safe[i]
+            x = x.at[i].set(jnp.where(acts[i], jnp.maximum(best, least[i]), x[i]))
+        return x
 
-    return jnp.maximum(jax.lax.fori_loop(0, SWEEPS, sweep, amount), least)
+    begin = jnp.where(acts, jnp.maximum(right / safe / n, least), start)
+    return jax.lax.fori_loop(0, SWEEPS, sweep, begin)
 
 
-def best_starts(thetas, chi2, candidates):
+def distinct_starts(thetas, value, candidates, n):
+    """The ``n`` best candidates of every lane that are not alike; the best one first.
+
+    Parameters
+    ----------
+    thetas : (n_lane, n_candidate, n_par); value : (n_lane, n_candidate)
+    candidates : Candidates
+    n : int
+
+    Returns
+    -------
+    starts : (n_lane, n, n_par)
+    value : (n_lane, n), infinite for repetitions where there are fewer.
+    """
+    value, lanes = np.array(value), np.arange(len(value))
+    chosen, known = [], []
+    for _ in range(n):
+        best = np.argmin(value, axis=1)
+        chosen.append(
+            np.where(np.isfinite(value[lanes, best]), best, chosen[0] if chosen else best)
+        )
+        known.append(value[lanes, best])
+        value = np.where(candidates.near[best], np.inf, value)
+    chosen = np.stack(chosen, axis=1)
+    return thetas[lanes[:, None], chosen], np.stack(known, axis=1)
+
+
+def best_starts(thetas, value, candidates):
     """The best candidates (`STARTS` or fewer, n_par) of one lane, the best one first.
 
     Where a direction on the image is free, they are the best one turned.
     """
-    n_start = min(STARTS, len(chi2))
+    n_start = min(STARTS, len(value))
     turning = jnp.any(candidates.turn > 0)
     rank = jnp.minimum(jnp.arange(n_start), candidates.n - 1)
-    chosen = thetas[jnp.argsort(chi2)[jnp.where(turning, 0, rank)]]
+    chosen = thetas[jnp.argsort(value)[jnp.where(turning, 0, rank)]]
     angle = jnp.arange(n_start)[:, None] / n_start * candidates.turn[None]
     return jnp.where(candidates.turn[None] > 0, angle, chosen)

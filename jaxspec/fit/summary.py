@@ -11,6 +11,9 @@ from jaxspec.likelihood.forward import kind_of
 
 ROWS = 10  # of a joint fit, of which own parameters are shown
 REASONS = 3  # unusable rows whose message is shown
+FAR = 3  # sigmas between the statistic and what it is expected to be
+DOUBT = ": the model does not describe the data, and these errors mean little"
+LARGE = ": the errors of the data, or systematic errors, are too large"
 
 
 def summary(result) -> str:
@@ -35,9 +38,39 @@ def summary(result) -> str:
         lines += one_row(result, usable[0])
     elif usable.size:
         lines += distribution(result, usable)
+    lines += [f"note: {sentence}" for sentence in verdict(result)]
     lines += reasons(result)
     lines += [f"note ({n} rows): {sentence}" for sentence, n in result.notes.items()]
     return "\n".join(lines)
+
+
+def verdict(result) -> list[str]:
+    """Sentences on how well the model describes the data, by the expected statistic."""
+    excess = result.excess
+    known = np.isfinite(excess)
+    if not known.any():
+        return []
+    above, below = int((excess > FAR).sum()), int((excess < -FAR).sum())
+    if known.sum() == 1:
+        row = int(np.flatnonzero(known)[0])
+        error = np.sqrt(result.stat_variance[row])
+        said = f"if the model were true, the statistic would be {result.stat_expected[row]:.4g} "
+        said += f"+- {error:.2g}: it is {abs(excess[row]):.2g} sigma "
+        said += "above" if excess[row] > 0 else "below"
+        return [said + (DOUBT if above else LARGE if below else "")]
+    part = result.stat[known] / np.maximum(result.n_bins[known] - _free(result), 1)
+    said = f"stat/dof median {np.median(part):.3g}; "
+    rows = f"of {int(known.sum())} rows"
+    if above:
+        said += f"{above} {rows} more than {FAR} sigma above what the model expects{DOUBT}"
+    else:
+        said += f"none {rows} more than {FAR} sigma above what the model expects"
+    return [said] + ([f"{below} {rows} more than {FAR} sigma below{LARGE}"] if below else [])
+
+
+def _free(result):
+    """Free parameters of each row; those of joint fits belong to no row."""
+    return 0 if result.joint else result.n_free
 
 
 def reasons(result) -> list[str]:
@@ -80,7 +113,11 @@ def one_row(result, row) -> list[str]:
 def _error(result, column, row):
     if result.is_fixed(column)[row]:
         return "(frozen here)"
-    return f"+- {result.error(column)[row]:.2g}"
+    error, value = result.error(column)[row], result.value(column)[row]
+    low, high = result.interval(column)[row]
+    if high - value > 1.1 * (value - low):  # an amplitude of few counts
+        return f"-{value - low:.2g} +{high - value:.2g}"
+    return f"+- {error:.2g}"
 
 
 def distribution(result, rows) -> list[str]:

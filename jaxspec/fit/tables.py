@@ -31,7 +31,10 @@ def data_table(result) -> QTable:
     known = facts(result.data)
     table = _begin(result.names, known[:, 0], known[:, 1], known[:, 2])
     for column in result.columns:
-        _parameter(table, result, column, result.value(column), result.error(column))
+        _parameter(
+            table, result, column, result.value(column), result.error(column),
+            result.interval(column),
+        )  # fmt: skip
     dof = None if result.joint else result.dof
     return _end(
         table, result, result.stat, result.stat_names, result.n_bins, dof,
@@ -58,12 +61,15 @@ def set_table(result) -> QTable:
     own = set(result.settings.get("untied", ()))
     for column in result.columns:
         value, error = result.value(column), result.error(column)
+        both = result.interval(column)
         if result.full_name(column) not in own:
-            _parameter(table, result, column, value[first], error[first])
+            _parameter(table, result, column, value[first], error[first], both[first])
             continue
         for k in range(max(map(len, groups))):
             rows = [g[k] if k < len(g) else None for g in groups]
+            none = np.full(2, np.nan)
             pick = [[np.nan if r is None else x[r] for r in rows] for x in (value, error)]
+            pick.append([none if r is None else both[r] for r in rows])
             _parameter(table, result, column, *map(np.array, pick), suffix=f"_{k + 1}")
     n_bins = total(result.n_bins).astype(int)
     stats = [", ".join(sorted({result.stat_names[r] for r in g} - {""})) for g in groups]
@@ -107,12 +113,15 @@ def _begin(names, time, exposure, counts) -> QTable:
     return table
 
 
-def _parameter(table, result, column, value, error, suffix=""):
+def _parameter(table, result, column, value, error, interval, suffix=""):
     parameter = result.model[result.full_name(column)]
     unit = astropy_unit(parameter.unit)
     factor = 1 if unit is None else unit
     table[f"{column}{suffix}"] = value * factor
     table[f"{column}{suffix}_err"] = error * factor
+    if parameter.role == "amplitude":
+        table[f"{column}{suffix}_lo"] = interval[:, 0] * factor
+        table[f"{column}{suffix}_hi"] = interval[:, 1] * factor
     said = f" [{parameter.unit}]" if unit is None and parameter.unit else ""
     table[f"{column}{suffix}"].info.description = f"{parameter.full_name}{said}"
 
@@ -125,6 +134,14 @@ def _end(table, result, stat, stat_names, n_bins, dof, mean, variance, status, m
         table["dof"] = dof
     table["stat_expected"] = mean
     table["stat_expected_err"] = np.sqrt(variance)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        excess = (stat - mean) / np.sqrt(variance)
+    table["stat_excess"] = np.where(np.isfinite(excess), excess, np.nan)
+    table[
+        "stat_excess"
+    ].info.description = (
+        "statistic minus stat_expected, over stat_expected_err: above 3 the model does not fit"
+    )
     table["status"] = [Status(s).name for s in status]
     table["message"] = messages
     table.meta.update(result.provenance())

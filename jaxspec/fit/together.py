@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec.fit.arrow import Arrow, join, split
-from jaxspec.fit.chunks import chunk_lanes, lane_axes
-from jaxspec.fit.compiled import Minimum, rank_chunk
+from jaxspec.fit.chunks import lane_axes
+from jaxspec.fit.compiled import Minimum
+from jaxspec.fit.descend import over_chunks
 from jaxspec.fit.levmar import Bounds, minimise
+from jaxspec.fit.lowest import screen
 from jaxspec.fit.sets import Layout
-from jaxspec.fit.solve import SEVERAL, over_chunks
+from jaxspec.fit.solve import SEVERAL
 from jaxspec.likelihood.linear import Lane
 from jaxspec.likelihood.objective import PriorTerm, Quadratic, lane_quadratic
 
@@ -225,15 +227,7 @@ def _ranked(part):
     if group.starts is not None:
         order = np.arange(group.starts.shape[1], dtype=float)
         return group.starts, np.broadcast_to(order, group.starts.shape[:2])
-
-    def work(chunk):
-        lanes = chunk_lanes(group.full, chunk.lanes)
-        return rank_chunk(
-            group.term, group.functions, group.full.shared, lanes, group.numbers,
-            group.own.take(chunk.lanes),
-        )  # fmt: skip
-
-    return over_chunks(work, group.full, None, "starts", False)
+    return screen(group, group.numbers)
 
 
 def _start(joint, ranked, rank):
@@ -250,8 +244,7 @@ def _start(joint, ranked, rank):
             there = (part.places >= 0)[..., None]
             known = np.minimum(chi2[np.maximum(part.places, 0)], 1e300)
             total = total + np.where(there, known, 0.0).sum(axis=1)
-        order = np.argsort(total, axis=1, kind="stable")
-        pick = order[:, min(rank, order.shape[1] - 1), None]
+        pick = _pick(total, some[0][0].group.numbers.candidates.near, rank)[:, None]
         for part, (thetas, _) in some:
             there = (part.places >= 0)[..., None]
             chosen.append(np.where(there, thetas[np.maximum(part.places, 0), pick], np.nan))
@@ -269,6 +262,14 @@ def _start(joint, ranked, rank):
     return np.concatenate([np.nan_to_num(shared), *owns], axis=1)
 
 
+def _pick(total, near, rank):
+    """Candidate (n_set,) that fits best when those like the better ones are left out."""
+    for _ in range(min(rank, total.shape[1] - 1)):
+        left = np.where(near[np.argmin(total, axis=1)], np.inf, total)
+        total = np.where(np.isfinite(left).any(axis=1, keepdims=True), left, total)
+    return np.argmin(total, axis=1)
+
+
 def box_of(joint) -> Bounds:
     """Bounds (n_set, n_long): shared limits are those that all lanes allow."""
     lower = np.full((joint.n_set, joint.n_shared), -np.inf)
@@ -276,8 +277,8 @@ def box_of(joint) -> Bounds:
     free = np.zeros((joint.n_set, joint.n_shared), bool)
     for part in joint.parts:
         free[:, part.layout.places] = True
-    kinds = np.zeros((2, joint.n_shared), bool)
-    own = [[] for _ in range(5)]
+    kinds = np.zeros((3, joint.n_shared), bool)
+    own = [[] for _ in range(6)]
     for part in joint.parts:
         numbers, lanes, layout = part.group.numbers, part.group.own, part.layout
         s, o, at = list(layout.shared), list(layout.own), layout.places
@@ -290,7 +291,9 @@ def box_of(joint) -> Bounds:
             neutral = {"lower": -np.inf, "upper": np.inf, "free": True}[name]
             values = np.where(there[:, :, None], values, neutral)
             into[:, at] = worst(into[:, at], worst.reduce(values, axis=1))
-        kinds[:, at] |= np.array([numbers.amplitude[s], numbers.positive[s]])
+        kinds[:, at] |= np.array(
+            [k[s] for k in (numbers.amplitude, numbers.positive, numbers.energy)]
+        )
         n_set, n_place = part.places.shape
         for k, values in enumerate(
             (
@@ -299,6 +302,7 @@ def box_of(joint) -> Bounds:
                 lanes.free[place][:, :, o] & there[:, :, None],
                 np.broadcast_to(numbers.amplitude[o], (n_set, n_place, len(o))),
                 np.broadcast_to(numbers.positive[o], (n_set, n_place, len(o))),
+                np.broadcast_to(numbers.energy[o], (n_set, n_place, len(o))),
             )
         ):
             own[k].append(values.reshape(n_set, -1))

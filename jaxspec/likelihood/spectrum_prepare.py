@@ -203,6 +203,17 @@ def _shape(plan, patterns):
     return padded(pattern.last - pattern.first), padded(plan.n_bins)
 
 
+def _grids(plans, patterns):
+    """Number (n_plan,) of the energies that each is folded from."""
+    numbers, grids = {}, []
+    for plan in plans:
+        pattern, response = patterns.of(plan), plan.response
+        part = slice(pattern.first, pattern.last)
+        key = response.e_lo[part].tobytes(), response.e_hi[part].tobytes()
+        grids.append(numbers.setdefault(key, len(numbers)))
+    return np.array(grids)
+
+
 def _content(plan):
     """What makes foldings equal."""
     return plan.response.key, plan.binning
@@ -218,14 +229,17 @@ def _fill(model, stat, shape, lanes, patterns) -> Batch:
                 place[key] = len(plans)
                 plans.append(lane.plan)
             number[id(lane.plan)] = place[key]
+    which = np.array([number[id(lane.plan)] for lane in lanes])
     gather = Foldings(plans, shape, patterns, model.tree.prepare)
     return Batch(
         stat=stat,
         index=np.array([lane.row for lane in lanes]),
         bins=bins,
         mask=mask,
-        which=np.array([number[id(lane.plan)] for lane in lanes]),
+        which=which,
         gather=gather,
         n_inputs=len(plans),
         nbytes=gather.nbytes,
+        band=np.array([plan.band for plan in plans])[which],
+        grid=_grids(plans, patterns)[which],
     )

@@ -9,10 +9,13 @@ from jaxspec.model import absorption, additive, convolution, multiplicative, the
 from jaxspec.model.component import Component
 from jaxspec.model.component import Parameter as P
 
-INDEX_STARTS = (1.0, 2.0, 3.0)
-TEMPERATURE_STARTS = (0.2, 0.7, 2.0)
-COLUMN_STARTS = (0.1, 1.0, 4.0)
-CUTOFF_STARTS = (5.0, 20.0, 100.0)
+INDEX_STARTS = (1.0, 2.0, 3.0, 4.0)
+TEMPERATURE_STARTS = (0.15, 0.4, 1.0, 2.5, 8.0)
+COLUMN_STARTS = (0.1, 1.0, 4.0, 12.0)
+CUTOFF_STARTS = (2.0, 8.0, 30.0, 120.0)
+# See the role "energy". The two outside of the band: photons of higher energies, too, make counts
+# in it, and what begins below it bends all of it.
+BAND_STARTS = (-0.2, *((k + 0.5) / 8 for k in range(8)), 1.25)
 AT_1_KEV = "1 / (keV cm2 s)"
 
 
@@ -76,7 +79,8 @@ CATALOGUE: tuple[Component, ...] = (
                 5.0,
                 (0.01, 1e6),
                 (0.0, 1e6),
-                starts=(3.0, 6.0, 15.0),
+                starts=BAND_STARTS,
+                role="energy",
                 symbol=r"$E_\mathrm{break}$",
             ),
             _index("PhoIndx2", 2.0, r"$\Gamma_2$"),
@@ -101,8 +105,22 @@ CATALOGUE: tuple[Component, ...] = (
         "gaussian",
         additive.gaussian,
         (
-            _kev("LineE", 6.5, (0.0, 1e6), starts=(6.4,), symbol=r"$E_\mathrm{line}$"),
-            _kev("Sigma", 0.1, (0.0, 10.0), (0.0, 20.0), starts=(0.1, 0.5), symbol=r"$\sigma$"),
+            _kev(
+                "LineE",
+                6.5,
+                (0.0, 1e6),
+                starts=BAND_STARTS,
+                role="energy",
+                symbol=r"$E_\mathrm{line}$",
+            ),
+            _kev(
+                "Sigma",
+                0.1,
+                (0.0, 10.0),
+                (0.0, 20.0),
+                starts=(0.1, 0.5, 1.5, 4.0),
+                symbol=r"$\sigma$",
+            ),
         ),
         "1 / (cm2 s)",
         "Gaussian line; norm is all its photons",
@@ -152,7 +170,7 @@ CATALOGUE: tuple[Component, ...] = (
         "edge",
         "mul",
         (
-            _kev("edgeE", 7.0, (0.0, 100.0), starts=(7.1,)),
+            _kev("edgeE", 7.0, (0.0, 100.0), starts=BAND_STARTS, role="energy"),
             P("MaxTau", 1.0, 0.0, 5.0, 0.0, 10.0, starts=(0.1, 0.5)),
         ),
         multiplicative.edge,
@@ -163,7 +181,14 @@ CATALOGUE: tuple[Component, ...] = (
         "highecut",
         "mul",
         (
-            _kev("cutoffE", 10.0, (0.01, 1e6), (1e-4, 1e6), starts=(5.0, 10.0, 20.0)),
+            _kev(
+                "cutoffE",
+                10.0,
+                (0.01, 1e6),
+                (1e-4, 1e6),
+                starts=BAND_STARTS,
+                role="energy",
+            ),
             _cutoff("foldE", (0.01, 1e6), (1e-4, 1e6), r"$E_\mathrm{fold}$"),
         ),
         multiplicative.highecut,

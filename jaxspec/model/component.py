@@ -32,6 +32,7 @@ ROLES = (
     "log amplitude",
     "positive",
     "slope",
+    "energy",
     "position",
     "length",
     "angle",
@@ -53,6 +54,9 @@ class Parameter(NamedTuple):
     "positive"        such as a temperature: fits step in its logarithm, for at zero the
                       component is gone and has no gradient that leads back
     "slope"           an exponent
+    "energy"          where on the energy axis something begins or lies: a break, an edge, a line;
+                      a statistic has many minima along it. Its ``starts`` are parts of the band of
+                      the data, in the logarithm: 0 the lowest energy, 1 the highest
     "position"        a coordinate on the image, pixels; of each two the first is x, the second y
     "length"          a positive size on the image, pixels, such as a core radius
     "angle"           on the image, of what is not round

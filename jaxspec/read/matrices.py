@@ -105,13 +105,15 @@ def refuse_wholes(parts):
     found = [part.hdu for part in parts]
     if any(all(h.get(key) is not None for h in found) for key in _SHARED):
         return
+    first = parts[0]
+    if not all(_same_energies(first, other) for other in parts[1:]):
+        return  # the wide wings of a line are stored on a coarser grid than its core
     if all(str(h.get("HDUCLAS3", "")).strip().upper() == "REDIST" for h in found):
         sums = [_typical_sum(part) for part in parts]
         if max(sums) < WHOLE < sum(sums):
             _refuse(found, ["EXTVER, and add up to more than one count for a photon"])
     versions = [h.stated_version for h in found]
     if None not in versions and len(set(versions)) == len(parts):
-        first = parts[0]
         if all(_alike(first, other) for other in parts[1:]):
             _refuse(found, ["EXTVER, and fill the same channels"])
 
@@ -124,10 +126,12 @@ def _typical_sum(part):
     return float(np.median(sums)) if sums else 0.0
 
 
+def _same_energies(one, other):
+    return len(one.e_lo) == len(other.e_lo) and np.allclose(one.e_lo, other.e_lo, rtol=1e-6)
+
+
 def _alike(one, other):
-    """Whether two matrices have the same energies and in nine of ten nearly the same channels."""
-    if len(one.e_lo) != len(other.e_lo) or not np.allclose(one.e_lo, other.e_lo, rtol=1e-6):
-        return False
+    """Whether two matrices on the same energies fill nearly the same channels in nine of ten."""
     (low_a, high_a), (low_b, high_b) = _span(one), _span(other)
     both = np.minimum(high_a, high_b) - np.maximum(low_a, low_b)
     either = np.maximum(high_a, high_b) - np.minimum(low_a, low_b)

@@ -43,6 +43,13 @@ class Plan(NamedTuple):
     binning: bytes
     weights: np.ndarray | None = None
 
+    @property
+    def band(self) -> tuple[float, float]:
+        """Lowest and highest energy (keV) of the channels that count, to two digits."""
+        used = self.columns[self.index >= 0]
+        low, high = self.response.e_min[used].min(), self.response.e_max[used].max()
+        return float(f"{max(low, 1e-3 * high):.1e}"), float(f"{high:.1e}")
+
 
 class PlannedLane(NamedTuple):
     """One spectrum that will be fitted, with the row it belongs to."""
@@ -65,6 +72,8 @@ class Batch(NamedTuple):
     gather : callable
         Inputs of several numbers, an int array, stacked; of one number, an int, as they are.
     n_inputs, nbytes : int, how many inputs there are, and the size of one.
+    band : (n_lane, 2) keV, lowest and highest energy of the bins; None for what has none.
+    grid : (n_lane,) int, the same where models are evaluated on the same energies; None likewise.
     """
 
     stat: str
@@ -75,6 +84,8 @@ class Batch(NamedTuple):
     gather: Callable
     n_inputs: int
     nbytes: int
+    band: np.ndarray | None = None
+    grid: np.ndarray | None = None
 
     @property
     def shared(self) -> bool:

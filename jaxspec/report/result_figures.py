@@ -16,6 +16,7 @@ MARKS = {
     Status.OK: ("o", 0, True),
     Status.AT_LIMIT: ("v", 1, False),
     Status.HESSIAN_NOT_PD: ("s", 3, False),
+    Status.DEGENERATE: ("P", 3, False),
 }
 
 

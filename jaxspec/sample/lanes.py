@@ -15,9 +15,10 @@ import numpy as np
 from jaxspec.errors import InputError
 from jaxspec.fit.chunks import chunk_lanes, chunk_positions, chunk_size
 from jaxspec.fit.covariance import errors
+from jaxspec.fit.descend import bounds as bounds_of
+from jaxspec.fit.descend import evaluate
 from jaxspec.fit.levmar import Bounds
-from jaxspec.fit.solve import bounds as bounds_of
-from jaxspec.fit.solve import evaluate, in_turn, solve
+from jaxspec.fit.solve import in_turn, solve
 from jaxspec.fit.start import is_turning
 from jaxspec.likelihood.forward import content, in_one_piece
 from jaxspec.sample import space as spaces
@@ -192,7 +193,7 @@ def optimum(group, end, lane) -> Optimum:
         if is_turning(p):
             lower[i], upper[i] = theta[i] - 0.5 * p.period, theta[i] + 0.5 * p.period
             p.value, p.min, p.max = theta[i], lower[i], upper[i]
-    one = Bounds(lower, upper, box.free[lane], box.amplitude, box.positive)
+    one = Bounds(lower, upper, box.free[lane], box.amplitude, box.positive, box.energy)
     return Optimum(model, one, theta, jax.tree.map(lambda x: x[lane], end.local))
 
 
@@ -318,7 +319,7 @@ def _compile(group, how):
     period = np.array([p.period if is_turning(p) else 0.0 for p in model.parameters])
     low = np.where(period > 0, theta - 0.5 * period, box.lower[0])
     high = np.where(period > 0, theta + 0.5 * period, box.upper[0])
-    bounds = Bounds(low, high, box.free[0], box.amplitude, box.positive)
+    bounds = Bounds(low, high, box.free[0], box.amplitude, box.positive, box.energy)
     ties = spaces.ties_of(model)
     space = spaces.make_space(theta, bounds, ties)
     d = len(space.index)

@@ -12,8 +12,8 @@ import jaxspec as js
 from jaxspec._status import Status
 from jaxspec.errors import FitError, InputError
 from jaxspec.fit.compiled import Minimum, fit_chunk
+from jaxspec.fit.descend import lost
 from jaxspec.fit.levmar import Bounds
-from jaxspec.fit.solve import lost
 from jaxspec.likelihood.objective import Quadratic
 from jaxspec.reduce.bins import bin_counts
 from jaxspec.reduce.spectra import Failure
@@ -352,7 +352,7 @@ def test_lanes_that_lost_a_component_are_found():
     theta = np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     end = Minimum(theta, at, n, np.ones(4, dtype=bool))
     free, norm = np.array([True, True]), np.array([False, True])
-    bounds = Bounds(np.zeros(2), np.full(2, 9.0), free, norm, ~norm)
+    bounds = Bounds(np.zeros(2), np.full(2, 9.0), free, norm, ~norm, ~free)
     np.testing.assert_array_equal(lost(end, bounds), [1, 2, 3])
     np.testing.assert_array_equal(lost(end._replace(done=np.arange(4) > 0), bounds), range(4))
 

@@ -29,7 +29,7 @@ def evaluate(theta):
 
 def bounds(lower=-np.inf, upper=np.inf, free=(True, True, True), amplitude=(False,) * 3):
     box = [jnp.broadcast_to(jnp.asarray(b, float), (3,)) for b in (lower, upper)]
-    return Bounds(*box, jnp.asarray(free), jnp.asarray(amplitude), jnp.zeros(3, dtype=bool))
+    return Bounds(*box, jnp.asarray(free), jnp.asarray(amplitude), *2 * [jnp.zeros(3, dtype=bool)])
 
 
 def run(theta, box, function=evaluate, **options):

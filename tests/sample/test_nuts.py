@@ -54,7 +54,7 @@ def target_of(full, coarse, correction=None):
     """Limits so far away that the map is linear and its volume constant."""
     huge = np.full(D, 1e5)
     no = np.zeros(D, bool)
-    bounds = Bounds(-huge, huge, ~no, no, no)
+    bounds = Bounds(-huge, huge, ~no, no, no, no)
     space = make_space(np.zeros(D), bounds, (), np.ones(D))
     middle = (space.low - 0.0) * -1.0  # u of theta = 0
     correction = correction or no_correction(middle, np.eye(D))

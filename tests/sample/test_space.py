@@ -25,7 +25,7 @@ AMPLITUDE = np.isin(np.arange(9), [2, 5, 8])
 SCALE = np.isin(np.arange(9), [3, 6])
 THETA = np.array([22.3, 4.0, 1e-5, 2.5, 0.8, 3e-6, 9.0, 0.7, 0.1])
 ERROR = np.array([0.1, 0.0, 1e-6, 0.3, 0.05, 5e-7, 1.5, 0.1, 0.02])
-BOUNDS = Bounds(LOW, HIGH, FREE, AMPLITUDE, SCALE)
+BOUNDS = Bounds(LOW, HIGH, FREE, AMPLITUDE, SCALE, np.zeros(9, bool))
 INDEX = np.flatnonzero(FREE)
 (DOUBLE,) = (c for c in SURFACES if c.name == "double_beta")
 TIES = tuple(

@@ -1,0 +1,151 @@
+"""The lowest of several minima: many shapes are looked at, few descended, and lanes learn.
+
+A spectrum has many minima along the energy of a break or a line, and several where components take
+each other's place. Candidate shapes are evaluated without descending; the best that differ are
+descended for some steps, and the best of those to the end. What other lanes of the batch have
+found are candidates then: spectra of one archive resemble one another.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxspec.fit.chunks import chunk_lanes
+from jaxspec.fit.compiled import rank_chunk
+from jaxspec.fit.descend import bounds, descend, lower_of, over_chunks
+from jaxspec.fit.start import alike, distinct_starts, places
+
+# Chosen on 550 PCA spectra (3-25 keV) against the lowest minimum that any of some hundred starts
+# has found; rows that are more than 1 above it are counted.
+FEW = 8  # candidates that are descended for STEPS iterations, and
+BEST = 3  # that go on to their minimum: 6 and 2 leave 10 rows of TBabs*(diskbb+powerlaw), these 3
+STEPS = 6  # with 4, 11
+ROUNDS = 6  # in which lanes learn; the last ones find next to nothing
+OTHERS = 6  # solutions of other lanes that are tried in a round: 3 leave 19 rows of
+# powerlaw+gaussian, 6 leave 5
+PROMISING = 5.0  # times a lane's statistic, up to which a solution of another is tried for it
+CLOSE = 1.05  # times the statistic, up to which it goes on after STEPS iterations
+GAIN = 0.01  # by which another minimum has to be lower: the bits of a lane do not change for less
+
+
+def lowest_minimum(group, progress=None):
+    """`Minimum` of all lanes of a spectral model that may have several minima."""
+    everyone = np.arange(len(group.full.index))
+    starts, known = distinct_starts(*screen(group, group.numbers), group.numbers.candidates, FEW)
+    first = min(FEW, int(np.isfinite(known).any(axis=0).sum())) or 1
+    tried = [_descend(group, everyone, starts[:, rank], progress, STEPS) for rank in range(first)]
+    thetas = np.stack([end.theta for end in tried], axis=1)
+    value = np.stack([end.local.value for end in tried], axis=1)
+    best, known = _unlike(thetas, value, group.numbers)
+    end = _descend(group, everyone, best[:, 0], progress)
+    for rank in range(1, BEST):
+        some = np.flatnonzero(np.isfinite(known[:, rank]))
+        end = _tried(group, end, some, best[some, rank], progress)
+    end = _freed(group, end, everyone, starts, progress)
+    return _learned(group, end, progress)
+
+
+def screen(group, numbers):
+    """All candidates (n_lane, n_candidate, n_par) of ``numbers``, and their statistic."""
+    batch, own = group.full, group.own
+    inputs = batch.which if batch.shared else batch.grid
+    rows = np.concatenate([np.reshape(x, (len(inputs), -1)) for x in (inputs, *own)], axis=1)
+    label = np.unique(np.nan_to_num(rows), axis=0, return_inverse=True)[1].ravel()
+
+    def work(chunk):
+        lanes = chunk_lanes(batch, chunk.lanes)
+        first = own.take(chunk.lanes[0])
+        return rank_chunk(group.term, group.functions, batch.shared, lanes, numbers, first)
+
+    return over_chunks(work, batch, None, "looking for starts", False, by=label)
+
+
+def _descend(group, positions, theta, progress, steps=None):
+    """`Minimum` of the lanes at ``positions`` from theta (n, n_par)."""
+    group = group._replace(starts=np.broadcast_to(0.0, (len(group.full.index), 1, theta.shape[-1])))
+    label = "fitting"
+    return descend(group, group.full, positions, 0, theta[:, None], label, progress, steps)[0]
+
+
+def _tried(group, end, positions, theta, progress):
+    """``end`` where the lanes at ``positions`` have no lower minimum near theta (n, n_par)."""
+    if not positions.size:
+        return end
+    return lower_of(end, _descend(group, positions, theta, progress), positions, GAIN)
+
+
+def _same(thetas, other, numbers):
+    """Whether thetas (..., n_par) have the same shapes, to a tenth."""
+    near = np.abs(thetas - other) <= 0.1 * np.maximum(np.abs(thetas), np.abs(other)) + 0.01
+    return near[..., ~numbers.amplitude].all(axis=-1)
+
+
+def _unlike(thetas, value, numbers):
+    """The `BEST` of thetas (n_lane, n, n_par) that are not one minimum, and their statistic."""
+    value, lanes = np.where(np.isfinite(value), value, np.inf), np.arange(len(value))
+    chosen, known = [], []
+    for _ in range(BEST):
+        best = np.argmin(value, axis=1)
+        chosen.append(best)
+        known.append(value[lanes, best])
+        same = _same(thetas, thetas[lanes, best][:, None], numbers)
+        value = np.where(same, np.inf, value)
+    return thetas[lanes[:, None], np.stack(chosen, axis=1)], np.stack(known, axis=1)
+
+
+def _freed(group, end, which, starts, progress):
+    """Descend again where a shape ended on a limit or without influence, with that moved away.
+
+    A line of width 0, a break out of the band: there the statistic has no slope that leads back.
+    """
+    box = bounds(group)
+    idle = np.diagonal(end.local.fisher, axis1=-2, axis2=-1) <= 0
+    stuck = idle | (end.theta <= box.lower) | (end.theta >= box.upper)
+    stuck &= np.asarray(box.free) & ~group.numbers.amplitude
+    again = which[stuck[which].any(axis=1)]
+    theta = np.where(stuck, starts[:, 0], end.theta)[again]
+    return _tried(group, end, again, theta, progress)
+
+
+def _learned(group, end, progress):
+    """Try the solutions of other lanes, then those that this has changed, until none is left."""
+    news = np.arange(len(group.full.index))
+    for _ in range(ROUNDS if len(news) > 1 else 0):
+        numbers = group.numbers._replace(candidates=_from_solutions(group, end, news))
+        thetas, value = screen(group, numbers)
+        value = np.where(_same(thetas, end.theta[:, None], numbers), np.inf, value)
+        starts, known = distinct_starts(thetas, value, numbers.candidates, OTHERS)
+        before = end.local.value.copy()
+        for rank in range(OTHERS):
+            again = np.flatnonzero(known[:, rank] < PROMISING * end.local.value + 10.0)
+            if not again.size:
+                break
+            new = _descend(group, again, starts[again, rank], progress, STEPS)
+            near = new.local.value < CLOSE * end.local.value[again] + 1.0
+            end = _tried(group, end, again[near], new.theta[near], progress)
+        news = np.flatnonzero(end.local.value < before - GAIN)
+        if not news.size:
+            break
+        end = _freed(group, end, news, starts, progress)
+    return end
+
+
+def _from_solutions(group, end, which):
+    """`Candidates` that stand for the solutions of the lanes ``which``: as far apart as can be."""
+    known = group.numbers.candidates
+    n = len(known.table)
+    thetas = np.unique(end.theta[which[np.isfinite(end.local.value[which])]], axis=0)
+    if not len(thetas):
+        return known
+    place = places(thetas[:, ~group.numbers.amplitude])
+    chosen = [int(np.argmin(np.abs(place - 0.5).max(axis=1, initial=0.0)))]
+    away = np.full(len(thetas), np.inf)
+    while len(chosen) < min(n, len(thetas)):
+        last = np.abs(place - place[chosen[-1]]).max(axis=1, initial=0.0)
+        away = np.minimum(away, last)
+        chosen.append(int(np.argmax(away)))
+    filled = chosen + chosen[:1] * (n - len(chosen))
+    table, none = thetas[filled], np.zeros(thetas.shape[1], bool)
+    return known._replace(
+        table=table, n=np.asarray(len(chosen)), relative=none, spread=none, near=alike(table)
+    )
