@@ -20,6 +20,7 @@ from jaxspec.fit.start import alike, distinct_starts, places
 FEW = 8  # candidates that are descended for STEPS iterations, and
 BEST = 3  # that go on to their minimum: 6 and 2 leave 10 rows of TBabs*(diskbb+powerlaw), these 3
 STEPS = 6  # with 4, 11
+HARDLY = 16  # lanes up to which all of this many candidates go on: there are few to learn from
 ROUNDS = 6  # in which lanes learn; the last ones find next to nothing
 OTHERS = 6  # solutions of other lanes that are tried in a round: 3 leave 19 rows of
 # powerlaw+gaussian, 6 leave 5
@@ -31,14 +32,15 @@ GAIN = 0.01  # by which another minimum has to be lower: the bits of a lane do n
 def lowest_minimum(group, progress=None):
     """`Minimum` of all lanes of a spectral model that may have several minima."""
     everyone = np.arange(len(group.full.index))
-    starts, known = distinct_starts(*screen(group, group.numbers), group.numbers.candidates, FEW)
-    first = min(FEW, int(np.isfinite(known).any(axis=0).sum())) or 1
+    few, best_few = (FEW, BEST) if len(everyone) > HARDLY else (HARDLY, HARDLY)
+    starts, known = distinct_starts(*screen(group, group.numbers), group.numbers.candidates, few)
+    first = min(few, int(np.isfinite(known).any(axis=0).sum())) or 1
     tried = [_descend(group, everyone, starts[:, rank], progress, STEPS) for rank in range(first)]
     thetas = np.stack([end.theta for end in tried], axis=1)
     value = np.stack([end.local.value for end in tried], axis=1)
-    best, known = _unlike(thetas, value, group.numbers)
+    best, known = _unlike(thetas, value, group.numbers, best_few)
     end = _descend(group, everyone, best[:, 0], progress)
-    for rank in range(1, BEST):
+    for rank in range(1, best_few):
         some = np.flatnonzero(np.isfinite(known[:, rank]))
         end = _tried(group, end, some, best[some, rank], progress)
     end = _freed(group, end, everyone, starts, progress)
@@ -80,11 +82,11 @@ def _same(thetas, other, numbers):
     return near[..., ~numbers.amplitude].all(axis=-1)
 
 
-def _unlike(thetas, value, numbers):
-    """The `BEST` of thetas (n_lane, n, n_par) that are not one minimum, and their statistic."""
+def _unlike(thetas, value, numbers, n_best):
+    """The best of thetas (n_lane, n, n_par) that are not one minimum, and their statistic."""
     value, lanes = np.where(np.isfinite(value), value, np.inf), np.arange(len(value))
     chosen, known = [], []
-    for _ in range(BEST):
+    for _ in range(n_best):
         best = np.argmin(value, axis=1)
         chosen.append(best)
         known.append(value[lanes, best])

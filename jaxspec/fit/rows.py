@@ -129,6 +129,7 @@ class Rows:
             self.notes[SPARSE] += int((empty > 0.5 * self.n_bins[rows]).sum())
         status = judge(found, local.value, params)
         limit = int(group.numbers.max_iter)
+        status[(status == Status.DEGENERATE) & (iterations >= limit)] = Status.NOT_CONVERGED
         self.status[rows] = status
         sentences = {code: Status(code).sentence for code in np.unique(status)}
         for row, code in zip(rows, status, strict=True):

@@ -244,7 +244,10 @@ def _start(joint, ranked, rank):
             there = (part.places >= 0)[..., None]
             known = np.minimum(chi2[np.maximum(part.places, 0)], 1e300)
             total = total + np.where(there, known, 0.0).sum(axis=1)
-        pick = _pick(total, some[0][0].group.numbers.candidates.near, rank)[:, None]
+        group = some[0][0].group
+        alone = np.eye(total.shape[1], dtype=bool)  # images: starts that differ already
+        near = group.numbers.candidates.near if group.starts is None else alone
+        pick = _pick(total, near, rank)[:, None]
         for part, (thetas, _) in some:
             there = (part.places >= 0)[..., None]
             chosen.append(np.where(there, thetas[np.maximum(part.places, 0), pick], np.nan))

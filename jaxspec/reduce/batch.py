@@ -23,6 +23,8 @@ from jaxspec.reduce.stack import stack_counts
 MAX_BUCKETS = 4  # shapes per statistic; every one is a compilation
 COMPILATION = 2**27  # padded matrix elements of all lanes that cost as much as compiling once more:
 # a lane of 320 x 56 elements takes about 0.15 ms, a compilation 1.2 s
+SPAN = 50.0  # from the lowest to the highest energy where something is looked for: channels that
+# begin at 0 keV hold hardly a count there
 SHARED_FROM = 8  # lanes with the same inputs from which a chunk of lanes is given them once
 
 
@@ -48,7 +50,7 @@ class Plan(NamedTuple):
         """Lowest and highest energy (keV) of the channels that count, to two digits."""
         used = self.columns[self.index >= 0]
         low, high = self.response.e_min[used].min(), self.response.e_max[used].max()
-        return float(f"{max(low, 1e-3 * high):.1e}"), float(f"{high:.1e}")
+        return float(f"{max(low, high / SPAN):.1e}"), float(f"{high:.1e}")
 
 
 class PlannedLane(NamedTuple):

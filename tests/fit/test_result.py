@@ -9,6 +9,8 @@ from toy import toy_response, toy_spectrum
 import jaxspec as js
 from jaxspec.errors import InputError
 
+RESPONSE = toy_response(n_channel=40, n_energy=60, fwhm=3.0)
+
 
 @pytest.fixture(scope="module")
 def result():
@@ -16,7 +18,7 @@ def result():
     model["factor"].freeze(0.5)
     spectra = js.fake(
         js.Model("powerlaw"),
-        toy_response(n_channel=40, n_energy=60, fwhm=3.0),
+        RESPONSE,
         exposure=2000.0,
         params={"PhoIndex": np.array([1.5, 2.0, 2.5])},
         seed=1,
@@ -98,3 +100,44 @@ def test_kinds_of_covariance(result):
     assert result.error("norm", "expected")[0] > 0
     with pytest.raises(InputError, match="observed"):
         result.error("norm", "guess")
+
+
+def test_what_a_fit_is_worth_is_said():
+    """A power law fitted to a line on it: small errors, and a sentence that says what they mean."""
+    params = {"PhoIndex": 2.0, "powerlaw.norm": 1.0, "LineE": 5.0, "Sigma": 0.3}
+    params["gaussian.norm"] = np.array([0.0, 1.0, 1.0])
+    spectra = js.fake("powerlaw+gaussian", RESPONSE, exposure=2000.0, params=params, seed=3)
+    result = js.fit("powerlaw", spectra, stat="cstat")
+    expected = (result.stat - result.stat_expected) / np.sqrt(result.stat_variance)
+    np.testing.assert_array_equal(result.excess, expected)
+    np.testing.assert_array_equal(result.table["stat_excess"], expected)
+    assert abs(result.excess[0]) < 3 < result.excess[1]
+    assert "2 of 3 rows more than 3 sigma above what the model expects" in result.summary()
+    assert "errors mean little" in result.row(1).summary()
+    assert "errors mean little" not in result.row(0).summary()
+
+
+def test_an_amplitude_has_its_interval_in_the_logarithm():
+    params = {"PhoIndex": 2.0, "norm": 0.003}
+    result = js.fit(
+        "powerlaw", js.fake("powerlaw", RESPONSE, exposure=300.0, params=params, seed=1)
+    )
+    value, error = result.value("norm")[0], result.error("norm")[0]
+    low, high = result.interval("norm", 0.9)[0]
+    np.testing.assert_allclose(
+        [low, high], value * np.exp([-1.6449 * error / value, 1.6449 * error / value]), rtol=1e-4
+    )
+    low, high = result.interval("PhoIndex", 0.9)[0]
+    np.testing.assert_allclose(high - low, 2 * 1.6449 * result.error("PhoIndex")[0], rtol=1e-4)
+    np.testing.assert_allclose(result.table["norm_hi"][0].value, result.interval("norm")[0, 1])
+
+
+def test_why_a_fit_did_not_converge_is_said():
+    params = {"PhoIndex": 2.0, "norm": 1.0}
+    spectrum = js.fake("powerlaw", RESPONSE, exposure=300.0, params=params, seed=1)
+    model = js.Model("powerlaw")
+    model["PhoIndex"].set(4.0)
+    result = js.fit(model, spectrum, max_iter=1)
+    assert result.status[0] == js.Status.NOT_CONVERGED
+    assert "iteration limit was reached" in result.messages[0]
+    assert "powerlaw." in result.messages[0]

@@ -1,0 +1,117 @@
+"""The lowest of several minima: breaks and lines far from any default, lanes that learn."""
+
+import numpy as np
+import pytest
+from toy import toy_response
+
+import jaxspec as js
+from jaxspec._status import Status
+from jaxspec.fit.start import candidates, distinct_starts, several_minima
+from jaxspec.likelihood.objective import Links
+from jaxspec.model.model import Model
+
+RESPONSE = toy_response(n_channel=60, n_energy=80, fwhm=2.0)
+BREAKS = np.array([3.0, 3.6, 5.0, 7.0, 7.5, 8.2])
+
+
+@pytest.fixture(scope="module")
+def broken():
+    """Spectra whose breaks lie all over the band, and the model they are of."""
+    params = {"PhoIndx1": 1.5, "PhoIndx2": 3.2, "BreakE": BREAKS, "norm": 3.0}
+    return js.fake("bknpower", RESPONSE, exposure=np.full(6, 3000.0), params=params, seed=5)
+
+
+@pytest.fixture(scope="module")
+def result(broken):
+    return js.fit("bknpower", broken, stat="cstat")
+
+
+def test_breaks_are_found_wherever_they_are(broken, result):
+    """From the default, 5 keV, half of them ended without a break."""
+    assert (result.status == Status.OK).all(), result.messages
+    pull = (result.value("BreakE") - BREAKS) / result.error("BreakE")
+    assert np.all(np.abs(pull) < 4)
+    assert np.all(np.abs(result.excess) < 4)
+
+
+def test_no_other_start_is_lower(broken, result):
+    for energy in (2.6, 4.2, 6.5, 8.5):
+        model = js.Model("bknpower")
+        model["BreakE"].set(energy)
+        again = js.fit(model, broken, stat="cstat")
+        found = np.where(np.isfinite(again.stat), again.stat, np.inf)
+        assert np.all(result.stat < found + 1e-4)
+
+
+def test_a_spectrum_alone_ends_where_it_does_among_others(broken, result):
+    for row in (0, 5):
+        alone = js.fit("bknpower", broken[row], stat="cstat")
+        np.testing.assert_allclose(alone.stat, result.stat[row], rtol=1e-9)
+
+
+def test_a_value_that_the_user_set_is_where_a_fit_starts(broken):
+    model = js.Model("bknpower")
+    model["BreakE"].set(4.0)
+    assert set(candidates(model).table[:, 1]) == {4.0}
+    assert not candidates(model).spread[1]
+
+
+def test_limits_narrow_where_a_line_is_looked_for():
+    params = {"PhoIndex": 1.8, "powerlaw.norm": 1.0, "LineE": 6.3, "Sigma": 0.05}
+    params["gaussian.norm"] = 0.08
+    spectra = js.fake("powerlaw+gaussian", RESPONSE, exposure=8000.0, params=params, seed=2)
+    model = js.Model("powerlaw+gaussian")
+    model["LineE"].set(min=5.8, max=6.8)
+    model["Sigma"].freeze(0.05)
+    result = js.fit(model, spectra, stat="cstat")
+    assert result.ok.all(), result.messages
+    assert abs(result.value("LineE")[0] - 6.3) < 4 * result.error("LineE")[0]
+
+
+def test_which_models_may_have_several_minima():
+    several = ["bknpower", "powerlaw+gaussian", "highecut*powerlaw", "TBabs*(diskbb+powerlaw)"]
+    assert all(several_minima(Model(e).tree) for e in several)
+    assert not any(several_minima(Model(e).tree) for e in ("powerlaw", "TBabs*cutoffpl"))
+
+
+def test_starts_that_are_taken_differ():
+    known = candidates(Model("bknpower"))
+    value = np.arange(len(known.table), dtype=float)[None]
+    starts, _ = distinct_starts(known.table[None], value, known, 5)
+    chosen = [int(np.flatnonzero((known.table == s).all(axis=1))[0]) for s in starts[0]]
+    assert chosen[0] == 0
+    assert not known.near[np.ix_(chosen, chosen)][~np.eye(5, dtype=bool)].any()
+
+
+def test_amplitudes_of_candidates_are_the_best_ones(broken):
+    """Against a non-negative least squares that shares nothing."""
+    import jax
+    import jax.numpy as jnp
+    from scipy.optimize import nnls
+
+    from jaxspec.fit.levmar import Bounds
+    from jaxspec.fit.start import with_amplitudes
+    from jaxspec.likelihood.forward import lane_of, predict_parts
+
+    model = js.Model("powerlaw+bbody+gaussian")
+    model["kT"].set(1.5)
+    model["PhoIndex"].set(2.5)
+    n = len(model.parameters)
+    free, none = np.ones(n, bool), np.zeros(n, bool)
+    box = Bounds(*np.array([[p.min, p.max] for p in model.parameters]).T, free, none, none, none)
+    scalable = np.array([p.role == "amplitude" for p in model.parameters])
+    with jax.enable_x64(True):
+        term, lane, n_bin = lane_of(model, broken[1], stat="chi2")
+        links = Links(np.eye(n), np.zeros(n))
+        start = jnp.asarray(model.values)
+        theta, value = with_amplitudes(term, (), lane, links, scalable, box, start)
+    parts = predict_parts(model, broken[1], model.values)
+    bins = lane.bins
+    weight = 1.0 / np.sqrt(bins.rate_variance[:n_bin])
+    norms = [model[f"{name}.norm"].value for name in parts]
+    columns = np.stack([p / k for p, k in zip(parts.values(), norms, strict=True)])
+    best, rest = nnls((columns * weight).T, bins.rate[:n_bin] * weight)
+    assert float(value) < rest**2 * 1.02 + 0.5
+    found = np.asarray(theta)[scalable]
+    error = np.sqrt(np.diagonal(np.linalg.pinv((columns * weight) @ (columns * weight).T)))
+    assert np.all(np.abs(found - best) < 0.5 * error + 0.2 * best)
