@@ -351,7 +351,7 @@ def profile_arrays(
     >>> image = Image("toy", np.ones((9, 9)), np.full((9, 9), 2.0), np.zeros((9, 9), bool))
     >>> found = profile_arrays(image, (4, 4), edges=[0, 1, 3])
     >>> found.data, found.unit, found.model is None
-    (array([0.5, 0.5]), 'ct pixel-1', True)
+    (array([0.5, 0.5]), 'ct exposure-1 pixel-1', True)
     """
     fitted = best_of(source, row).of_image()
     return of_annuli(fitted, rings_of(fitted, center, bins, n_bins, options), kind, unit)

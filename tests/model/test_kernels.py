@@ -147,11 +147,18 @@ def test_gradients_agree(name):
         np.testing.assert_allclose(forward[:, i], numeric, rtol=1e-5, atol=1e-8 * scale)
 
 
+def starts_of(parameter):
+    """Values of starts; those of an energy are parts of a band, here 0.3 to 10 keV."""
+    if parameter.role != "energy":
+        return parameter.starts
+    return [0.3 * (10 / 0.3) ** part for part in parameter.starts]
+
+
 def hard_limits(name):
     parameters = COMPONENTS[name].parameters[: n_shape(name)]
     default = [p.default for p in parameters]
     for i, p in enumerate(parameters):
-        for limit in (p.hard_min, p.hard_max, p.soft_min, p.soft_max, *p.starts):
+        for limit in (p.hard_min, p.hard_max, p.soft_min, p.soft_max, *starts_of(p)):
             yield (*default[:i], limit, *default[i + 1 :])
 
 
