@@ -33,8 +33,9 @@ def lowest_minimum(group, progress=None):
     """`Minimum` of all lanes of a spectral model that may have several minima."""
     everyone = np.arange(len(group.full.index))
     few, best_few = (FEW, BEST) if len(everyone) > HARDLY else (HARDLY, HARDLY)
-    starts, known = distinct_starts(*screen(group, group.numbers), group.numbers.candidates, few)
-    first = min(few, int(np.isfinite(known).any(axis=0).sum())) or 1
+    known = group.numbers.candidates
+    starts, value = screen(group, group.numbers, lambda _, *all: distinct_starts(*all, known, few))
+    first = min(few, int(np.isfinite(value).any(axis=0).sum())) or 1
     tried = [_descend(group, everyone, starts[:, rank], progress, STEPS) for rank in range(first)]
     thetas = np.stack([end.theta for end in tried], axis=1)
     value = np.stack([end.local.value for end in tried], axis=1)
@@ -47,8 +48,12 @@ def lowest_minimum(group, progress=None):
     return _learned(group, end, progress)
 
 
-def screen(group, numbers):
-    """All candidates (n_lane, n_candidate, n_par) of ``numbers``, and their statistic."""
+def screen(group, numbers, choose=None):
+    """All candidates (n_lane, n_candidate, n_par) of ``numbers``, and their statistic.
+
+    With ``choose(lanes, thetas, value)``, which is called for each chunk, what that gives: all
+    candidates of 100 000 lanes would be half a gigabyte.
+    """
     batch, own = group.full, group.own
     inputs = batch.which if batch.shared else batch.grid
     rows = np.concatenate([np.reshape(x, (len(inputs), -1)) for x in (inputs, *own)], axis=1)
@@ -57,7 +62,8 @@ def screen(group, numbers):
     def work(chunk):
         lanes = chunk_lanes(batch, chunk.lanes)
         first = own.take(chunk.lanes[0])
-        return rank_chunk(group.term, group.functions, batch.shared, lanes, numbers, first)
+        made = rank_chunk(group.term, group.functions, batch.shared, lanes, numbers, first)
+        return made if choose is None else choose(chunk.lanes, *map(np.asarray, made))
 
     return over_chunks(work, batch, None, "looking for starts", False, by=label)
 
@@ -114,9 +120,12 @@ def _learned(group, end, progress):
     news = np.arange(len(group.full.index))
     for _ in range(ROUNDS if len(news) > 1 else 0):
         numbers = group.numbers._replace(candidates=_from_solutions(group, end, news))
-        thetas, value = screen(group, numbers)
-        value = np.where(_same(thetas, end.theta[:, None], numbers), np.inf, value)
-        starts, known = distinct_starts(thetas, value, numbers.candidates, OTHERS)
+
+        def others(lanes, thetas, value, own=end.theta, numbers=numbers):
+            value = np.where(_same(thetas, own[lanes][:, None], numbers), np.inf, value)
+            return distinct_starts(thetas, value, numbers.candidates, OTHERS)
+
+        starts, known = screen(group, numbers, others)
         before = end.local.value.copy()
         for rank in range(OTHERS):
             again = np.flatnonzero(known[:, rank] < PROMISING * end.local.value + 10.0)
