@@ -401,28 +401,25 @@ def _profile(good, place, fit):
     return lambda path: _fitted_image(js.read_profile(path), fit)
 
 
-def _posterior(good, place, fit):
-    import jaxspec as js
+def _printed(part, reader):
+    """Kind of file that ``jaxspec.<reader>`` reads and that is then shown as text."""
 
-    shutil.copytree(good / "posterior", place, dirs_exist_ok=True)
+    def prepare(good, place, fit):
+        import jaxspec as js
 
-    def read(path):
-        str(js.read_posterior(path))
-        return "read", ""
+        shutil.copytree(good / part, place, dirs_exist_ok=True)
 
-    return read
+        def read(path):
+            str(getattr(js, reader)(path))
+            return "read", ""
+
+        return read
+
+    return prepare
 
 
-def _table(good, place, fit):
-    import jaxspec as js
-
-    shutil.copytree(good / "table", place, dirs_exist_ok=True)
-
-    def read(path):
-        str(js.read_result(path))
-        return "read", ""
-
-    return read
+_posterior = _printed("posterior", "read_posterior")
+_table = _printed("table", "read_result")
 
 
 def _all(*patterns):

@@ -14,9 +14,7 @@ PARAMETERS = ("PhoIndex", "powerlaw.norm", "Tin", "diskbb.norm")
 
 def is_poor(result, sigma=3.0) -> np.ndarray:
     """Rows (n_row,) whose statistic is that much above its expectation (Kaastra 2017)."""
-    with np.errstate(invalid="ignore"):
-        excess = (result.stat - result.stat_expected) / np.sqrt(result.stat_variance)
-    return result.usable & (excess > sigma)
+    return result.excess > sigma
 
 
 def collect(fits, poor, truth) -> dict:

@@ -82,7 +82,7 @@ class Minimum(NamedTuple):
 
 
 def bounds_of(numbers, own) -> Bounds:
-    """Bounds (n_par,) of one lane."""
+    """Bounds (n_par,) of one lane, or (n_lane, n_par) of all."""
     return Bounds(
         own.lower, own.upper, own.free, numbers.amplitude, numbers.positive, numbers.energy
     )

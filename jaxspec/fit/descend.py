@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxspec.fit.chunks import chunk_lanes, chunk_positions
-from jaxspec.fit.compiled import fit_chunk
+from jaxspec.fit.compiled import bounds_of, fit_chunk
 from jaxspec.fit.levmar import Bounds
 from jaxspec.fit.start import STARTS
 from jaxspec.reduce.spectra import bar
@@ -124,6 +124,4 @@ def over_chunks(work, batch, positions, label, progress, size=None, by=None):
 
 def bounds(group) -> Bounds:
     """Bounds (n_lane, n_par) of all lanes."""
-    own, numbers = group.own, group.numbers
-    kinds = numbers.amplitude, numbers.positive, numbers.energy
-    return Bounds(own.lower, own.upper, own.free, *kinds)
+    return bounds_of(group.numbers, group.own)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxspec.fit.chunks import chunk_lanes
 from jaxspec.fit.compiled import rank_chunk
 from jaxspec.fit.descend import bounds, descend, lower_of, over_chunks
-from jaxspec.fit.start import alike, distinct_starts, places
+from jaxspec.fit.start import alike, distinct_starts, lowest_unlike, places
 
 # Chosen on 550 PCA spectra (3-25 keV) against the lowest minimum that any of some hundred starts
 # has found; rows that are more than 1 above it are counted.
@@ -55,7 +55,7 @@ def screen(group, numbers, choose=None):
     candidates of 100 000 lanes would be half a gigabyte.
     """
     batch, own = group.full, group.own
-    inputs = batch.which if batch.shared else batch.grid
+    inputs = batch.which if batch.shared else batch.grid()
     rows = np.concatenate([np.reshape(x, (len(inputs), -1)) for x in (inputs, *own)], axis=1)
     label = np.unique(np.nan_to_num(rows), axis=0, return_inverse=True)[1].ravel()
 
@@ -88,17 +88,14 @@ def _same(thetas, other, numbers):
     return near[..., ~numbers.amplitude].all(axis=-1)
 
 
-def _unlike(thetas, value, numbers, n_best):
-    """The best of thetas (n_lane, n, n_par) that are not one minimum, and their statistic."""
-    value, lanes = np.where(np.isfinite(value), value, np.inf), np.arange(len(value))
-    chosen, known = [], []
-    for _ in range(n_best):
-        best = np.argmin(value, axis=1)
-        chosen.append(best)
-        known.append(value[lanes, best])
-        same = _same(thetas, thetas[lanes, best][:, None], numbers)
-        value = np.where(same, np.inf, value)
-    return thetas[lanes[:, None], np.stack(chosen, axis=1)], np.stack(known, axis=1)
+def _unlike(thetas, value, numbers, n):
+    """The ``n`` best of thetas (n_lane, n_try, n_par) that are not one minimum, and their value."""
+
+    def like(best):
+        return _same(thetas, np.take_along_axis(thetas, best[:, None, None], axis=1), numbers)
+
+    chosen, known = lowest_unlike(value, like, n)
+    return np.take_along_axis(thetas, chosen[..., None], axis=1), known
 
 
 def _freed(group, end, which, starts, progress):

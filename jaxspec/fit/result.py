@@ -12,6 +12,7 @@ from scipy.stats import norm
 from jaxspec._environment import versions
 from jaxspec._status import Status
 from jaxspec.errors import InputError
+from jaxspec.likelihood.goodness import excess
 
 ROWS = (
     "params",
@@ -203,9 +204,8 @@ class FitResult:
         Above 3 the model does not describe the data, and errors from the curvature mean little;
         below -3 the errors of the data are too large. NaN where the statistic expects nothing.
         """
-        with np.errstate(invalid="ignore", divide="ignore"):
-            excess = (self.stat - self.stat_expected) / np.sqrt(self.stat_variance)
-        return np.where(np.isfinite(excess) & self.usable, excess, np.nan)
+        found = excess(self.stat, self.stat_expected, self.stat_variance)
+        return np.where(self.usable, found, np.nan)
 
     def is_fixed(self, name) -> np.ndarray:
         """Rows (n_row,) in which a joint fit held a parameter at a value that was given for it."""

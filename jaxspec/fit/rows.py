@@ -127,9 +127,8 @@ class Rows:
         if batch.stat == "wstat":
             empty = ((batch.bins.background <= 0) & batch.mask).sum(axis=1)
             self.notes[SPARSE] += int((empty > 0.5 * self.n_bins[rows]).sum())
-        status = judge(found, local.value, params)
-        limit = int(group.numbers.max_iter)
-        status[(status == Status.DEGENERATE) & (iterations >= limit)] = Status.NOT_CONVERGED
+        cut = iterations >= int(group.numbers.max_iter)
+        status = judge(found, local.value, params, cut)
         self.status[rows] = status
         sentences = {code: Status(code).sentence for code in np.unique(status)}
         for row, code in zip(rows, status, strict=True):
@@ -138,7 +137,7 @@ class Rows:
             said = f"{self._names(found.held[lane])}: {Status.AT_LIMIT.sentence}"
             self.messages[rows[lane]] = said
         for lane in np.flatnonzero(status == Status.NOT_CONVERGED):
-            why = LIMIT if iterations[lane] >= limit else STUCK
+            why = LIMIT if cut[lane] else STUCK
             left = f"{found.edm[lane]:.2g} of the statistic is still to gain"
             if found.worst[lane] >= 0:
                 left += f", most of it in {self.model.parameters[found.worst[lane]].full_name}"
@@ -240,12 +239,13 @@ def penalty(priors, params) -> np.ndarray:
         return -2.0 * np.asarray(jax.vmap(PriorTerm(priors).log_density)(params))
 
 
-def judge(found, value, params):
+def judge(found, value, params, cut):
     """Status (n_lane,) from the end points.
 
     Parameters
     ----------
     found : Errors; value : (n_lane,), the statistic; params : (n_lane, n_par)
+    cut : (n_lane,) bool, the iteration limit was reached.
     """
     held = np.any(found.held, axis=1)
     finite = np.isfinite(value) & np.all(np.isfinite(params), axis=1)
@@ -253,6 +253,7 @@ def judge(found, value, params):
     status[held] = Status.AT_LIMIT
     status[~found.definite] = Status.HESSIAN_NOT_PD
     status[~found.distinct] = Status.DEGENERATE
-    status[~(found.edm <= np.where(found.distinct, CONVERGED, NEAR))] = Status.NOT_CONVERGED
+    done = found.edm <= np.where(found.distinct, CONVERGED, NEAR)
+    status[~done | (cut & ~found.distinct)] = Status.NOT_CONVERGED
     status[~finite] = Status.NAN_MODEL
     return status

@@ -232,6 +232,30 @@ def _non_negative(matrix, right, start, active):
     return jax.lax.fori_loop(0, SWEEPS, sweep, begin)
 
 
+def lowest_unlike(value, like, n):
+    """The ``n`` lowest of each row that are not like one another, the lowest first.
+
+    Parameters
+    ----------
+    value : (n_lane, n_try)
+    like : callable ``places (n_lane,) -> (n_lane, n_try)`` bool, which are like those.
+    n : int
+
+    Returns
+    -------
+    places : (n_lane, n) int
+    value : (n_lane, n), infinite for repetitions of the first where there are fewer.
+    """
+    value, lanes = np.where(np.isfinite(value), value, np.inf), np.arange(len(value))
+    chosen, known = [], []
+    for _ in range(n):
+        best = np.argmin(value, axis=1)
+        known.append(value[lanes, best])
+        chosen.append(np.where(np.isfinite(known[-1]), best, chosen[0] if chosen else best))
+        value = np.where(like(best), np.inf, value)
+    return np.stack(chosen, axis=1), np.stack(known, axis=1)
+
+
 def distinct_starts(thetas, value, candidates, n):
     """The ``n`` best candidates of every lane that are not alike; the best one first.
 
@@ -246,17 +270,8 @@ def distinct_starts(thetas, value, candidates, n):
     starts : (n_lane, n, n_par)
     value : (n_lane, n), infinite for repetitions where there are fewer.
     """
-    value, lanes = np.array(value), np.arange(len(value))
-    chosen, known = [], []
-    for _ in range(n):
-        best = np.argmin(value, axis=1)
-        chosen.append(
-            np.where(np.isfinite(value[lanes, best]), best, chosen[0] if chosen else best)
-        )
-        known.append(value[lanes, best])
-        value = np.where(candidates.near[best], np.inf, value)
-    chosen = np.stack(chosen, axis=1)
-    return thetas[lanes[:, None], chosen], np.stack(known, axis=1)
+    chosen, known = lowest_unlike(value, lambda best: candidates.near[best], n)
+    return np.take_along_axis(thetas, chosen[..., None], axis=1), known
 
 
 def best_starts(thetas, value, candidates):

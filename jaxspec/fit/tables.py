@@ -18,6 +18,7 @@ from jaxspec._files import check_free, write_bytes
 from jaxspec._status import Status
 from jaxspec.errors import InputError
 from jaxspec.likelihood.forward import kind_of
+from jaxspec.likelihood.goodness import excess
 
 
 def facts(data) -> np.ndarray:
@@ -134,9 +135,7 @@ def _end(table, result, stat, stat_names, n_bins, dof, mean, variance, status, m
         table["dof"] = dof
     table["stat_expected"] = mean
     table["stat_expected_err"] = np.sqrt(variance)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        excess = (stat - mean) / np.sqrt(variance)
-    table["stat_excess"] = np.where(np.isfinite(excess), excess, np.nan)
+    table["stat_excess"] = excess(stat, mean, variance)
     table[
         "stat_excess"
     ].info.description = (

@@ -17,6 +17,7 @@ from jaxspec.fit.levmar import Bounds, minimise
 from jaxspec.fit.lowest import screen
 from jaxspec.fit.sets import Layout
 from jaxspec.fit.solve import SEVERAL
+from jaxspec.fit.start import lowest_unlike
 from jaxspec.likelihood.linear import Lane
 from jaxspec.likelihood.objective import PriorTerm, Quadratic, lane_quadratic
 
@@ -247,7 +248,7 @@ def _start(joint, ranked, rank):
         group = some[0][0].group
         alone = np.eye(total.shape[1], dtype=bool)  # images: starts that differ already
         near = group.numbers.candidates.near if group.starts is None else alone
-        pick = _pick(total, near, rank)[:, None]
+        pick = lowest_unlike(total, lambda best, near=near: near[best], rank + 1)[0][:, -1:]
         for part, (thetas, _) in some:
             there = (part.places >= 0)[..., None]
             chosen.append(np.where(there, thetas[np.maximum(part.places, 0), pick], np.nan))
@@ -263,14 +264,6 @@ def _start(joint, ranked, rank):
         alone = thetas[np.arange(len(best)), best][:, own]
         owns.append(alone[np.maximum(part.places, 0)].reshape(joint.n_set, -1))
     return np.concatenate([np.nan_to_num(shared), *owns], axis=1)
-
-
-def _pick(total, near, rank):
-    """Candidate (n_set,) that fits best when those like the better ones are left out."""
-    for _ in range(min(rank, total.shape[1] - 1)):
-        left = np.where(near[np.argmin(total, axis=1)], np.inf, total)
-        total = np.where(np.isfinite(left).any(axis=1, keepdims=True), left, total)
-    return np.argmin(total, axis=1)
 
 
 def box_of(joint) -> Bounds:

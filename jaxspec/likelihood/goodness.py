@@ -66,6 +66,13 @@ def _poisson_sums(mu):
     return first, second - first**2
 
 
+def excess(value, mean, variance):
+    """How far a statistic is above what is expected, in sigmas; NaN where nothing is expected."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = (value - mean) / np.sqrt(variance)
+    return np.where(np.isfinite(found), found, np.nan)
+
+
 def expected_cash(bins, rate):
     """Of the source region alone; exact (Kaastra 2017, A&A 605, A51)."""
     return expected_cstat(bins.t_s * _positive(rate + bins.known))

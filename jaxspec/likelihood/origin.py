@@ -72,7 +72,7 @@ def image_origin(image) -> dict:
     return {
         "file": getattr(image, "path", "") or "",
         "made": "; ".join(getattr(image, "diagnostics", ())),
-        "data_sha256": _hash(arrays),
+        "data_sha256": numbers_hash(arrays)[:32],
     }
 
 
@@ -124,11 +124,12 @@ def _correction_text(spectrum):
 
 def _spectrum_hash(spectrum):
     binned = _binned(spectrum)
-    return "" if binned is None else _hash(binned)
+    return "" if binned is None else numbers_hash(binned)[:32]
 
 
-def _hash(arrays):
+def numbers_hash(arrays) -> str:
+    """SHA-256 of arrays as float64, of whatever type they are."""
     digest = hashlib.sha256()
     for values in arrays:
         digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()

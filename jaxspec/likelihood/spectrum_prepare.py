@@ -240,6 +240,6 @@ def _fill(model, stat, shape, lanes, patterns) -> Batch:
         gather=gather,
         n_inputs=len(plans),
         nbytes=gather.nbytes,
-        band=np.array([plan.band for plan in plans])[which],
-        grid=_grids(plans, patterns)[which],
+        band=lambda: np.array([plan.band for plan in plans])[which],
+        grid=lambda: _grids(plans, patterns)[which],
     )

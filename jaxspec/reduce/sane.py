@@ -170,11 +170,3 @@ def bad_matrix(response) -> str | None:
         return None
     at = 0.5 * (response.e_lo[worst] + response.e_hi[worst])
     return f"The response {response.name} is mostly negative at {at:.4g} keV."
-
-
-def bad_energies(response) -> str | None:
-    """Why the energies of a response cannot be a grid, or None."""
-    e_lo, e_hi = response.e_lo, response.e_hi
-    if e_lo[0] > 0 and np.all(e_hi > e_lo) and np.all(e_lo[1:] > e_lo[:-1]):
-        return None
-    return f"The energies of the response {response.name} do not ascend from above 0 keV."

@@ -151,21 +151,15 @@ def counts_scale(header, unit, file, what="image"):
     >>> counts_scale({"BUNIT": "counts/pixel"}, None, "image.fits")
     (1.0, '')
     """
-    text = _text(header, unit)
-    found = parse_unit(text)
+    text, found, said = _asked(header, unit, _parameter(what), "use 'count'")
     if found is None:
-        if unit is not None:
-            raise InputError(
-                f"is {unit!r}, which is no unit", parameter=_parameter(what), remedy="use 'count'"
-            )
         odd = text and text.strip() not in ("", "Primary Array")
         return 1.0, f"{what}: BUNIT is {text.strip()!r}, no unit; taken as counts" if odd else ""
     if found.pure and found.counts == 1 and found.photons == 0 and found.pixels in (0, -1):
         scale = found.scale
         return scale, "" if scale == 1 else f"{what}: multiplied by {scale:g}, the unit is {text!r}"
     raise InputError(
-        f"{'BUNIT is' if unit is None else 'the unit is given as'} {text!r}, {kind_of_map(found)}"
-        f"; the {what} must hold counts",
+        f"{said} {text!r}, {kind_of_map(found)}; the {what} must hold counts",
         file=file,
         remedy=_remedy(found, what),
     )
@@ -175,8 +169,14 @@ def _parameter(what):
     return "unit" if what == "image" else "exposure_unit"
 
 
-def _text(header, unit):
-    return str(header.get("BUNIT", "")) if unit is None else str(unit)
+def _asked(header, unit, parameter, remedy):
+    """Text of BUNIT or of what the user gave, its `MapUnit` or None, and how to begin to say it."""
+    if unit is None:
+        text = str(header.get("BUNIT", ""))
+        return text, parse_unit(text), "BUNIT is"
+    if (found := parse_unit(str(unit))) is None:
+        raise InputError(f"is {unit!r}, which is no unit", parameter=parameter, remedy=remedy)
+    return str(unit), found, "the unit is given as"
 
 
 def kind_of_map(unit) -> str:
@@ -252,19 +252,12 @@ def exposure_kind(header, unit, file):
     >>> exposure_kind({"BUNIT": "cm**2 ksec"}, None, "map.fits")
     (1000.0, 'cm2 s')
     """
-    text = _text(header, unit)
-    found = parse_unit(text)
+    remedy = "use 's', 'cm2' or 'cm2 s'"
+    text, found, said = _asked(header, unit, "exposure_unit", remedy)
     if found is None:
-        if unit is not None:
-            raise InputError(
-                f"is {unit!r}, which is no unit",
-                parameter="exposure_unit",
-                remedy="use 's', 'cm2' or 'cm2 s'",
-            )
         return None
     by_unit = exposure_of(found)
     if by_unit is None:
-        said = "BUNIT is" if unit is None else "the unit is given as"
         raise InputError(
             f"{said} {text.strip()!r}, {kind_of_map(found)}, "
             "and not an exposure in s, cm2 or cm2 s",

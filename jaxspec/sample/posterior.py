@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxspec.errors import InputError
 from jaxspec.likelihood.forward import content, whole_content
+from jaxspec.likelihood.origin import numbers_hash
 from jaxspec.sample import diagnostics, information
 
 
@@ -289,7 +290,7 @@ def fingerprint(data) -> dict:
         background, errors, PSF, ... ; ``sha256`` of them together; of an image also its path, unit
         and pixel size, and the diagnostics that say how it was masked.
     """
-    parts = {name: _digest(arrays) for name, arrays in whole_content(data).items()}
+    parts = {name: numbers_hash(arrays) for name, arrays in whole_content(data).items()}
     counts = content(data)[0]
     known = {key: getattr(data, key, None) for key in ("path", "exposure_unit", "pixel_size")}
     return {
@@ -301,10 +302,3 @@ def fingerprint(data) -> dict:
         **{key: value for key, value in known.items() if value not in (None, "")},
         "diagnostics": list(getattr(data, "diagnostics", ())),
     }
-
-
-def _digest(arrays):
-    digest = hashlib.sha256()
-    for values in arrays:
-        digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
-    return digest.hexdigest()
