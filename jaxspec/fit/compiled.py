@@ -94,7 +94,7 @@ def _ranked(term, functions, shared, lanes, numbers, own, axes=None):
         box = bounds_of(numbers, own)
         return rank_candidates(term, functions, lane, numbers.links, numbers.candidates, box, hint)
 
-    return _over_lanes(one, shared, lanes, own, axes=axes)
+    return over_lanes(one, shared, lanes, own, axes=axes)
 
 
 def _is_alone(lanes):
@@ -103,7 +103,16 @@ def _is_alone(lanes):
     return len(lanes.mask) == 1 and size > LARGE
 
 
-def _over_lanes(work, shared, lanes, *own, axes=None):
+def on_one_grid(term, shared, lanes):
+    """Lanes that have the same energies, with these once, and the axes of lanes that are left."""
+    axes = lane_axes(lanes, shared)
+    if shared or _is_alone(lanes):
+        return lanes, axes
+    lanes = lanes._replace(inputs=term.forward.one_grid(lanes.inputs))
+    return lanes, axes._replace(inputs=axes.inputs._replace(e_lo=None, e_hi=None, tables=None))
+
+
+def over_lanes(work, shared, lanes, *own, axes=None):
     """``work(lane, *own)`` for every lane; for a large one by itself without an axis of lanes.
 
     With that axis XLA copies the matrix of a loop once more: 250 MB for a calorimeter.
@@ -145,10 +154,7 @@ def rank_chunk(term, functions, shared, lanes, numbers, own):
     All lanes have the same energies and candidates: ``own`` has no lane axis. What of a model
     depends on the candidate alone is evaluated once.
     """
-    axes = lane_axes(lanes, shared)
-    if not shared:
-        lanes = lanes._replace(inputs=term.forward.one_grid(lanes.inputs))
-        axes = axes._replace(inputs=axes.inputs._replace(e_lo=None, e_hi=None, tables=None))
+    lanes, axes = on_one_grid(term, shared, lanes)
     return _ranked(term, functions, shared, lanes, numbers, own, axes)
 
 
@@ -190,7 +196,7 @@ def fit_chunk(term, functions, shared, lanes, numbers, own, starts, rank, fresh)
         )
         return Minimum(state.theta, state.local, state.iterations, state.done)
 
-    return _over_lanes(one, shared, lanes, own, starts[:, rank]), starts
+    return over_lanes(one, shared, lanes, own, starts[:, rank]), starts
 
 
 def parameters_of(functions, links, theta):

@@ -13,29 +13,32 @@ import numpy as np
 from jaxspec.fit.chunks import chunk_lanes
 from jaxspec.fit.compiled import rank_chunk
 from jaxspec.fit.descend import bounds, descend, lower_of, over_chunks
+from jaxspec.fit.parts import alone, combine_chunk, parts_of, rate_chunk
 from jaxspec.fit.start import alike, distinct_starts, lowest_unlike, places
 
 # Chosen on 550 PCA spectra (3-25 keV) against the lowest minimum that any of some hundred starts
 # has found; rows that are more than 1 above it are counted.
-FEW = 8  # candidates that are descended for STEPS iterations, and
-BEST = 3  # that go on to their minimum: 6 and 2 leave 10 rows of TBabs*(diskbb+powerlaw), these 3
-STEPS = 6  # with 4, 11
+FEW = 16  # candidates that are descended for STEPS iterations, and
+BEST = 6  # that go on to their minimum: 6 and 2 leave 10 rows of TBabs*(diskbb+powerlaw), these 3
+STEPS = 12  # with 4, 11
 HARDLY = 16  # lanes up to which all of this many candidates go on: there are few to learn from
 ROUNDS = 6  # in which lanes learn; the last ones find next to nothing
 OTHERS = 6  # solutions of other lanes that are tried in a round: 3 leave 19 rows of
 # powerlaw+gaussian, 6 leave 5
 PROMISING = 5.0  # times a lane's statistic, up to which a solution of another is tried for it
 CLOSE = 1.05  # times the statistic, up to which it goes on after STEPS iterations
+PLACES = 3  # solutions with one part changed that are tried,
+APART = 6  # rows apart
 GAIN = 0.01  # by which another minimum has to be lower: the bits of a lane do not change for less
 
 
 def lowest_minimum(group, progress=None):
     """`Minimum` of all lanes of a spectral model that may have several minima."""
     everyone = np.arange(len(group.full.index))
-    few, best_few = (FEW, BEST) if len(everyone) > HARDLY else (HARDLY, HARDLY)
-    known = group.numbers.candidates
-    starts, value = screen(group, group.numbers, lambda _, *all: distinct_starts(*all, known, few))
-    first = min(few, int(np.isfinite(value).any(axis=0).sum())) or 1
+    best_few = BEST if len(everyone) > HARDLY else HARDLY
+    parts = parts_of(group.models[0])
+    starts, value = screen_parts(group, parts)
+    first = min(FEW, int(np.isfinite(value).any(axis=0).sum())) or 1
     tried = [_descend(group, everyone, starts[:, rank], progress, STEPS) for rank in range(first)]
     thetas = np.stack([end.theta for end in tried], axis=1)
     value = np.stack([end.local.value for end in tried], axis=1)
@@ -45,6 +48,7 @@ def lowest_minimum(group, progress=None):
         some = np.flatnonzero(np.isfinite(known[:, rank]))
         end = _tried(group, end, some, best[some, rank], progress)
     end = _freed(group, end, everyone, starts, progress)
+    end = _scanned(group, end, parts, progress)
     return _learned(group, end, progress)
 
 
@@ -54,18 +58,44 @@ def screen(group, numbers, choose=None):
     With ``choose(lanes, thetas, value)``, which is called for each chunk, what that gives: all
     candidates of 100 000 lanes would be half a gigabyte.
     """
+
+    def work(lanes, own, chunk):
+        made = rank_chunk(group.term, group.functions, group.full.shared, lanes, numbers, own)
+        return made if choose is None else choose(chunk, *map(np.asarray, made))
+
+    return _over_alike(group, work)
+
+
+def screen_parts(group, parts):
+    """The best combinations of the shapes that the parts of a model may have.
+
+    Returns
+    -------
+    thetas : (n_lane, FEW, n_par), unlike one another; value : (n_lane, FEW), ascending.
+    """
+
+    def work(lanes, own, chunk):
+        args = group.term, group.functions, group.full.shared, lanes, group.numbers
+        best = combine_chunk(*args, own, parts, FEW)
+        return rate_chunk(*args, group.own.take(chunk), parts.thetas[best], parts.spread)
+
+    thetas, value = _over_alike(group, work)
+    order = np.argsort(value, axis=1, kind="stable")
+    thetas = np.take_along_axis(thetas, order[..., None], axis=1)
+    return thetas, np.take_along_axis(value, order, axis=1)
+
+
+def _over_alike(group, work):
+    """``work(lanes, own, positions)`` for chunks of lanes with the same energies and limits."""
     batch, own = group.full, group.own
     inputs = batch.which if batch.shared else batch.grid()
     rows = np.concatenate([np.reshape(x, (len(inputs), -1)) for x in (inputs, *own)], axis=1)
     label = np.unique(np.nan_to_num(rows), axis=0, return_inverse=True)[1].ravel()
 
-    def work(chunk):
-        lanes = chunk_lanes(batch, chunk.lanes)
-        first = own.take(chunk.lanes[0])
-        made = rank_chunk(group.term, group.functions, batch.shared, lanes, numbers, first)
-        return made if choose is None else choose(chunk.lanes, *map(np.asarray, made))
+    def on_chunk(chunk):
+        return work(chunk_lanes(batch, chunk.lanes), own.take(chunk.lanes[0]), chunk.lanes)
 
-    return over_chunks(work, batch, None, "looking for starts", False, by=label)
+    return over_chunks(on_chunk, batch, None, "looking for starts", False, by=label)
 
 
 def _descend(group, positions, theta, progress, steps=None):
@@ -110,6 +140,36 @@ def _freed(group, end, which, starts, progress):
     again = which[stuck[which].any(axis=1)]
     theta = np.where(stuck, starts[:, 0], end.theta)[again]
     return _tried(group, end, again, theta, progress)
+
+
+def _scanned(group, end, parts, progress):
+    """Change one part of each solution where that alone, with new amplitudes, lowers the statistic.
+
+    That is where the residuals are: a line as narrow as the resolution has no slope that leads to
+    it from further away.
+    """
+    rows = alone(group.models[0], parts)
+    own = group.own._replace(given=end.theta)
+
+    def work(lanes, _, chunk):
+        args = group.term, group.functions, group.full.shared, lanes, group.numbers, own.take(chunk)
+        made = []
+        for i in range(0, len(rows), FEW):  # as many at once as elsewhere: nothing more to compile
+            some = rows[np.minimum(np.arange(i, i + FEW), len(rows) - 1)]
+            some = np.broadcast_to(some, (len(chunk), *some.shape))
+            made.append(rate_chunk(*args, some, parts.spread))
+        thetas, value = (np.concatenate(x, axis=1) for x in zip(*made, strict=True))
+        order = np.arange(value.shape[1])
+        best, value = lowest_unlike(value, lambda at: abs(order - at[:, None]) <= APART, PLACES)
+        return np.take_along_axis(thetas, best[..., None], axis=1), value
+
+    if not len(rows):
+        return end
+    theta, value = _over_alike(group, work)
+    for rank in range(PLACES):
+        some = np.flatnonzero(value[:, rank] < end.local.value - GAIN)
+        end = _tried(group, end, some, theta[some, rank], progress)
+    return end
 
 
 def _learned(group, end, progress):

@@ -147,21 +147,31 @@ def rank_candidates(term, functions, lane, links, candidates, box, hint):
     thetas : (n_candidate, n_par); value : (n_candidate,), the statistic, infinite for repetitions.
     """
     given, width, band = hint
-    low, high = jnp.maximum(band[0], box.lower), jnp.minimum(band[1], box.upper)
-    low, high = (jnp.where(candidates.spread, x, 1.0) for x in (low, high))
-    ratio = jnp.maximum(high / low, 1.0)
 
     def one(row):
-        theta = jnp.where(candidates.relative, row * width, row)
-        theta = jnp.where(
-            candidates.spread, low * ratio ** jnp.where(candidates.spread, row, 0.0), theta
-        )
+        theta = placed(row, candidates.spread, band, box)
+        theta = jnp.where(candidates.relative, row * width, theta)
         theta = jnp.clip(jnp.where(jnp.isnan(given), theta, given), box.lower, box.upper)
         return with_amplitudes(term, functions, lane, links, candidates.scalable, box, theta)
 
     thetas, value = jax.vmap(one)(candidates.table)
     real = (jnp.arange(len(value)) < candidates.n) & jnp.isfinite(value)
     return thetas, jnp.where(real, value, jnp.inf)
+
+
+def placed(row, spread, band, box):
+    """Values (n_par,) of a candidate, inside its limits: energies are at a part of the band.
+
+    Parameters
+    ----------
+    row : (n_par,); spread : (n_par,) bool, which are parts of the band, 0 to 1 and beyond.
+    band : (2,) keV, of the data; the limits of a parameter narrow it.
+    box : Bounds of (n_par,)
+    """
+    low, high = jnp.maximum(band[0], box.lower), jnp.minimum(band[1], box.upper)
+    low, high = (jnp.where(spread, x, 1.0) for x in (low, high))
+    energy = low * jnp.maximum(high / low, 1.0) ** jnp.where(spread, row, 0.0)
+    return jnp.clip(jnp.where(spread, energy, row), box.lower, box.upper)
 
 
 def with_amplitudes(term, functions, lane, links, scalable, box, theta):

@@ -6,6 +6,7 @@ from toy import toy_response
 
 import jaxspec as js
 from jaxspec._status import Status
+from jaxspec.fit.parts import COLUMNS, COMBINED, parts_of
 from jaxspec.fit.start import candidates, distinct_starts, several_minima
 from jaxspec.likelihood.objective import Links
 from jaxspec.model.model import Model
@@ -66,6 +67,70 @@ def test_limits_narrow_where_a_line_is_looked_for():
     result = js.fit(model, spectra, stat="cstat")
     assert result.ok.all(), result.messages
     assert abs(result.value("LineE")[0] - 6.3) < 4 * result.error("LineE")[0]
+
+
+def test_a_narrow_line_off_its_start_is_found_in_a_large_spectrum():
+    """Its own width is none, and the resolution 0.15 keV: at 6.6 keV nothing tells where it is."""
+    ccd = toy_response(n_channel=400, n_energy=400, e_top=10.0, fwhm=6.0)
+    params = {"PhoIndex": 1.8, "powerlaw.norm": 0.5, "LineE": 6.4, "Sigma": 0.0}
+    params["gaussian.norm"] = 0.01
+    spectrum = js.fake("powerlaw+gaussian", ccd, exposure=2e4, params=params, seed=3)[0]
+    model = js.Model("powerlaw+gaussian")
+    model["LineE"].set(6.6)
+    model["Sigma"].freeze(0.0)
+    result = js.fit(model, spectrum, stat="cstat")
+    assert result.ok.all(), result.messages
+    assert abs(result.value("LineE")[0] - 6.4) < 4 * result.error("LineE")[0] < 0.1
+
+
+def test_parts_of_a_model_are_combined():
+    """As many for every choice of values, so that nothing is compiled anew; never too many."""
+    expression = "TBabs*(bbody+powerlaw+gaussian)"
+    model = js.Model(expression)
+    parts = parts_of(model)
+    assert parts.tables[0].shape[:2] == (4, 9)  # columns density, and the temperature made finer
+    assert len(parts.thetas) == np.prod([4, *(t.shape[1] for t in parts.tables)]) <= COMBINED
+    assert len(np.unique(parts.thetas, axis=0)) == len(parts.thetas)
+    model["kT"].set(0.7)
+    model["LineE"].freeze(6.4)
+    again = parts_of(model)
+    assert [t.shape for t in again.tables] == [t.shape for t in parts.tables]
+    assert set(again.thetas[:, 1]) == {0.7} and set(again.thetas[:, 5]) == {6.4}
+    assert parts.spread[5] and not again.spread[5]
+    many = parts_of(js.Model("TBabs*(bbody+diskbb+bknpower+gaussian+gaussian+gaussian)"))
+    assert len(many.thetas) == COMBINED
+    assert all(t.shape[0] * t.shape[1] <= COLUMNS for t in many.tables)
+    kinds = {len(np.unique(many.thetas[:, i])) for i in (1, 3, 5)}
+    assert min(kinds) >= 4
+
+
+def test_distances_of_combinations_are_those_of_least_squares(broken):
+    """Against a non-negative least squares that shares nothing."""
+    import jax
+    import jax.numpy as jnp
+    from scipy.optimize import nnls
+
+    from jaxspec.fit.parts import _distances
+    from jaxspec.likelihood.forward import lane_of, predict_parts
+
+    model = js.Model("powerlaw+bbody+gaussian")
+    rows = np.array([[1.2, 1.0, 0.6, 1.0, 4.0, 0.5, 1.0], [3.5, 1.0, 2.0, 1.0, 6.0, 1.0, 1.0]])
+    chosen = np.array([[0, 0, 0, 0], [0, 1, 0, 1], [0, 0, 1, 1], [0, 1, 1, 0]])
+    with jax.enable_x64(True):
+        term, lane, n_bin = lane_of(model, broken[2], stat="chi2")
+        grid = lane.inputs
+        fluxes = [
+            jnp.stack([part.flux(grid.e_lo, grid.e_hi, grid.tables, row) for row in rows])[None]
+            for _, part in model.tree.additive_parts
+        ]
+        distance = np.asarray(_distances(term, lane, fluxes, chosen))
+    weight = 1.0 / np.sqrt(lane.bins.rate_variance[:n_bin])
+    data = lane.bins.rate[:n_bin] * weight
+    parts = [predict_parts(model, broken[2], row) for row in rows]
+    for value, (_, *which) in zip(distance, chosen, strict=True):
+        names = zip(model.tree.names, which, strict=True)
+        columns = np.stack([parts[k][name] * weight for name, k in names])
+        assert value == pytest.approx(nnls(columns.T, data)[1] ** 2 - data @ data, rel=1e-3)
 
 
 def test_which_models_may_have_several_minima():

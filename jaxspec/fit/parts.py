@@ -1,0 +1,289 @@
+"""Candidates of every additive part by itself, and all their combinations.
+
+A sum is linear in its parts: each part is evaluated and folded once for each of its own shapes,
+and what a combination of them can be follows from small matrices of products. Thousands of
+combinations cost what some hundred evaluations of the parts do.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxspec.fit.compiled import bounds_of, on_one_grid, over_lanes
+from jaxspec.fit.start import SWEEPS, placed, places, with_amplitudes
+from jaxspec.likelihood.hints import untouched
+from jaxspec.likelihood.objective import linked
+from jaxspec.likelihood.spectrum import project
+from jaxspec.likelihood.statistics import STATISTICS
+from jaxspec.model.expression import leaves
+
+COMBINED = 16384  # combinations at most; starts are made finer while there are fewer
+COLUMNS = 512  # of one part at most
+LIKE = 0.35  # of the way through the values of every shape: what is nearer is one family. Of 110
+# PCA spectra with TBabs*(bbody+powerlaw+gaussian) 7 end more than 1 above the lowest minimum known;
+# 11 with 0.2, 8 with 0.5
+
+SCANNED = 128  # energies at which a part is looked for: 3 % apart in 0.3-10 keV
+ABOUT = 0.1  # of an energy that the user has set: how far from there it is looked for
+
+
+class Parts(NamedTuple):
+    """Candidate shapes of the additive parts of a model. Amplitudes in them say nothing.
+
+    Parameters
+    ----------
+    tables : tuple of (n_shared, n_own, n_par), one for each part
+        For each choice of what parts share (an absorption), each choice of what only this part has.
+    chosen : (n_combined, 1 + n_part) int
+        A combination: which of what is shared, which of what each part has for itself.
+    thetas : (n_combined, n_par), all shapes of it.
+    place : (n_combined, n_par), see `jaxspec.fit.start.places`.
+    spread : (n_par,) bool, energies, which are parts of each lane's band.
+    """
+
+    tables: tuple
+    chosen: np.ndarray
+    thetas: np.ndarray
+    place: np.ndarray
+    spread: np.ndarray
+
+
+def parts_of(model) -> Parts:
+    """Candidates of a model. Their number depends on its tree alone, as in `Candidates`."""
+    tree = model.tree
+    defined = [p for _, p in tree.parameters]
+    shared, own = _owners(tree)
+    values = _as_fine_as_may_be(defined, shared, own)
+    rng = np.random.default_rng(0)
+    common = _rows([values[i] for i in shared], COLUMNS, rng)
+    alone = [_rows([values[i] for i in some], COLUMNS // len(common) or 1, rng) for some in own]
+    spread = np.array([p.role == "energy" and len(p.starts) > 1 for p in defined])
+    given = np.full(len(defined), np.nan)
+    for i, p in enumerate(model.parameters):
+        if not untouched(p):
+            given[i], spread[i] = p.value, False
+
+    def filled(*pieces):
+        n = len(pieces[0][1])
+        thetas = np.broadcast_to([float(p.default) for p in defined], (n, len(defined))).copy()
+        for index, rows in pieces:
+            thetas[:, index] = rows
+        return np.where(np.isnan(given), thetas, given)
+
+    tables = []
+    for some, rows in zip(own, alone, strict=True):
+        both = np.repeat(common, len(rows), axis=0), np.tile(rows, (len(common), 1))
+        made = filled((shared, both[0]), (some, both[1]))
+        tables.append(made.reshape(len(common), len(rows), -1))
+    sizes = [len(common), *map(len, alone)]
+    if math.prod(sizes) <= COMBINED:
+        chosen = np.indices(sizes).reshape(len(sizes), -1).T
+    else:  # every choice of each is in as many of them as any other
+        chosen = [rng.permutation(np.resize(np.arange(n), COMBINED)) for n in sizes]
+        chosen = np.stack(chosen, axis=1)
+    pieces = [(shared, common), *zip(own, alone, strict=True)]
+    thetas = filled(*((i, rows[at]) for (i, rows), at in zip(pieces, chosen.T, strict=True)))
+    return Parts(tuple(tables), chosen, thetas, places(thetas), spread)
+
+
+def alone(model, parts) -> np.ndarray:
+    """Rows (n_row, n_par) that change one part of a solution only; NaN is what keeps its value.
+
+    All shapes of each part of several, and those that stand at an energy as sharp as they may be,
+    all over the band. An energy that the user has set is looked for about that value.
+    """
+    shared, own = _owners(model.tree)
+    starts = [p.starts for _, p in model.tree.parameters]
+    free = np.array([p.free for p in model.parameters])
+    rows = []
+    for some, table in zip(own, parts.tables, strict=True):
+        if len(own) == 1 or not some:
+            continue
+        middle = table[len(table) // 2]
+        rows.append(_only(some, middle))
+        for i in (i for i in some if model.parameters[i].role == "energy"):
+            p = model.parameters[i]
+            sharp = np.repeat(middle[:1], SCANNED, axis=0)
+            step = (np.arange(SCANNED) + 0.5) / SCANNED
+            wide = p.value * (1.0 + ABOUT * (2.0 * step - 1.0))
+            sharp[:, i] = -0.1 + 1.35 * step if parts.spread[i] else wide
+            for j in set(some) - {i}:
+                if untouched(model.parameters[j]) and starts[j]:
+                    sharp[:, j] = starts[j][0]
+            rows.append(_only(some, sharp))
+    rows = np.concatenate(rows) if rows else np.zeros((0, len(free)))
+    return np.where(free, rows, np.nan)
+
+
+def _only(some, table):
+    """``table`` (n, n_par) with NaN for all parameters but some."""
+    return np.where(np.isin(np.arange(table.shape[1]), some), table, np.nan)
+
+
+def _owners(tree):
+    """Indices of the shapes that several parts have, and of those that each has for itself."""
+    parts = []
+    for _, part in tree.additive_parts:
+        numbers = [leaf.number for leaf in leaves(part.root)]
+        every = (i for n in numbers for i in range(tree.first[n - 1], tree.first[n]))
+        parts.append([i for i in every if "amplitude" not in tree.parameters[i][1].role])
+    uses = Counter(itertools.chain(*parts))
+    shared = [i for i, n in uses.items() if n > 1]
+    return shared, [[i for i in part if uses[i] == 1] for part in parts]
+
+
+def _as_fine_as_may_be(defined, shared, own):
+    """Start values of each parameter, with values between them while there is room for more."""
+    values = [np.array(p.starts or (p.default,), float) for p in defined]
+
+    def fits():
+        each = [math.prod(len(values[i]) for i in some) for some in (shared, *own)]
+        room = all(each[0] * n <= COLUMNS for n in each[1:])
+        return room and math.prod(each) <= COMBINED
+
+    every = [i for some in own for i in some] + shared
+    for i in sorted(every, key=lambda i: defined[i].role != "energy"):  # these have most minima
+        before = values[i]
+        between = np.sqrt(before[:-1] * before[1:]) if before[0] > 0 else _middles(before)
+        values[i] = np.sort(np.concatenate([before, between]))
+        if not fits():
+            values[i] = before
+    return values
+
+
+def _middles(values):
+    return 0.5 * (values[:-1] + values[1:])
+
+
+def _rows(choices, most, rng):
+    """All combinations (n, len(choices)) of the choices, or ``most`` drawn ones."""
+    n = math.prod(map(len, choices))
+    if n <= most:
+        return np.array(list(itertools.product(*choices)), float).reshape(n, len(choices))
+    turns = [rng.permutation(np.resize(np.arange(len(c)), most)) for c in choices]
+    return np.stack([c[t] for c, t in zip(choices, turns, strict=True)], axis=1)
+
+
+@partial(jax.jit, static_argnames=("term", "functions", "shared", "few"))
+def combine_chunk(term, functions, shared, lanes, numbers, own, parts, few):
+    """The best combinations of a chunk of spectra, by the nearest to the data that each can be.
+
+    Parameters
+    ----------
+    term, functions, shared : static; lanes, numbers : see `jaxspec.fit.compiled.fit_chunk`.
+    own : LaneNumbers without an axis of lanes; all lanes have the same energies.
+    parts : Parts
+    few : int, static
+
+    Returns
+    -------
+    (n_lane, few) int, places among the combinations of ``parts``; unlike one another.
+    """
+    lanes, axes = on_one_grid(term, shared, lanes)
+    tree, box = term.forward.tree, bounds_of(numbers, own)
+    amplitude = np.array(["amplitude" in p.role for _, p in tree.parameters])
+    unit = numbers.candidates.scalable & amplitude
+
+    def flux(part, grid, row):
+        theta = jnp.where(unit, 1.0, placed(row, parts.spread, own.band, box))
+        params = linked(functions, numbers.links, theta)
+        return part.flux(grid.e_lo, grid.e_hi, grid.tables, params)
+
+    def one(lane):
+        fluxes = [  # what depends on no lane is evaluated once
+            jax.vmap(jax.vmap(partial(flux, part, lane.inputs)))(table)
+            for (_, part), table in zip(tree.additive_parts, parts.tables, strict=True)
+        ]
+        return _nearest(_distances(term, lane, fluxes, parts.chosen), parts.place, few)
+
+    return over_lanes(one, shared, lanes, axes=axes)
+
+
+@partial(jax.jit, static_argnames=("term", "functions", "shared"))
+def rate_chunk(term, functions, shared, lanes, numbers, own, rows, spread):
+    """Give rows of shapes to lanes of a chunk, with the amplitudes that are best there.
+
+    Parameters
+    ----------
+    term, functions, shared : static; lanes, numbers : see `jaxspec.fit.compiled.fit_chunk`.
+    own : LaneNumbers, with ``given`` for what is NaN in the rows.
+    rows : (n_lane, n_row, n_par); ``spread`` (n_par,) bool, see `Parts`.
+
+    Returns
+    -------
+    thetas : (n_lane, n_row, n_par)
+    value : (n_lane, n_row), their statistic; infinite where it is not finite.
+    """
+    lanes, axes = on_one_grid(term, shared, lanes)
+    scalable, links = numbers.candidates.scalable, numbers.links
+
+    def one(lane, own, rows):
+        box = bounds_of(numbers, own)
+
+        def rated(row):
+            theta = jnp.where(jnp.isnan(row), own.given, placed(row, spread, own.band, box))
+            return with_amplitudes(term, functions, lane, links, scalable, box, theta)
+
+        return jax.vmap(rated)(rows)
+
+    thetas, value = over_lanes(one, shared, lanes, own, rows, axes=axes)
+    return thetas, jnp.where(jnp.isfinite(value), value, jnp.inf)
+
+
+def _distances(term, lane, fluxes, chosen):
+    """Weighted squares (n_combined,) between data and the nearest positive sum of the parts.
+
+    Without the constant that all combinations have.
+    """
+    target, variance = STATISTICS[term.stat].net(lane.bins)
+    usable = (lane.mask > 0) & (variance > 0)
+    weight = jnp.where(usable, 1.0 / jnp.where(usable, variance, 1.0), 0.0)
+    n_part, at = len(fluxes), chosen[:, 0]
+    columns = [
+        project(f.reshape(-1, f.shape[-1]), lane.inputs.matrix).reshape(*f.shape[:2], -1)
+        for f in fluxes
+    ]
+    matrix = [[None] * n_part for _ in fluxes]
+    right = []
+    for k, own in enumerate(columns):
+        right.append((own @ (weight * target))[at, chosen[:, 1 + k]])
+        matrix[k][k] = ((own * own) @ weight)[at, chosen[:, 1 + k]]
+        for other in range(k):
+            products = jnp.einsum("sib,sjb,b->sij", own, columns[other], weight)
+            both = products[at, chosen[:, 1 + k], chosen[:, 1 + other]]
+            matrix[k][other] = matrix[other][k] = both
+    acts = [matrix[k][k] > 0 for k in range(n_part)]
+    safe = [jnp.where(a, matrix[k][k], 1.0) for k, a in enumerate(acts)]
+
+    def sweep(_, x):
+        x = list(x)
+        for k in range(n_part):
+            rest = right[k] - sum(matrix[k][m] * x[m] for m in range(n_part) if m != k)
+            x[k] = jnp.where(acts[k], jnp.maximum(rest / safe[k], 0.0), 0.0)
+        return tuple(x)
+
+    start = tuple(jnp.zeros_like(r) for r in right)
+    x = jax.lax.fori_loop(0, SWEEPS if n_part > 1 else 1, sweep, start)
+    pairs = itertools.product(range(n_part), repeat=2)
+    distance = sum(matrix[k][m] * x[k] * x[m] for k, m in pairs)
+    distance = distance - 2.0 * sum(r * amount for r, amount in zip(right, x, strict=True))
+    return jnp.where(jnp.isfinite(distance), distance, jnp.inf)
+
+
+def _nearest(distance, place, few):
+    """Places (few,) of the nearest combinations that are not of one family; the nearest first."""
+
+    def pick(left, _):
+        best = jnp.argmin(left)
+        like = (jnp.abs(place - place[best][None]) <= LIKE).all(axis=1)
+        return jnp.where(like, jnp.inf, left), best
+
+    return jax.lax.scan(pick, distance, None, length=few)[1]
