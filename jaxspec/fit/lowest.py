@@ -17,11 +17,13 @@ from jaxspec.fit.parts import alone, combine_chunk, parts_of, rate_chunk
 from jaxspec.fit.start import alike, distinct_starts, lowest_unlike, places
 
 # Chosen on 550 PCA spectra (3-25 keV) against the lowest minimum that any of some hundred starts
-# has found; rows that are more than 1 above it are counted.
-FEW = 16  # candidates that are descended for STEPS iterations, and
-BEST = 6  # that go on to their minimum: 6 and 2 leave 10 rows of TBabs*(diskbb+powerlaw), these 3
-STEPS = 12  # with 4, 11
-HARDLY = 16  # lanes up to which all of this many candidates go on: there are few to learn from
+# has found; rows that are more than 1 above it are counted. A is TBabs*(bbody+powerlaw+gaussian)
+# on 109 rows, most of them hard ones; for it the first two are doubled.
+FEW = 16  # candidates that are descended for STEPS iterations, for each part beyond the first: 16
+# leave 30 of A, 32 leave 11
+BEST = 6  # that go on to their minimum: 6 and 2 leave 10 rows of TBabs*(diskbb+powerlaw), 3 leave 3
+STEPS = 12  # 6 leave twice as many of A
+HARDLY = 16  # lanes up to which all candidates go on: there are few to learn from
 ROUNDS = 6  # in which lanes learn; the last ones find next to nothing
 OTHERS = 6  # solutions of other lanes that are tried in a round: 3 leave 19 rows of
 # powerlaw+gaussian, 6 leave 5
@@ -35,10 +37,11 @@ GAIN = 0.01  # by which another minimum has to be lower: the bits of a lane do n
 def lowest_minimum(group, progress=None):
     """`Minimum` of all lanes of a spectral model that may have several minima."""
     everyone = np.arange(len(group.full.index))
-    best_few = BEST if len(everyone) > HARDLY else HARDLY
     parts = parts_of(group.models[0])
-    starts, value = screen_parts(group, parts)
-    first = min(FEW, int(np.isfinite(value).any(axis=0).sum())) or 1
+    more = max(1, len(parts.tables) - 1)
+    best_few = BEST * more if len(everyone) > HARDLY else HARDLY * more
+    starts, value = screen_parts(group, parts, FEW * more)
+    first = int(np.isfinite(value).any(axis=0).sum()) or 1
     tried = [_descend(group, everyone, starts[:, rank], progress, STEPS) for rank in range(first)]
     thetas = np.stack([end.theta for end in tried], axis=1)
     value = np.stack([end.local.value for end in tried], axis=1)
@@ -66,23 +69,33 @@ def screen(group, numbers, choose=None):
     return _over_alike(group, work)
 
 
-def screen_parts(group, parts):
+def screen_parts(group, parts, few):
     """The best combinations of the shapes that the parts of a model may have.
 
     Returns
     -------
-    thetas : (n_lane, FEW, n_par), unlike one another; value : (n_lane, FEW), ascending.
+    thetas : (n_lane, few, n_par), unlike one another; value : (n_lane, few), ascending.
     """
 
     def work(lanes, own, chunk):
         args = group.term, group.functions, group.full.shared, lanes, group.numbers
-        best = combine_chunk(*args, own, parts, FEW)
-        return rate_chunk(*args, group.own.take(chunk), parts.thetas[best], parts.spread)
+        best = combine_chunk(*args, own, parts, few)
+        return _rated(*args, group.own.take(chunk), parts.thetas[best], parts.spread)
 
     thetas, value = _over_alike(group, work)
     order = np.argsort(value, axis=1, kind="stable")
     thetas = np.take_along_axis(thetas, order[..., None], axis=1)
     return thetas, np.take_along_axis(value, order, axis=1)
+
+
+def _rated(term, functions, shared, lanes, numbers, own, rows, spread):
+    """`rate_chunk` in pieces of `FEW` rows: one program, whatever their number is."""
+    made = []
+    for i in range(0, rows.shape[1], FEW):
+        some = rows[:, np.minimum(np.arange(i, i + FEW), rows.shape[1] - 1)]
+        made.append(rate_chunk(term, functions, shared, lanes, numbers, own, some, spread))
+    thetas, value = (np.concatenate(x, axis=1) for x in zip(*made, strict=True))
+    return thetas[:, : rows.shape[1]], value[:, : rows.shape[1]]
 
 
 def _over_alike(group, work):
@@ -149,26 +162,35 @@ def _scanned(group, end, parts, progress):
     it from further away.
     """
     rows = alone(group.models[0], parts)
-    own = group.own._replace(given=end.theta)
+    if not len(rows):
+        return end
+    own, before = group.own._replace(given=end.theta), end.local.value
 
     def work(lanes, _, chunk):
-        args = group.term, group.functions, group.full.shared, lanes, group.numbers, own.take(chunk)
-        made = []
-        for i in range(0, len(rows), FEW):  # as many at once as elsewhere: nothing more to compile
-            some = rows[np.minimum(np.arange(i, i + FEW), len(rows) - 1)]
-            some = np.broadcast_to(some, (len(chunk), *some.shape))
-            made.append(rate_chunk(*args, some, parts.spread))
-        thetas, value = (np.concatenate(x, axis=1) for x in zip(*made, strict=True))
+        args = group.term, group.functions, group.full.shared, lanes, group.numbers
+        table = np.broadcast_to(rows, (len(chunk), *rows.shape))
+        thetas, value = _rated(*args, own.take(chunk), table, parts.spread)
+        same = _same(thetas, own.given[chunk][:, None], group.numbers)
+        value = np.where(same & (value > before[chunk, None] - GAIN), np.inf, value)
         order = np.arange(value.shape[1])
         best, value = lowest_unlike(value, lambda at: abs(order - at[:, None]) <= APART, PLACES)
         return np.take_along_axis(thetas, best[..., None], axis=1), value
 
-    if not len(rows):
-        return end
-    theta, value = _over_alike(group, work)
-    for rank in range(PLACES):
-        some = np.flatnonzero(value[:, rank] < end.local.value - GAIN)
-        end = _tried(group, end, some, theta[some, rank], progress)
+    return _promising(group, end, *_over_alike(group, work), progress)
+
+
+def _promising(group, end, starts, known, progress):
+    """``end`` after trying starts (n_lane, n_try, n_par) whose statistic ``known`` promises much.
+
+    They take some steps, and go on if that brings them near what is known already.
+    """
+    for rank in range(known.shape[1]):
+        again = np.flatnonzero(known[:, rank] < PROMISING * end.local.value + 10.0)
+        if not again.size:
+            break
+        new = _descend(group, again, starts[again, rank], progress, STEPS)
+        near = new.local.value < CLOSE * end.local.value[again] + 1.0
+        end = _tried(group, end, again[near], new.theta[near], progress)
     return end
 
 
@@ -184,13 +206,7 @@ def _learned(group, end, progress):
 
         starts, known = screen(group, numbers, others)
         before = end.local.value.copy()
-        for rank in range(OTHERS):
-            again = np.flatnonzero(known[:, rank] < PROMISING * end.local.value + 10.0)
-            if not again.size:
-                break
-            new = _descend(group, again, starts[again, rank], progress, STEPS)
-            near = new.local.value < CLOSE * end.local.value[again] + 1.0
-            end = _tried(group, end, again[near], new.theta[near], progress)
+        end = _promising(group, end, starts, known, progress)
         news = np.flatnonzero(end.local.value < before - GAIN)
         if not news.size:
             break

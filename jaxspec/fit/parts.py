@@ -27,11 +27,12 @@ from jaxspec.model.expression import leaves
 
 COMBINED = 16384  # combinations at most; starts are made finer while there are fewer
 COLUMNS = 512  # of one part at most
-LIKE = 0.35  # of the way through the values of every shape: what is nearer is one family. Of 110
-# PCA spectra with TBabs*(bbody+powerlaw+gaussian) 7 end more than 1 above the lowest minimum known;
-# 11 with 0.2, 8 with 0.5
-
+LIKE = (
+    0.25  # of the way through the values of every shape: what is nearer is one family. On 109 PCA
+)
+# spectra with TBabs*(bbody+powerlaw+gaussian) 0.35 leaves 27 in a higher minimum, this 11
 SCANNED = 128  # energies at which a part is looked for: 3 % apart in 0.3-10 keV
+EVERYWHERE = -0.1, 1.25  # parts of the band: what is beyond it makes counts in it, too
 ABOUT = 0.1  # of an energy that the user has set: how far from there it is looked for
 
 
@@ -97,8 +98,8 @@ def parts_of(model) -> Parts:
 def alone(model, parts) -> np.ndarray:
     """Rows (n_row, n_par) that change one part of a solution only; NaN is what keeps its value.
 
-    All shapes of each part of several, and those that stand at an energy as sharp as they may be,
-    all over the band. An energy that the user has set is looked for about that value.
+    All shapes of each part of several; and those that stand at an energy all over the band, as they
+    are and as sharp as they may be. An energy that the user has set is looked for about that value.
     """
     shared, own = _owners(model.tree)
     starts = [p.starts for _, p in model.tree.parameters]
@@ -110,15 +111,16 @@ def alone(model, parts) -> np.ndarray:
         middle = table[len(table) // 2]
         rows.append(_only(some, middle))
         for i in (i for i in some if model.parameters[i].role == "energy"):
-            p = model.parameters[i]
+            p, step = model.parameters[i], (np.arange(SCANNED) + 0.5) / SCANNED
             sharp = np.repeat(middle[:1], SCANNED, axis=0)
-            step = (np.arange(SCANNED) + 0.5) / SCANNED
-            wide = p.value * (1.0 + ABOUT * (2.0 * step - 1.0))
-            sharp[:, i] = -0.1 + 1.35 * step if parts.spread[i] else wide
+            sharp[:, i] = p.value * (1.0 + ABOUT * (2.0 * step - 1.0))
+            if parts.spread[i]:
+                sharp[:, i] = EVERYWHERE[0] + step * (EVERYWHERE[1] - EVERYWHERE[0])
+            moved = _only([i], sharp)
             for j in set(some) - {i}:
                 if untouched(model.parameters[j]) and starts[j]:
                     sharp[:, j] = starts[j][0]
-            rows.append(_only(some, sharp))
+            rows += [moved, _only(some, sharp)]
     rows = np.concatenate(rows) if rows else np.zeros((0, len(free)))
     return np.where(free, rows, np.nan)
 
