@@ -62,11 +62,24 @@ def choose_statistic(spectrum, requested="auto"):
         name, note = _asked(spectrum, statistic_name(requested))
     if STATISTICS[name].poisson and _systematic(spectrum):
         note += " SYS_ERR is left out: it has no place in a Poisson statistic."
+    behind = spectrum.background
+    if name in ("chi2-gehrels", "chi2-churazov") and behind is not None and _systematic(behind):
+        note += f" SYS_ERR of the background is left out: {name} sets its errors anew."
+    if STATISTICS[name].poisson and _was_subtracted(spectrum):
+        note += " HDUCLAS2 is NET and the counts are not whole: a background was subtracted"
+        note += " already, of which no Poisson statistic knows."
     if spectrum.background is None and is_set((spectrum.header or {}).get("BACKFILE")):
         note += " BACKFILE names a background that is not loaded."
     if spectrum.correction is not None:
         note += " CORRFILE times CORRSCAL is taken into account."
     return name, note
+
+
+def _was_subtracted(spectrum):
+    """Whether the counts are what is left of others."""
+    kind = str((spectrum.header or {}).get("HDUCLAS2", "")).strip().upper()
+    counts = in_use(spectrum.counts, spectrum.quality)
+    return kind == "NET" and bool((abs(counts - np.rint(counts)) > 1e-3).any())
 
 
 def _systematic(spectrum):

@@ -9,13 +9,13 @@ from toy import toy_response
 
 from jaxspec._text import with_error
 from jaxspec.errors import InputError
+from jaxspec.fit.summary import verdict
 from jaxspec.model.catalogue import CATALOGUE
 from jaxspec.model.surface_catalogue import SURFACES
 from jaxspec.read.write import write_arf, write_pha, write_response
 from jaxspec.reduce.spectra import SpectrumList
 from jaxspec.report.describe import describe_file
 from jaxspec.report.models import find_model, list_models, show_model
-from jaxspec.fit.summary import verdict
 from jaxspec.report.text import screen_table, shorten, status_counts
 
 
@@ -126,6 +126,18 @@ def test_a_spectrum_whose_response_is_missing_is_described_with_the_problem(fold
     text = describe_file(folder / "lost.pha")
     assert "net rate" in text
     assert "problem" not in text or "absent.rsp" in text
+
+
+def test_what_can_be_read_beside_a_link_to_nothing_is_described(folder):
+    """The response where the background is missing; and why nothing could be fitted."""
+    s = spectrum("half", background=0)
+    header = {"RESPFILE": "toy.rsp", "BACKFILE": "absent.pha"}
+    zero = np.zeros(len(s.channel))
+    bare = s.replace(header=header, response=None, poisserr=False, stat_err=zero)
+    write_pha(bare, folder / "half.pha", respfile="toy.rsp", backfile="absent.pha")
+    text = describe_file(folder / "half.pha")
+    assert "32 channels, 0 to 16 keV" in text and "absent.pha does not exist" in text
+    assert text.count("problem") == 2 and "STAT_ERR is 0 everywhere" in text
 
 
 @pytest.mark.parametrize(
