@@ -98,7 +98,8 @@ def _automatic(spectrum):
             note += f" Bins of fewer than {FEW} counts bias it: group(min_counts={FEW})."
         return "chi2", note
     if not is_poisson(spectrum):
-        return "chi2", "chi2: the counts are not Poisson (POISSERR=F with their own STAT_ERR)."
+        own = "with their own STAT_ERR" if spectrum.stat_err is not None else "without a STAT_ERR"
+        return "chi2", f"chi2: the counts are not Poisson (POISSERR=F {own})."
     if background is None:
         return "cstat", "cstat: Poisson counts, no background."
     if is_poisson(background):

@@ -4,6 +4,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
+from astropy import units
 from toy import toy_response, toy_spectrum
 
 import jaxspec as js
@@ -99,6 +100,15 @@ SPECTRA = {
     "nan in backscal": (dict(backscal=np.where(np.arange(24) == 2, np.nan, 1)), "holds nan"),
     "channel twice": (dict(channel=np.r_[0, 0:23]), "channel: holds a channel number twice"),
     "channel of text": (dict(channel=np.array(["a"] * 24)), "no channel number"),
+    "masked counts": (dict(counts=np.ma.masked_equal(np.arange(24), 3)), "counts: is masked in 1"),
+    "complex counts": (dict(counts=np.ones(24) + 0j), "counts: holds array"),
+    "an exposure with a unit": (dict(exposure=2 * units.ks), "has the unit ks; give seconds"),
+    "quality nan": (
+        dict(quality=np.full(24, np.nan)),
+        "quality: holds numbers that are not finite",
+    ),
+    "a background of numbers": (dict(background=np.ones(24)), "background: is a ndarray"),
+    "a header that is none": (dict(header=["OBJECT"]), "header: is a list"),
     "background": (dict(background=toy_spectrum(np.ones(3), response=None)), "has 3 channels"),
 }
 
