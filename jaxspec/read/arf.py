@@ -10,7 +10,7 @@ from jaxspec.read.extensions import find_hdu, listed, names_of
 from jaxspec.read.matrices import numbers_of
 from jaxspec.read.paths import Address, chosen
 from jaxspec.read.plausible import check_areas, rest_note
-from jaxspec.read.response import KEV, check_energies, energy_grid, numbers
+from jaxspec.read.response import check_energies, energy_grid, in_kev, numbers
 from jaxspec.read.units import square_centimetres
 
 
@@ -97,8 +97,9 @@ def _arf_row(hdu, row):
     for name in ("ENERG_LO", "ENERG_HI", "SPECRESP"):
         if not hdu.has(name) or hdu.columns[name].code in "ALX":
             raise hdu.fail("the column is missing, or holds no numbers", name)
-        unit = hdu.unit(name).lower() if name != "SPECRESP" else ""
-        columns[name] = np.atleast_1d(hdu.row(name, row)).astype(float) * KEV.get(unit, 1.0)
+        columns[name] = np.atleast_1d(hdu.row(name, row)).astype(float)
+        if name != "SPECRESP":
+            columns[name] *= in_kev(hdu, name)
     e_lo, e_hi, area = columns.values()
     if not len(e_lo) == len(e_hi) == len(area) or not np.isfinite([e_lo, e_hi]).all():
         raise hdu.fail(f"row {row + 1} is no energy grid", "ENERG_LO")

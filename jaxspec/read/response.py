@@ -62,12 +62,15 @@ def numbers(hdu: HDU, name: str, kind=float) -> np.ndarray:
 
 def _energies(hdu: HDU, name: str):
     """Energy column in keV."""
-    values, unit = numbers(hdu, name), hdu.unit(name)
-    if not unit:
-        return values
-    if unit.lower() not in KEV:
+    return numbers(hdu, name) * in_kev(hdu, name)
+
+
+def in_kev(hdu: HDU, name: str) -> float:
+    """Factor to keV of a column of energies, 1 where it has no unit."""
+    unit = hdu.unit(name)
+    if unit and unit.lower() not in KEV:
         raise hdu.fail(f"the unit is {unit!r}", name, "energies must be eV, keV, MeV, GeV or TeV")
-    return values * KEV[unit.lower()]
+    return KEV[unit.lower() or "kev"]
 
 
 def energy_grid(hdu: HDU):

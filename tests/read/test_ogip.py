@@ -353,6 +353,22 @@ def test_type_two_arf(put):
     assert read_arf(path + "{2}")[2].tolist() == [5, 6, 7, 8]
     with pytest.raises(InputError, match="type II"):
         read_arf(path)
+    for unit, right in (("eV", [5, 6, 7, 8]), ("Angstrom", None)):
+        for name, edges in (("ENERG_LO", E_LO), ("ENERG_HI", E_HI)):
+            columns[name] = ("4E", [edges * 1e3] * 2, unit)
+        path = put("a.arf", to_bytes(table("SPECRESP", columns)))
+        if right is None:
+            with pytest.raises(InputError, match="the unit is 'Angstrom'"):
+                read_arf(path + "{2}")
+        else:
+            np.testing.assert_allclose(read_arf(path + "{2}")[0], E_LO)
+
+
+def test_an_area_that_is_there_twice(put):
+    """A matrix that holds the area says so by its sums, where HDUCLAS3 says nothing."""
+    both = read_response(put("a.rmf", rmf(dense=DENSE * 20)), put("a.arf", arf()))
+    assert said(both, "a row that adds up to 20, and a.arf multiplies it")
+    assert not said(read_response(put("a.rmf", rmf()), put("a.arf", arf())), "adds up to")
 
 
 # ------------------------------------------------------------------ links
@@ -368,8 +384,9 @@ def test_links_are_followed(put):
     assert np.array_equal(s.response.area, [10, 20, 30, 40])
     assert said(s, "no ARF") is False
     none = dict(background=None, response=None, arf=None)
-    s = read_spectrum(s.path, **none)
-    assert s.background is s.response is None
+    for nothing in (none, dict.fromkeys(none, "None")):
+        s = read_spectrum(s.path, **nothing)
+        assert s.background is s.response is None
 
 
 def test_arguments_come_before_links(put):
