@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxspec._types import Spectrum
 from jaxspec.errors import InputError
+
+_PER_CHANNEL = "channel counts stat_err sys_err quality grouping areascal backscal".split()
 
 
 def positions(spectrum, hdu, channel, name, limits=None):
@@ -59,3 +62,13 @@ def _places(wanted, channel):
     order = np.argsort(channel, kind="stable")
     place = order[np.minimum(np.searchsorted(channel, wanted, sorter=order), len(channel) - 1)]
     return place if np.array_equal(channel[place], wanted) else None
+
+
+def take_channels(spectrum: Spectrum, index) -> Spectrum:
+    """Return the spectrum with the channels at ``index``, in that order."""
+    changes = {}
+    for name in _PER_CHANNEL:
+        value = getattr(spectrum, name)
+        if np.ndim(value):
+            changes[name] = value[index]
+    return spectrum.replace(**changes)

@@ -22,9 +22,9 @@ from jaxspec.read.choose import (
 from jaxspec.read.extensions import find_hdu
 from jaxspec.read.fits import open_hdus
 from jaxspec.read.links import Found, asked, fetch, follow
-from jaxspec.read.match import positions
+from jaxspec.read.match import positions, take_channels
 from jaxspec.read.paths import decompress, split_selectors, stem
-from jaxspec.read.pha import builtin_background, parse_pha, take_channels
+from jaxspec.read.pha import builtin_background, parse_pha
 from jaxspec.read.repair import NEVER
 
 

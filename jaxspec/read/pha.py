@@ -10,6 +10,7 @@ import numpy as np
 from jaxspec._types import Spectrum, observed_seconds
 from jaxspec.read.choose import COUNTED
 from jaxspec.read.fits import HDU
+from jaxspec.read.match import take_channels
 from jaxspec.read.paths import is_set
 from jaxspec.read.plausible import EXPOSURE, SEVERAL, rest_note, seconds_in
 from jaxspec.read.repair import (
@@ -34,7 +35,6 @@ _NUMBER_KEYS = (
     "TSTART TSTARTI TSTARTF TSTOP TSTOPI TSTOPF MJDREF MJDREFI MJDREFF TIMEZERO "
     "RA_OBJ DEC_OBJ RA_PNT DEC_PNT DETCHANS CORRSCAL"
 ).split()
-_PER_CHANNEL = "channel counts stat_err sys_err quality grouping areascal backscal".split()
 
 
 class _Row:
@@ -207,7 +207,7 @@ def _exposure(table, given, argument):
         remedy = f"read it by itself with its exposure, and pass that Spectrum as {argument}=..."
     value = table.scalar("EXPOSURE") if given is None else given
     if value is None:
-        raise table.fail("EXPOSURE is missing", remedy=remedy)
+        raise table.fail(f"EXPOSURE is missing{_other_times(table)}", remedy=remedy)
     value = table._float("EXPOSURE", value)
     if given is None and (factor := _exposure_unit(table)) is not None:
         table.notes.append(f"EXPOSURE is {value:g} in another unit; taken as {value * factor:g} s")
@@ -218,6 +218,14 @@ def _exposure(table, given, argument):
         years = value / 31557600.0
         raise table.fail(f"EXPOSURE is {value:g} s, {years:.3g} years", remedy=remedy)
     return value
+
+
+def _other_times(table):
+    """What the headers have in place of EXPOSURE, for the message; it may be another time."""
+    found = {key: table.hdu.get(key) for key in ("LIVETIME", "ONTIME", "EXPTIME")}
+    found["EXPOSURE in the primary header"] = table.primary.get("EXPOSURE")
+    text = ", ".join(f"{key} is {value}" for key, value in found.items() if value is not None)
+    return f" ({text})" if text else ""
 
 
 def _exposure_unit(table):
@@ -346,16 +354,6 @@ def _ascending(spectrum, hdu):
             "does not ascend, but GROUPING joins neighbours", "CHANNEL", "sort the file and regroup"
         )
     return take_channels(spectrum, np.argsort(spectrum.channel))
-
-
-def take_channels(spectrum: Spectrum, index) -> Spectrum:
-    """Return the spectrum with the channels at ``index``, in that order."""
-    changes = {}
-    for name in _PER_CHANNEL:
-        value = getattr(spectrum, name)
-        if np.ndim(value):
-            changes[name] = value[index]
-    return spectrum.replace(**changes)
 
 
 def builtin_background(hdu: HDU, row: int, source: Spectrum) -> Spectrum | None:

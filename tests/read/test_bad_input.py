@@ -72,6 +72,7 @@ PHA = {
     ),
     "negative exposure": (pha(EXPOSURE=-3.0), "EXPOSURE is -3 s"),
     "zero exposure": (pha(EXPOSURE=0.0), "EXPOSURE is 0 s"),
+    "a livetime": (pha(EXPOSURE=None, LIVETIME=90.0), r"EXPOSURE is missing \(LIVETIME is 90.0\)"),
     "no exposure": (pha(EXPOSURE=None), "EXPOSURE is missing; pass exposure="),
     "text exposure": (pha(EXPOSURE="long"), "EXPOSURE is 'long'"),
     "negative area": (pha(AREASCAL=-2.0), "AREASCAL is -2"),
