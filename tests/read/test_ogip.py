@@ -157,6 +157,13 @@ def test_header_values(put):
         (dict(TSTARTI=86399, TSTARTF=0.5, MJDREFI=50813, MJDREFF=1.0), "1998-01-01 23:59:59.500"),
         (dict(TSTART=1.0, TIMEUNIT="d", MJDREF=50814.0, TIMESYS="UTC"), "1998-01-02 00:00:00.000"),
         (dict(TSTART=10.0, TIMEZERO=50.0, MJDREF=50814.0), "1998-01-01 00:01:00.000"),
+        (dict(TSTART=2.0, TIMEUNIT="hrs", MJDREF=50814.0), "1998-01-01 02:00:00.000"),
+        (dict(TSTART=2000.0, TIMEUNIT="ms", MJDREF=50814.0), "1998-01-01 00:00:02.000"),
+        (dict(TSTART=60.0, MJDREF=0.0, MJDREFI=50814), "1998-01-01 00:01:00.000"),
+        (
+            dict(TSTART=2.0, TIMEUNIT="orbit", MJDREF=5e4, DATE_OBS="1998-01-03"),
+            "1998-01-03 00:00:00.000",
+        ),
         (dict(DATE_OBS="08/09/98"), "1998-09-08 00:00:00.000"),
         (dict(DATE_OBS="08/09/98", TIME_OBS="00:09:52"), "1998-09-08 00:09:52.000"),
         (dict(TSTART=60.0, TIMEZERO=60.0, MJDREF=50814.0), "1998-01-01 00:01:00.000"),
