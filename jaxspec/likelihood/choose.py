@@ -63,6 +63,8 @@ def choose_statistic(spectrum, requested="auto"):
     if STATISTICS[name].poisson and _systematic(spectrum):
         note += " SYS_ERR is left out: it has no place in a Poisson statistic."
     behind = spectrum.background
+    if name == "pgstat" and _is_exact(behind):
+        note += " STAT_ERR of the background is 0 throughout: it counts as known exactly."
     if name in ("chi2-gehrels", "chi2-churazov") and behind is not None and _systematic(behind):
         note += f" SYS_ERR of the background is left out: {name} sets its errors anew."
     if STATISTICS[name].poisson and _was_subtracted(spectrum):
@@ -73,6 +75,12 @@ def choose_statistic(spectrum, requested="auto"):
     if spectrum.correction is not None:
         note += " CORRFILE times CORRSCAL is taken into account."
     return name, note
+
+
+def _is_exact(background):
+    """Whether a background says that it has no errors."""
+    errors = None if background.poisserr else background.stat_err
+    return errors is not None and not in_use(errors, background.quality).any()
 
 
 def _was_subtracted(spectrum):
@@ -136,4 +144,6 @@ def _asked(spectrum, name):
         )
     if name == "pgstat" and background.poisserr:
         note += " The background is Poisson; sqrt(counts) is taken for its error."
+    elif name == "pgstat" and background.stat_err is None:
+        note += " The background has no STAT_ERR; sqrt(counts) is taken for its error."
     return name, note

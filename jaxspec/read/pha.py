@@ -160,6 +160,8 @@ def parse_pha(
     sys_err = error_column(table, "SYS_ERR", n, 1.0, flags)
     areascal, backscal = (scaling(table, key, n, flags) for key in ("AREASCAL", "BACKSCAL"))
     if argument is not None:  # where it is bad, but not the spectrum
+        if quality is not None and flag is not False:
+            table.lost = table.lost | ((counts < 0) & (quality > 0))
         counts = np.where(table.lost & (True if unused is None else ~unused), np.nan, counts)
     spectrum = Spectrum(
         name=name,

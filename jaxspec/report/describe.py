@@ -133,7 +133,7 @@ def spectrum_rows(spectrum) -> list[tuple[str, str]]:
     if spectrum.response is not None:
         rows += response_rows(spectrum.response, assumed=False)
     rows += [("assumed", text) for text in said(spectrum)]
-    problem = bad_data(spectrum, not chosen.startswith("chi2"), chosen != "cash")
+    problem = bad_data(spectrum, not chosen.startswith("chi2"), chosen != "cash", chosen == "wstat")
     return rows + ([("problem", problem)] if problem else [])
 
 

@@ -169,6 +169,20 @@ def test_bad_elements_and_errors_by_hand_are_rows():
     assert js.fit("powerlaw", [rows[2].replace(quality=quality)], "chi2").ok[0]
 
 
+def test_backgrounds_that_cannot_be_counts_are_rows():
+    """In every channel that the spectrum uses, whatever the quality of the background says."""
+    counts = np.where(np.arange(24) == 5, -3.0, 4.0)
+    errors, bad = np.full(24, 2.0), np.where(np.arange(24) == 5, 5, 0)
+    behind = toy_spectrum(counts, response=None, poisserr=False, stat_err=errors, quality=bad)
+    spectrum = SPECTRUM.replace(background=behind)
+    nan = behind.replace(counts=np.where(counts < 0, np.nan, counts))
+    rows = [spectrum, spectrum, SPECTRUM.replace(background=nan), spectrum.replace(quality=bad)]
+    result = js.fit("powerlaw", rows, ["wstat", "pgstat", "pgstat", "wstat"])
+    assert result.ok.tolist() == [False, True, False, True]
+    assert "The background's counts reach -3, which cannot be Poisson" in result.messages[0]
+    assert "The background's counts hold numbers that are not finite" in result.messages[2]
+
+
 def test_what_was_assumed_is_in_the_result():
     """Once for sentences that differ in numbers alone, with how many data they are of."""
     spectra = [
