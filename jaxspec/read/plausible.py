@@ -141,7 +141,7 @@ def energies_note(e_lo, e_hi, matrix, e_min, e_max) -> str:
     e_min, e_max : (n_channel,) keV
     """
     rows = np.flatnonzero(np.diff(matrix.indptr))
-    rows = rows[:: max(1, len(rows) // 64)]
+    rows = rows[:: max(1, len(rows) // 16)]
     nominal, ratios = 0.5 * (e_min + e_max), []
     for row in rows:
         part = slice(matrix.indptr[row], matrix.indptr[row + 1])

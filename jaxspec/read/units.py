@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from functools import cache
 from typing import Any
 
 _COUNTS = ("", "count", "counts", "ct", "cts")
@@ -50,6 +51,7 @@ def counted(unit: str) -> tuple[str, float] | None:
     return _counted(text)
 
 
+@cache
 def _counted(text):
     from astropy import units as u
 
@@ -65,6 +67,7 @@ def _counted(text):
     return ("rate" if seconds else "count"), float(found.scale)
 
 
+@cache
 def square_centimetres(unit: str) -> float | None:
     """Area in cm2 of a unit of effective area, of which a count per photon may be part.
 
