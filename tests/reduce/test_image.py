@@ -152,7 +152,7 @@ def test_background_and_rms_maps(tmp_path):
     "change, words",
     [
         (dict(counts=-1.0), "counts of 1 good pixels cannot be used: -1.0 at x=7, y=4"),
-        (dict(counts=np.nan), "nan at x=7, y=4"),
+        (dict(counts=np.inf), "inf at x=7, y=4"),
         (dict(exposure=-1.0), "at x=7, y=4"),
         (dict(exposure=np.inf), "at x=7, y=4"),
         (dict(background=-1.0), "background of 1 good"),
@@ -175,6 +175,25 @@ def test_bad_pixels_are_refused_unless_masked(tmp_path, change, words):
     if key != "exposure":
         image = read_image(path, regions="image; circle(8, 5, 0.7)", **maps)
         assert image.mask.sum() == 1 and np.isfinite(image.counts).all()
+
+
+def test_pixels_without_a_number_are_left_out_and_said(tmp_path):
+    counts = np.ones(SHAPE)
+    counts[:3], counts[10, 10] = np.nan, 0.0
+    exposure = np.full(SHAPE, 4000.0)
+    exposure[:1] = 0.0
+    path = write(tmp_path / "img.fits", counts)
+    image = read_image(path, exposure=exposure, exposure_time=False)
+    np.testing.assert_array_equal(image.mask, np.isnan(counts))
+    assert np.isfinite(image.counts).all() and image.counts[image.good].sum() == 27 * 40 - 1
+    assert "80 pixels without a number (NaN or BLANK) left out" in image.diagnostics
+
+
+def test_an_image_is_no_map_of_itself(tmp_path):
+    path = write(tmp_path / "img.fits", np.full(SHAPE, 4.0))
+    for key in ("exposure", "background", "rms"):
+        with pytest.raises(InputError, match=f"the {key} map is the image itself"):
+            read_image(path, exposure_time=10.0, **{key: f"{path}[0]"})
 
 
 def test_grids_must_agree(tmp_path):
