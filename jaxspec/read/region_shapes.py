@@ -70,12 +70,14 @@ class RegionSet(NamedTuple):
         The rule of CIAO and of FITS tables: a point is in the set if it is in all shapes of one
         component (and in none that the component excludes). Else the rule of DS9: in any
         included shape, and in no excluded one, wherever these stand.
+    listed : bool, a list of x, y and radius without a word on their units: image pixels.
     """
 
     shapes: tuple[Shape, ...]
     name: str
     diagnostics: tuple[str, ...] = ()
     by_component: bool = False
+    listed: bool = False
 
 
 def checked(shape, file) -> Shape:

@@ -21,6 +21,15 @@ _SHAPE = re.compile(
     r"(?P<sign>[-+!&*|\s]*)(?P<name>[a-z]\w*)\s*(?:\((?P<a>[^()]*)\)|(?P<b>[^()|&*!]*))"
 )
 _QUOTED = re.compile(r"""(?<==)\s*(\{[^}]*\}|"[^"]*"|'[^']*')|\{[^}]*\}""")
+_NUMBER_OF = re.compile(r",?\s*\bn\s*=\s*\d+\s*$")  # rings between the first and the last size
+# What DS9 hides behind a "#": shapes of its own, and settings of the shape before it.
+_OWN = (*_LABELS, "panda", "epanda", "bpanda", "cpanda", "segment")
+_HIDDEN = re.compile(rf"[-+!]?({'|'.join(_OWN)})\s*\(")
+_WORDS = "physical|image|linear|fk4|fk5|icrs|galactic|ecliptic|wcs|degrees|arcmin|arcsec"
+_SETTINGS = re.compile(
+    rf"({_HIDDEN.pattern}[^)]*+\)[\s|]*+)?"
+    rf"((\w++\s*+=\s*+(\#?[\w.+-]++)?(\s++({_WORDS}|[\d.]++)\b)*|source|background|dash)[\s,]*+)*+"
+)
 # The least numbers of each shape; CIAO accepts shortened names.
 SHAPES = {
     "circle": 3, "ellipse": 4, "box": 4, "rotbox": 5, "polygon": 6, "annulus": 4, "field": 0,
@@ -115,16 +124,19 @@ def _statements(text):
         line = line.strip()
         if line.lower().startswith("global"):
             continue
-        for statement in _QUOTED.sub("", line).split(";"):
+        rest = _QUOTED.sub("", line).lower()
+        while rest:
+            statement, _, rest = rest.partition(";")
+            comment = statement.partition("#")[2].strip()
+            if comment and not _SETTINGS.fullmatch(comment):
+                rest = ""  # free words, which go on to the end of the line
             if statement.strip():
-                yield statement.strip().lower()
+                yield statement.strip()
 
 
 def _written_as_comment(comment):
     """DS9 writes its own shapes as comments: ``# panda(...)``, ``# text(...)``."""
-    match = re.match(r"\s*(-?[a-z]+)\s*\(", comment)
-    names = (*_LABELS, "panda", "epanda", "bpanda", "cpanda", "segment")
-    return comment.strip() if match and match[1].lstrip("-") in names else ""
+    return comment.strip() if _HIDDEN.match(comment.strip()) else ""
 
 
 def _shapes_of(body, name, ciao):
@@ -146,6 +158,7 @@ def _shapes_of(body, name, ciao):
                 "'# Region file format: CIAO' before them",
             )
         values = match["a"] if match["a"] is not None else match["b"]
+        values = _NUMBER_OF.sub("", values)
         yield sign, _full_name(shape, ciao), values.replace(",", " ").split()
         at = match.end()
 

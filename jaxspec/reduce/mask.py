@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.read.regions import read_regions
+from jaxspec.read.regions import on_the_sky, read_regions
 from jaxspec.reduce.grid import companion
 from jaxspec.reduce.shapes import Plane, pixels_inside, place_all
 
@@ -45,15 +45,20 @@ def inside_regions(source, shape, wcs, header, complement=False):
     inside, notes = np.zeros(shape, bool), []
     plane = Plane.of(shape, wcs, header)
     axes = cache(plane.axes)
-    for found in read_regions(source):
+    sets = read_regions(source)
+    for found in sets:
         notes.extend(found.diagnostics)
-        if not complement and not any(s.include for s in found.shapes):
+        if not any(s.include for s in found.shapes) and not (complement and len(sets) == 1):
             raise InputError(
                 "holds excluded regions (-) only: it selects everything else",
                 file=found.name,
-                remedy="give it as keep=, or delete the minus signs",
+                remedy="give it as keep=, or delete the minus signs"
+                if len(sets) == 1
+                else "put what it cuts out into the text or file of the regions that it cuts",
             )
         places, hits, empty = place_all(found.shapes, plane, found.name), [], []
+        if found.listed:
+            _check_list(found, plane, places)
         for one, where in zip(found.shapes, places, strict=True):
             window, hit = pixels_inside(one, where, plane, axes, found.name)
             hits.append((one, window, hit))
@@ -67,6 +72,20 @@ def inside_regions(source, shape, wcs, header, complement=False):
             few = "; ".join(empty[:3]) + (", ..." if len(empty) > 3 else "")
             notes.append(f"{found.name}: {len(empty)} regions touch no pixel of the image ({few})")
     return inside, tuple(notes)
+
+
+def _check_list(found, plane, places):
+    """Refuse a list of circles in pixels that is one in degrees, or that misses the image."""
+    ny, nx = plane.size
+    where = np.concatenate(places)
+    size = np.array([s.outer[0].value for s in found.shapes])[:, None]
+    if not ((where > -size) & (where < [nx, ny] + size)).all(axis=1).any():
+        raise on_the_sky("has no circle on the image", found.name)
+    if plane.wcs is None:
+        return
+    x, y = plane.wcs.wcs_world2pix(where + 1.0, 0).T  # as if these were RA and Dec
+    if ((x > -0.5) & (x < nx - 0.5) & (y > -0.5) & (y < ny - 0.5)).all():
+        raise on_the_sky("has all its positions on the image if they are RA and Dec", found.name)
 
 
 def _included(hits, shape):

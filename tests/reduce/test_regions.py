@@ -54,6 +54,13 @@ CIAO = "# Region file format: CIAO version 1.0\n"
         ("image; bpanda(60,40,0,360,1,10,6,30,20,1,0)",
          (abs(X - 60) < 15) & (abs(Y - 40) < 10) & ~((abs(X - 60) < 5) & (abs(Y - 40) < 3))),
         ("image; field()-circle(60,40,10)", R >= 10),
+        ("image; panda(60,40,30,30,1,5,20,1)", (R >= 5) & (R < 20)),  # DS9: all around
+        ("image; annulus(60,40,5,20,n=3)", (R >= 5) & (R < 20)),
+        ("# was: image; circle(3840,3360,80)\nimage\ncircle(60,40,5.05)", R < 5.05),
+        ("image; circle(60,40,5.05) # twice; circle(20,20,9)", R < 5.05),  # words: a comment
+        ("image; circle(60,40,5.05) # color=red or so; circle(20,20,9)", R < 5.05),
+        ("image; circle(60,40,5.05) # color=#ff0000 ruler=fk5 arcsec; circle(60,40,9)", R < 9),
+        (CIAO + "# circle(3840,3360,36); circle(3840,3360,80)\ncircle(3840,3360,20.2)", R < 5.05),
         ("rectangle(3800,3320,3880,3400)", (abs(X - 60) < 10) & (abs(Y - 40) < 10)),
         ("rotrectangle(3800,3320,3880,3400,90)", (abs(X - 60) < 10) & (abs(Y - 40) < 10)),
         ("ellipse(3840,3360,80,40,90)", np.hypot((X - 60) / 10, (Y - 40) / 20) < 1),
@@ -186,6 +193,45 @@ def test_compound_region_objects():
     one, two = (CirclePixelRegion(PixCoord(x, 39), 8.1) for x in (39, 44))
     check(one & two, (np.hypot(X - 40, Y - 40) < 8.1) & (np.hypot(X - 45, Y - 40) < 8.1))
     check(one ^ two, (np.hypot(X - 40, Y - 40) < 8.1) ^ (np.hypot(X - 45, Y - 40) < 8.1))
+
+
+def test_excluded_objects_cut_the_others_of_their_list():
+    from regions import Regions
+
+    text = "image\ncircle(60,40,10.1)\n-circle(60,40,5.05)"
+    ring = (R < 10.1) & ~(R < 5.05)
+    for found in (Regions.parse(text, format="ds9"), list(Regions.parse(text, format="ds9"))):
+        check(found, ring)
+        np.testing.assert_array_equal(image().masked(keep=found).mask, ~ring)
+    check(Regions.parse(text, format="ds9")[0], R < 10.1)
+    with pytest.raises(InputError, match="put what it cuts out into the text"):
+        image().masked(keep=["image; circle(60,40,10)", "image; -circle(60,40,5)"])
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("# RA DEC R\n150.0 2.5 0.005", "says that its positions are RA and Dec"),
+        ("ra,dec,radius\n150.0,2.5,0.005", "says that its positions are RA and Dec"),
+        ("150.0 2.5 20", "has no circle on the image"),
+        ("60 40 5\n10:00:00 2:30:00 20", "source 2 is"),
+    ],
+)
+def test_a_list_of_the_sky_is_not_taken_for_pixels(tmp_path, text, words):
+    (tmp_path / "list.txt").write_text(text)
+    with pytest.raises(InputError, match=words):
+        image().masked(regions=tmp_path / "list.txt")
+
+
+def test_a_list_that_fits_the_sky_and_the_image_is_asked_for(tmp_path):
+    (tmp_path / "list.txt").write_text("50.01 20.01 3\n49.98 19.99 2\n")
+    on = image(fits.Header(dict(sky(), CRVAL1=50.0, CRVAL2=20.0)))
+    with pytest.raises(InputError, match="if they are RA and Dec"):
+        on.masked(regions=tmp_path / "list.txt")
+    plain = image().masked(regions=tmp_path / "list.txt").mask  # of a field elsewhere: pixels
+    assert plain[19, 49] and plain.sum() < 40
+    (tmp_path / "names.txt").write_text("x y r\n60 40 5.05\n")
+    check(tmp_path / "names.txt", R < 5.05)
 
 
 # ---------------------------------------------------------------------- masks that are images
