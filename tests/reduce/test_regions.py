@@ -170,6 +170,18 @@ def test_all_shapes_of_a_table(tmp_path):
     corners = [[3800.0, 3880.0, 3880.0, np.nan]], [[3320.0, 3320.0, 3400.0, np.nan]]
     path = table(tmp_path, SHAPE=["POLYGON"], X=corners[0], Y=corners[1], R=[0.0])
     check(path, (X < 70) & (Y > 30) & (Y - 40 < X - 60))
+    square = [3800.0, 3880.0, 3880.0, 3800.0], [3320.0, 3320.0, 3400.0, 3400.0]
+    for tail in ((0.0, 0.0), (square[0][0], square[1][0]), (square[0][3], square[1][3])):
+        x, y = ([[*side, fill, fill, 0.0]] for side, fill in zip(square, tail, strict=True))
+        if tail[0] == square[0][3]:  # the last corner again, and no zeros
+            x, y = ([row[0][:-1]] for row in (x, y))
+        path = table(tmp_path, SHAPE=["POLYGON"], X=x, Y=y, R=[0.0])
+        check(path, (abs(X - 60) < 10) & (abs(Y - 40) < 10))
+    millimetres = Table({"X": [3840.0], "Y": [3360.0], "R": [20.0]})
+    millimetres["X"].unit = millimetres["Y"].unit = "mm"
+    millimetres.write(tmp_path / "mm.fits")
+    with pytest.raises(InputError, match="mm, which is no position on the sky"):
+        image().masked(regions=tmp_path / "mm.fits")
     path = table(tmp_path, SHAPE=["CIRCLE"], X=[3840.0], Y=[3360.0], R=[20.0],
                  extra={"MFORM1": "DETX,DETY"})  # fmt: skip
     with pytest.raises(InputError, match="DETX,DETY"):
