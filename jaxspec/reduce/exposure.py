@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.read.write_image import UNKNOWN
 from jaxspec.reduce.units import exposure_kind
 
 # No imaging X-ray telescope in use collects more (all of XMM: 3000 cm2 at 1.5 keV).
@@ -123,6 +124,8 @@ def exposure_of_map(data, header, seconds, exposure_time, file, given=None):
             "the exposure map is nowhere positive", file=file, remedy="give another map"
         )
     bunit = str(header.get("BUNIT", ""))
+    if isinstance(exposure_time, str) and given is None and bunit.strip().lower() == UNKNOWN:
+        return data, "", "exposure map: taken as it is (no unit); BUNIT is 'unknown'"
     if isinstance(exposure_time, str):
         factor, kind, reason = time_factor(peak, bunit, seconds, file, given)
         multiply = kind == "cm2"

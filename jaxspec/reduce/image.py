@@ -203,6 +203,7 @@ def read_image(
     exposure=None,
     background=None,
     rms=None,
+    area=None,
     psf=None,
     regions=None,
     keep=None,
@@ -226,6 +227,9 @@ def read_image(
     background, rms : str, os.PathLike or (ny, nx) array, optional
         Expected background counts per pixel; one-sigma errors (a fit then uses chi2, and the
         counts may be negative).
+    area : str, os.PathLike or (ny, nx) array, optional
+        Good fraction of each pixel, 0 to 1, of an image that was rebinned over masked pixels, as
+        `jaxspec.write_image` writes it.
     psf : jaxspec.reduce.psf.Psf, optional
     regions : str, path, region object, or list of them, optional
         What lies in them is left out: DS9 or JS9 text or files, source lists, FITS tables.
@@ -305,6 +309,8 @@ def read_image(
             check_apart(counts, found, key)
             maps[key] = found.data
             notes += [note for note in found.diagnostics if note.startswith(key)]
+    if area is not None:
+        maps["area"] = companion(area, counts.data.shape, counts.wcs, "area").data
     image = Image(
         name or stem(counts.file),
         counts.data,

@@ -82,6 +82,9 @@ def checked(image):
         _refuse(image, good & ~np.isfinite(image.counts), "counts")
         _refuse(image, good & ~(np.isfinite(image.rms) & (image.rms > 0)), "rms")
         notes.append("rms: a fit uses chi2")
+    if image.area is not None:
+        _refuse(image, good & ~((image.area > 0) & (image.area <= 1)), "area")
+        changes["area"] = np.where(good, image.area, 0.0)
     if image.background is not None:
         values = image.background
         tiny = good & (values < 0) & (values > -1e-3 * np.nanmax(values))
@@ -99,7 +102,7 @@ def checked(image):
 def _refuse(image, bad, key):
     if bad.any():
         y, x = np.argwhere(bad)[0]
-        limit = "positive" if key == "rms" else "zero or more"
+        limit = {"rms": "positive", "area": "above 0 and at most 1"}.get(key, "zero or more")
         if key == "counts" and image.rms is not None:
             limit = "finite"
         raise InputError(

@@ -432,6 +432,15 @@ def test_rebinned_sky_and_physical_coordinates():
     assert big.shape == (8, 11) and big.pixel_size == pytest.approx(4 * image.pixel_size)
     assert big.sky(0, 0).separation(image.sky(1.5, 1.5)).arcsec < 1e-6
     assert big.sky(3, 5).separation(image.sky(13.5, 21.5)).arcsec < 1e-6
+    turned = {
+        f"CD{i}_{j}": v for i, j, v in ((1, 1, -9e-4), (1, 2, 4e-4), (2, 1, 4e-4), (2, 2, 9e-4))
+    }
+    old = {k: v for k, v in SKY.items() if not k.startswith("CDELT")}
+    turned = image.replace(wcs=WCS(fits.Header(old | turned)))
+    for f in (2, 3):
+        assert turned.rebin(f).pixel_size == pytest.approx(f * turned.pixel_size)
+        there = turned.sky(7 * f + (f - 1) / 2, 4 * f + (f - 1) / 2)
+        assert turned.rebin(f).sky(7, 4).separation(there).arcsec < 1e-6
     twice = image.rebin(2).rebin(2)
     np.testing.assert_allclose(twice.exposure, big.exposure)
     np.testing.assert_allclose(twice.area, big.area)
