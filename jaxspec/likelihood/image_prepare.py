@@ -124,8 +124,9 @@ def suited(model, data):
     radial = isinstance(data, RadialProfile)
     size = float(np.max(data.pixels.x)) if radial else float(max(data.shape))
     ends = iter(())
-    for p in model.parameters:
-        p.unit = unit_for(data, p.unit)
+    units = [own.unit for part in model.tree.components for own in part.parameters]
+    for p, unit in zip(model.parameters, units, strict=True):
+        p.unit = unit_for(data, unit)
         if radial and p.role in ("position", "angle", "ellipticity") and p.link is None:
             p.freeze(0.0)
         elif p.role == "position":

@@ -6,6 +6,7 @@ from astropy.io import fits
 
 import jaxspec as js
 from jaxspec.errors import InputError
+from jaxspec.likelihood.image_prepare import suited
 from jaxspec.reduce.units import exposure_kind, kind_of_map, parse_unit
 
 SHAPE = (9, 12)
@@ -142,6 +143,18 @@ def test_an_unknown_unit_is_claimed_by_no_label():
             assert js.fit("beta", radial).unit("S0") == brightness
     label = js.plot.profile(image, center=(20, 15), kind="counts").axes[0].get_ylabel()
     assert label.startswith("Counts")
+
+
+def test_units_of_a_model_stay_with_its_copies_and_follow_the_next_image():
+    """A posterior has a copy of the model, and said cm2 of every exposure."""
+    flat = np.full((9, 12), 2500.0)
+    image = js.Image("toy", flat / 500, flat, flat < 0, exposure_unit="s")
+    model = suited(js.Model("beta"), image)
+    for one in (model.copy(), model.at(model.values), suited(model, image)):
+        assert one["S0"].unit == "ct / (s pixel)"
+    for unit, wanted in (("cm2 s", "ct / (s cm2 pixel)"), ("", "ct / (exposure pixel)")):
+        again = suited(model, image.replace(exposure_unit=unit))
+        assert again["S0"].unit == again.copy()["S0"].unit == wanted
 
 
 def test_fractions_of_counts_are_said_in_the_result():
