@@ -114,6 +114,19 @@ def _fractions(data):
     )
 
 
+# What was assumed of an image and could be otherwise; the rest of its notes are facts.
+DOUBTS = (
+    "it peaks at", "unit unknown", "taken as counts", "taken as physical", "taken as image",
+    "was read, and not", "touch no pixel", "without a number", "coordinates cannot be used",
+)  # fmt: skip
+
+
+def said(data):
+    """Those notes on an image that its results have to repeat: guesses on units and regions."""
+    notes = getattr(data, "diagnostics", ())
+    return [note for note in notes if any(doubt in note for doubt in DOUBTS)]
+
+
 def suited(model, data):
     """Copy of the model for these data.
 

@@ -298,7 +298,7 @@ def read_image(
         )
         dark, more = unexposed(exposed, counts, found)
         check_swapped(counts, dark, found)
-        notes += [note, *more]
+        notes += [*_read_from(found, "exposure map"), note, *more]
         exposed = np.where(dark, 0.0, exposed)
     if lost := (blank & ~dark).sum():
         notes.append(f"{lost} pixels without a number (NaN or BLANK) left out")
@@ -308,9 +308,11 @@ def read_image(
             found = in_counts(companion(given, counts.data.shape, counts.wcs, key), key)
             check_apart(counts, found, key)
             maps[key] = found.data
-            notes += [note for note in found.diagnostics if note.startswith(key)]
+            notes += [*_read_from(found, key), *(n for n in found.diagnostics if n.startswith(key))]
     if area is not None:
-        maps["area"] = companion(area, counts.data.shape, counts.wcs, "area").data
+        found = companion(area, counts.data.shape, counts.wcs, "area")
+        maps["area"] = found.data
+        notes += _read_from(found, "area")
     image = Image(
         name or stem(counts.file),
         counts.data,
@@ -326,3 +328,8 @@ def read_image(
         **maps,
     )
     return checked(image.masked(regions, min_exposure, keep=keep, mask=mask))
+
+
+def _read_from(found, what):
+    """Note on the file of a map; an array has none."""
+    return [] if found.hdu == "array" else [f"{what}: {found.file}[{found.hdu}]"]

@@ -12,6 +12,8 @@ from jaxspec.read.regions import on_the_sky, read_regions
 from jaxspec.reduce.grid import companion
 from jaxspec.reduce.shapes import Plane, pixels_inside, place_all
 
+SHOWN = 300  # letters of a text of regions that a note repeats
+
 
 def inside_regions(source, shape, wcs, header, complement=False):
     """Which pixels lie in the union of some regions.
@@ -160,20 +162,22 @@ def unite(mask, image, regions=None, min_exposure=None, where=None, keep=None, f
     steps, notes = [], []
     if regions is not None:
         inside, found = inside_regions(regions, image.shape, image.wcs, image.header)
-        steps.append(("regions", inside))
+        steps.append(("regions", inside, regions))
         notes.extend(found)
     if keep is not None:
         inside, found = inside_regions(keep, image.shape, image.wcs, image.header, complement=True)
-        steps.append(("outside of keep", ~inside))
+        steps.append(("outside of keep", ~inside, keep))
         notes.extend(found)
     if min_exposure is not None:
-        steps.append(("min_exposure", low_exposure(image.exposure, min_exposure)))
+        low = low_exposure(image.exposure, min_exposure)
+        steps.append(("min_exposure", low, f"{min_exposure:g}"))
     if where is not None:
-        steps.append(("where", _as_mask(where, image.shape)))
+        steps.append(("where", _as_mask(where, image.shape), None))
     if file is not None:
-        steps.append(("mask", left_out_in(file, image)))
-    for label, left_out in steps:
-        notes.append(f"{label}: {int((left_out & ~mask).sum())} pixels left out")
+        steps.append(("mask", left_out_in(file, image), file))
+    for label, left_out, source in steps:
+        n = int((left_out & ~mask).sum())
+        notes.append(f"{label}: {n} pixels left out{_by(source)}")
         mask = mask | left_out
     if mask.all():
         what = "; ".join(notes) or "all pixels are masked"
@@ -181,6 +185,14 @@ def unite(mask, image, regions=None, min_exposure=None, where=None, keep=None, f
             f"no pixel is left ({what})", file=image.path or image.name, remedy="mask less"
         )
     return mask, tuple(notes)
+
+
+def _by(source):
+    """What left pixels out, for a note: the file, or the beginning of the text."""
+    items = source if isinstance(source, list | tuple) else [source]
+    texts = [os.fspath(s) for s in items if isinstance(s, str | os.PathLike)]
+    text = ", ".join(" ".join(t.split()) for t in texts)
+    return f" by {text[:SHOWN]}{'...' * (len(text) > SHOWN)}" if text else ""
 
 
 def _as_mask(where, shape):

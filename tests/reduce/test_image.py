@@ -1,5 +1,6 @@
 """Images: read with their maps, masked, cut out, rebinned; every number stays where it was."""
 
+import re
 import subprocess
 import sys
 
@@ -133,6 +134,8 @@ def test_masks_are_united_and_counted(tmp_path):
     assert "1 NaN pixels taken as unexposed" in notes and "91 unexposed pixels left out" in notes
     assert "regions:" in notes and "outside of keep:" in notes and "min_exposure:" in notes
     assert np.isfinite(image.exposure).all()
+    assert f"exposure map: {tmp_path}/exp.fits[PRIMARY]" in image.diagnostics  # what it was made of
+    assert re.search(r"regions: \d+ pixels left out by image; ", notes)
 
 
 def test_background_and_rms_maps(tmp_path):

@@ -259,7 +259,9 @@ def test_a_mask_may_be_a_fits_image(tmp_path):
         fits.writeto(tmp_path / f"{name}.fits", values)
         found = js.read_image(tmp_path / "n.fits", mask=tmp_path / f"{name}.fits")
         np.testing.assert_array_equal(found.mask, ~good)
-        assert f"mask: {(~good).sum()} pixels left out" in found.diagnostics
+        assert (
+            f"mask: {(~good).sum()} pixels left out by {tmp_path}/{name}.fits" in found.diagnostics
+        )
     extra = fits.ImageHDU((~good).astype("i2"), name="OTHER")
     fits.HDUList([fits.PrimaryHDU(good.astype("i2")), extra]).writeto(tmp_path / "two.fits")
     other = js.read_image(tmp_path / "n.fits", mask=f"{tmp_path}/two.fits[OTHER]")

@@ -157,6 +157,19 @@ def test_units_of_a_model_stay_with_its_copies_and_follow_the_next_image():
         assert again["S0"].unit == again.copy()["S0"].unit == wanted
 
 
+def test_what_was_guessed_of_an_image_reaches_its_result(tmp_path):
+    image = written(tmp_path / "n.fits", 3.0, "FLOCKS", EXPOSURE=5e4)
+    area = written(tmp_path / "e.fits", 400.0)  # no BUNIT: an area, by its numbers
+    region = "physical; circle(99, 99, 3)"
+    found = js.read_image(image, exposure=area, regions=region)
+    said = " ".join(js.fit("background", found).notes)
+    for words in ("multiplied by 50000 s (cm2 s); it peaks at 400", "'FLOCKS', no unit; taken",
+                  "physical taken as image", "1 regions touch no pixel"):  # fmt: skip
+        assert words in said
+    sure = js.read_image(image, unit="count", exposure=area, exposure_unit="cm2")
+    assert list(js.fit("background", sure).notes) == ["cstat: counts."]
+
+
 def test_fractions_of_counts_are_said_in_the_result():
     dark = np.zeros((20, 20), bool)
     counts = np.random.default_rng(1).poisson(3.0, (20, 20)).astype(float)
