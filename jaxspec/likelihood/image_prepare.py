@@ -81,10 +81,11 @@ def check_data(data, stat):
     known = [] if np.isnan(p.error).all() else [p.error]
     others = [p.exposure, p.background, p.area, *known, *([p.counts] if poisson else [])]
     bad = ~np.isfinite([p.counts, *others]).all(axis=0) | (np.array(others) < 0).any(axis=0)
+    bad |= np.min([p.area, *known], axis=0) <= 0
     if bad.any():
         raise InputError(
             f"{bad.sum()} of {len(bad)} pixels of {data.name} have counts, exposure or background "
-            "that are negative or not finite",
+            "that are negative or not finite, or an error or area that is not above 0",
             file=getattr(data, "path", "") or None,
             remedy="mask them",
         )

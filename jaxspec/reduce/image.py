@@ -15,6 +15,7 @@ from jaxspec.reduce import regrid
 from jaxspec.reduce.exposure import exposure_of_map, header_exposure
 from jaxspec.reduce.grid import companion
 from jaxspec.reduce.image_checks import (
+    as_maps,
     check_apart,
     check_swapped,
     checked,
@@ -51,6 +52,11 @@ class Image:
     area : (ny, nx) float64 or None
         Good fraction of each pixel, after rebinning over masked pixels; None is 1 everywhere.
 
+    Raises
+    ------
+    InputError
+        Arrays of different shapes, what is no array of numbers, a unit that is not known.
+
     Examples
     --------
     >>> import numpy as np
@@ -73,6 +79,10 @@ class Image:
     header: dict = field(default_factory=dict)
     diagnostics: tuple[str, ...] = ()
     area: np.ndarray | None = None
+
+    def __post_init__(self):
+        for key, values in as_maps(self).items():
+            object.__setattr__(self, key, values)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -7,6 +7,64 @@ import numpy as np
 from jaxspec.errors import InputError
 from jaxspec.reduce.units import counts_scale
 
+UNITS = ("cm2 s", "s", "cm2", "")
+
+
+def as_maps(image) -> dict:
+    """Arrays of an image as they must be: 2-D, of one shape, float64; the mask bool.
+
+    What NumPy's masked arrays mask is left out.
+
+    Raises
+    ------
+    InputError
+        Arrays of another shape or kind, a unit that is not known, something that is no PSF.
+    """
+    counts = _numbers(image, "counts")
+    if counts.ndim != 2 or not counts.size:
+        raise _odd(image, "counts", f"has shape {counts.shape}", "give an array (ny, nx)")
+    made = {"counts": counts}
+    for key in ("exposure", "background", "rms", "area"):
+        if getattr(image, key) is not None or key == "exposure":
+            made[key] = _numbers(image, key)
+    made["mask"] = mask = np.asarray(image.mask)
+    for key, values in made.items():
+        if values.shape != counts.shape:
+            wanted = f"has shape {values.shape}, and the counts {counts.shape}"
+            raise _odd(image, key, wanted, "give one number per pixel")
+    if mask.dtype != bool:
+        raise _odd(image, "mask", f"is {mask.dtype}, not bool", "give True where left out")
+    for key in made.keys() - {"mask"}:
+        hidden = np.ma.getmask(getattr(image, key))
+        if np.any(hidden):
+            made["mask"] = made["mask"] | hidden
+    if image.exposure_unit not in UNITS:
+        known = ", ".join(map(repr, UNITS))
+        raise _odd(image, "exposure_unit", f"is {image.exposure_unit!r}", f"use one of {known}")
+    for key, needs in (("psf", "rebinned"), ("wcs", "pixel_to_world")):
+        value = getattr(image, key)
+        if value is not None and not hasattr(value, needs):
+            made_by = "jaxspec.read_psf, ..." if key == "psf" else "astropy.wcs.WCS"
+            raise _odd(image, key, f"is {type(value).__name__}", f"make it by {made_by}")
+    return made
+
+
+def _numbers(image, key):
+    """(ny, nx) float64 of a field; the same array if it is one."""
+    values = getattr(image, key)
+    if getattr(values, "unit", None) is not None:
+        raise _odd(image, key, f"has the unit {values.unit}", "give numbers, and exposure_unit=")
+    try:
+        if np.iscomplexobj(values):
+            raise TypeError("complex numbers")
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise _odd(image, key, f"is no array of numbers ({error})", "give (ny, nx)") from None
+
+
+def _odd(image, key, problem, remedy):
+    return InputError(problem, file=str(image.name), parameter=key, remedy=remedy)
+
 
 def in_counts(found, what, unit=None):
     """A map in counts per pixel, with a word on it if its unit was odd."""

@@ -58,9 +58,13 @@ class Plane(NamedTuple):
         pixels does not depend on where it stands.
         """
         import astropy.units as u
+        from astropy.coordinates import SkyCoord
 
         ny, nx = self.size
-        middle: Any = self.wcs.pixel_to_world((nx - 1) / 2, (ny - 1) / 2).transform_to(frame)
+        middle: Any = self.wcs.pixel_to_world((nx - 1) / 2, (ny - 1) / 2)
+        # merged, the equinox of the image would become that of the frame
+        system = SkyCoord(0 * u.deg, 0 * u.deg, frame=frame)
+        middle = middle.transform_to(system, merge_attributes=False)
         start = np.array(self.wcs.world_to_pixel(middle), float)
         columns = []
         for angle in (-90.0, 0.0):  # west, north

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import astropy.units
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
@@ -54,6 +55,43 @@ def toy(ny=12, nx=17, seed=0):
         wcs=WCS(header),
         header=dict(header),
     )
+
+
+# ---------------------------------------------------------------------- made by hand
+
+
+@pytest.mark.parametrize(
+    "field, value, words",
+    [
+        ("counts", np.ones(5), r"has shape \(5,\)"),
+        ("counts", "abc", "no array of numbers"),
+        ("counts", np.ones(SHAPE) + 1j, "complex"),
+        ("exposure", np.ones((30, 39)), r"\(30, 39\), and the counts \(30, 40\)"),
+        ("exposure", 1e4, r"has shape \(\)"),
+        ("exposure", np.ones(SHAPE) * astropy.units.ks, "has the unit ks"),
+        ("background", np.ones((1, 40)), r"\(1, 40\), and the counts"),
+        ("mask", np.zeros((30, 39), bool), r"\(30, 39\), and the counts"),
+        ("mask", np.zeros(SHAPE, int), "is int64, not bool"),  # ~mask would be -1
+        ("exposure_unit", "parsec", "is 'parsec'; use one of 'cm2 s'"),
+        ("psf", np.ones((3, 3)), "is ndarray; make it by"),
+        ("wcs", "TAN", "is str; make it by astropy.wcs.WCS"),
+    ],
+)
+def test_images_are_checked_where_they_are_made(field, value, words):
+    fields = dict(counts=np.ones(SHAPE), exposure=np.ones(SHAPE), mask=np.zeros(SHAPE, bool))
+    with pytest.raises(InputError, match=f"hand parameter {field}: .*{words}"):
+        Image("hand", **(fields | {field: value}))
+
+
+def test_arrays_of_an_image_are_numbers_and_its_mask_whole():
+    counts = np.ma.masked_greater(np.arange(12).reshape(3, 4), 9)
+    exposure = np.ones((3, 4), ">f4")
+    made = Image("hand", counts, exposure, np.eye(3, 4, dtype=bool))
+    np.testing.assert_array_equal(made.mask, np.eye(3, 4, dtype=bool) | (counts.data > 9))
+    for values in (made.counts, made.exposure):
+        assert type(values) is np.ndarray and values.dtype == np.float64 and values.dtype.isnative
+    same = made.replace(name="other")
+    assert same.counts is made.counts and same.mask is made.mask
 
 
 # ---------------------------------------------------------------------- reading
@@ -467,10 +505,14 @@ def test_rebinned_sky_and_physical_coordinates():
 
 def test_psf_is_rebinned_with_the_image():
     class Kernel:
-        def rebinned(self, factor):
-            return ("rebinned", factor)
+        factor = 1
 
-    assert toy().replace(psf=Kernel()).rebin(2).psf == ("rebinned", 2)
+        def rebinned(self, factor):
+            made = Kernel()
+            made.factor = factor
+            return made
+
+    assert toy().replace(psf=Kernel()).rebin(2).psf.factor == 2
 
 
 def test_where_and_the_words_for_it():

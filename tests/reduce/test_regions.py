@@ -95,6 +95,18 @@ def test_a_piece_of_the_sky_is_the_same_piece_on_every_image(turn, flip):
     check(CIAO + "pie(10:00:00,+02:30:00,4,77.2,20.3,111.1)", plain, on)
 
 
+def test_north_of_another_equinox_is_that_of_the_regions():
+    """Near a pole the norths of 1950 and 2000 differ by degrees."""
+    from astropy.coordinates import FK5
+
+    on = image(fits.Header(dict(sky(), RADESYS="FK4", EQUINOX=1950.0, CRVAL2=80.0)))
+    there = on.wcs.pixel_to_world(X - 1, Y - 1).transform_to(FK5(equinox="J2000"))
+    middle = there[39, 59]
+    away, angle = middle.separation(there).arcsec, middle.position_angle(there).rad
+    inside = (abs(away * np.sin(angle)) < 200.15) & (abs(away * np.cos(angle)) < 10.1)
+    check(f'fk5; box({middle.ra.deg:.9f},{middle.dec.deg:.9f},400.3",20.2",0)', inside, on)
+
+
 def test_the_rule_of_ds9_and_that_of_ciao_differ():
     a, b, c = (np.hypot(X - x, Y - 40) < 8.1 for x in (40, 50, 45))
     shapes = "circle({},40,8.1)\n".format
