@@ -199,6 +199,8 @@ def read_psf(path, *, image_pixel_size=None, pixel_size=None, center=None, hdu=N
     from jaxspec.read.image import read_map
 
     found = read_map(path, hdu)
+    if odd := [note for note in found.diagnostics if "not square" in note]:
+        raise found.fail(odd[0], remedy="bring the PSF to square pixels first")
     if pixel_size is None and found.wcs is not None:
         pixel_size = float(np.sqrt(found.wcs.proj_plane_pixel_area().to_value("arcsec2")))
     if (pixel_size is None) != (image_pixel_size is None):

@@ -322,6 +322,10 @@ def test_read(tmp_path):
         read_psf(tmp_path / "sky.fits")
     with pytest.raises(InputError, match="give pixel_size"):
         read_psf(tmp_path / "plain.fits", image_pixel_size=1.0)
+    hdu.header["CDELT1"] = -1.0 / 3600
+    hdu.writeto(tmp_path / "wide.fits")
+    with pytest.raises(InputError, match="not square: 1 by 0.5 arcsec.*square pixels first"):
+        read_psf(tmp_path / "wide.fits", image_pixel_size=1.0)
     fits.PrimaryHDU(kernel - 1).writeto(tmp_path / "negative.fits")
     with pytest.raises(InputError, match="negative.fits"):
         read_psf(tmp_path / "negative.fits")
