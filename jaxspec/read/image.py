@@ -73,6 +73,12 @@ def read_map(path, hdu=None) -> Map:
     from astropy.io import fits
 
     address = split_selectors(path)
+    if address.hdu is not None and hdu is not None and str(hdu) != address.hdu:
+        raise InputError(
+            f"is asked for extension {address.hdu!r} in brackets, and for {hdu!r} with hdu=",
+            file=address.file,
+            remedy="leave one of them out",
+        )
     hdu = address.hdu if hdu is None else hdu
     try:
         raw, file = read_bytes(address.file)

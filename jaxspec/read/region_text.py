@@ -22,6 +22,8 @@ _SHAPE = re.compile(
 )
 _QUOTED = re.compile(r"""(?<==)\s*(\{[^}]*\}|"[^"]*"|'[^']*')|\{[^}]*\}""")
 _NUMBER_OF = re.compile(r",?\s*\bn\s*=\s*\d+\s*$")  # rings between the first and the last size
+_GLOBAL = re.compile(r"\s*global\b", re.I)
+_LEFT_OUT = re.compile(r"\binclude\s*=\s*(0|no?|false|off)\b", re.I)
 # What DS9 hides behind a "#": shapes of its own, and settings of the shape before it.
 _OWN = (*_LABELS, "panda", "epanda", "bpanda", "cpanda", "segment")
 _HIDDEN = re.compile(rf"[-+!]?({'|'.join(_OWN)})\s*\(")
@@ -66,6 +68,7 @@ def parse_regions(text: str, name: str = "regions=") -> RegionSet:
     >>> parse_regions("image; circle(10, 10, 3)").shapes[0].outer[0]
     Length(value=3.0, unit='image')
     """
+    _check_global(text, name)
     statements = list(_statements(text))
     ciao = _is_ciao(text, statements)
     shapes, labels, frame, component = [], 0, "physical", 0
@@ -83,7 +86,7 @@ def parse_regions(text: str, name: str = "regions=") -> RegionSet:
                 )
         if not body:
             body, comment = _written_as_comment(comment), ""
-        excluded = re.search(r"\binclude\s*=\s*0", comment) is not None
+        excluded = _LEFT_OUT.search(comment) is not None
         for sign, kind, values in _shapes_of(body, name, ciao):
             if kind in _LABELS:
                 labels += kind != "composite"
@@ -107,12 +110,22 @@ def parse_regions(text: str, name: str = "regions=") -> RegionSet:
     return RegionSet(tuple(shapes), name, tuple(notes), by_component=ciao)
 
 
+def _check_global(text, name):
+    """Refuse settings that would exclude what is written without a minus."""
+    if any(_LEFT_OUT.search(line) for line in text.splitlines() if _GLOBAL.match(line)):
+        raise InputError(
+            "its global settings exclude all regions (include=0)",
+            file=name,
+            remedy="write include=1 there, and a minus before each region that is excluded",
+        )
+
+
 def _is_ciao(text, statements):
     """Whether the rules of CIAO apply: it says so, or nothing is of DS9."""
     head = next((line for line in text.splitlines() if line.strip()), "").lower()
     if "region file format" in head:
         return "ciao" in head
-    if any(_FRAME.match(s) for s in statements) or re.search(r"^\s*global\b", text, re.M | re.I):
+    if any(_FRAME.match(s) for s in statements) or any(map(_GLOBAL.match, text.splitlines())):
         return False
     # CIAO has no file that begins with what is cut out
     return not (statements and re.match(r"[-!]", statements[0]))
@@ -122,7 +135,7 @@ def _statements(text):
     """Lines and what ``;`` separates, without quoted text, comments and global settings."""
     for line in text.lstrip("\ufeff").splitlines():
         line = line.strip()
-        if line.lower().startswith("global"):
+        if _GLOBAL.match(line):
             continue
         rest = _QUOTED.sub("", line).lower()
         while rest:

@@ -308,7 +308,7 @@ def read_image(
         )
         dark, more = unexposed(exposed, counts, found)
         check_swapped(counts, dark, found)
-        notes += [*_read_from(found, "exposure map"), note, *more]
+        notes += [note, *_read_from(found, "exposure map"), *more]
         exposed = np.where(dark, 0.0, exposed)
     if lost := (blank & ~dark).sum():
         notes.append(f"{lost} pixels without a number (NaN or BLANK) left out")

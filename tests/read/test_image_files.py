@@ -73,6 +73,8 @@ def test_an_extension_is_chosen_by_its_version(tmp_path):
         read_map(path, "SCI")
     with pytest.raises(InputError, match="no extension 'SCI,3'"):
         read_map(path, "SCI,3")
+    with pytest.raises(InputError, match="'SCI,2' in brackets, and for 1 with hdu="):
+        read_map(f"{path}[SCI,2]", 1)
     first = read_map(path)
     np.testing.assert_array_equal(first.data, counts() + 1)
     assert "1 was read, and not the other images 2 SCI" in first.diagnostics[-1]

@@ -134,11 +134,14 @@ def test_what_an_exposure_map_holds(peak, unit, seconds, factor, kind):
 
 @pytest.mark.parametrize(
     "peak, seconds",
-    [(1.0, 2e4), (500.0, 500.0), (900.0, 2000.0), (600.0, np.nan), (5000.0, 60000.0)],
-)
+    [(1.0, 2e4), (500.0, 500.0), (900.0, 2000.0), (600.0, np.nan), (5000.0, 60000.0),
+     (95.0, 2e4), (20.0, 2e4), (145.0, 2e3)],  # per cent, ks, a survey
+)  # fmt: skip
 def test_an_exposure_map_that_tells_nothing_is_asked_about(peak, seconds):
     with pytest.raises(InputError, match="exposure_time=True"):
         time_factor(peak, "", seconds, "map")
+    with pytest.raises(InputError, match="exposure_time=True"):
+        time_factor(400.0, "relative", 2e4, "map")
 
 
 def test_without_a_map(tmp_path):

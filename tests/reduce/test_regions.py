@@ -128,6 +128,15 @@ def test_the_rule_of_ds9_and_that_of_ciao_differ():
         image().masked(regions="image; circle(40,40,8)*circle(45,40,8)")
 
 
+def test_what_settings_exclude():
+    ring = (R < 10.1) & ~(R < 5.05)
+    for word in ("0", "no", "false"):
+        check(f"image; circle(60,40,10.1); circle(60,40,5.05) # include={word}", ring)
+    check("global include=1\nimage\ncircle(60,40,5.05) # include=yes", R < 5.05)
+    with pytest.raises(InputError, match="global settings exclude all"):
+        image().masked(regions="global color=green include=0\nimage\ncircle(60,40,5)")
+
+
 def test_excluded_only_selects_everything_else(tmp_path):
     path = table(tmp_path, SHAPE=["!CIRCLE"] * 2, X=[3760.0, 3800.0], Y=[3360.0] * 2, R=[32.4] * 2,
                  COMPONENT=[1, 1])  # fmt: skip
