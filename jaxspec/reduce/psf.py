@@ -25,8 +25,9 @@ _CENTRED = 1e-6  # kernel pixels; a centre this close to that of a pixel needs n
 # rings below 0 is cut off, and the rest adds up over the image: 0.03 (a Gaussian of 2.1 pixels
 # FWHM) is 2.6 % of the flux, 0.005 (2.45 pixels) 0.6 %, 0.0003 (3 pixels) 0.03 %.
 _RINGING = 0.03
-_FOLD_FROM = 1e-4  # of a PSF that is known in finer steps: exact there
-_FOLD_PIXELS = 5e-3  # of one that is known in pixels: its light within them is that of a cubic
+# From here on frequencies are folded: exact of a PSF that is known in finer steps than pixels; the
+# light of one that is known in pixels is spread within them by a cubic.
+_FOLD_FROM = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,8 +291,7 @@ def convolution_grid(psf: Psf, pixels) -> tuple[Grid, np.ndarray]:
     index = ((y - y_low) * nx + (x - x_low)).astype(np.int64)
     edge = max(np.abs(transfer[ny // 2]).max(), np.abs(transfer[:, -1]).max())
     sharp = edge > _RINGING
-    folded = edge > (_FOLD_FROM if psf.scale < 0.6 else _FOLD_PIXELS)
-    fine = _fine_transform(psf, (ny, nx)) if folded else None
+    fine = _fine_transform(psf, (ny, nx)) if edge > _FOLD_FROM else None
     return Grid(grid_x, grid_y, transfer, low, high, np.asarray(sharp), fine), index
 
 
