@@ -97,4 +97,10 @@ def checked(shape, file) -> Shape:
         )
     if shape.frame in SKY and any(abs(place[1]) > 90 for place in shape.places):
         raise InputError(f"{shape.text} lies beyond a pole (latitude above 90 degrees)", file=file)
+    if shape.frame in SKY and any(abs(place[0]) > 360 for place in shape.places):
+        raise InputError(
+            f"{shape.text} lies beyond 360 degrees",
+            file=file,
+            remedy="write a right ascension as hours (10:00:00) or degrees (150.0)",
+        )
     return shape

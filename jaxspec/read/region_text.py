@@ -298,6 +298,8 @@ class _Numbers:
             r"([-+]?)(\d+)(?:[:hd])(\d+)(?:[:m])(\d+\.?\d*|\.\d+)s?", word.replace("'", "m")
         )
         if parts:
+            if int(parts[3]) >= 60 or float(parts[4]) > 60:  # DS9 rounds up to 60
+                raise ValueError(f"{word!r} has 60 minutes or seconds, or more")
             value = int(parts[2]) + int(parts[3]) / 60 + float(parts[4]) / 3600
             hours = axis == 0 and "d" not in word and SKY[sky] in ("fk5", "fk4", "icrs")
             return sky, (-value if parts[1] == "-" else value) * (15.0 if hours else 1.0)

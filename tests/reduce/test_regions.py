@@ -128,6 +128,20 @@ def test_the_rule_of_ds9_and_that_of_ciao_differ():
         image().masked(regions="image; circle(40,40,8)*circle(45,40,8)")
 
 
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ('fk5; circle(150:00:00,2:30:00,20")', "beyond 360 degrees.*as hours"),  # 150 h are 90 deg
+        ('fk5; circle(510.0,2.5,20")', "beyond 360 degrees"),
+        ('fk5; circle(10:75:00,2:30:00,20")', "60 minutes or seconds, or more"),
+        ('fk5; circle(10:00:00,2:30:75,20")', "60 minutes or seconds, or more"),
+    ],
+)
+def test_positions_that_wrap_around_are_refused(text, words):
+    with pytest.raises(InputError, match=words):
+        image().masked(regions=text)
+
+
 def test_what_settings_exclude():
     ring = (R < 10.1) & ~(R < 5.05)
     for word in ("0", "no", "false"):
