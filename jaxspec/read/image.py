@@ -99,7 +99,8 @@ def read_map(path, hdu=None) -> Map:
         ):
             warnings.simplefilter("ignore")  # astropy comments on headers that it can read
             chosen, others = _choose(hdus, hdu, file)
-            alone = [hdu.name for hdu in hdus].count(chosen.name) == 1
+            every: Any = list(hdus)
+            alone = [hdu.name for hdu in every].count(chosen.name) == 1
             label = (alone and chosen.name) or str(hdus.index_of(chosen))
             header, data = chosen.header, np.array(chosen.data, dtype=np.float64, order="C")
             data = data.reshape(data.shape[-2:])
