@@ -13,7 +13,14 @@ import re
 from jaxspec.errors import InputError
 from jaxspec.read.region_shapes import SKY, Length, RegionSet, Shape, checked
 
-_OTHER_FRAMES = ("linear", "amplifier", "detector", "tile", "wcs", *(f"wcs{c}" for c in "abcdefgh"))
+_OTHER_FRAMES = (
+    "linear",
+    "amplifier",
+    "detector",
+    "tile",
+    "wcs",
+    *(f"wcs{c}" for c in "abcdefghijklmnopqrstuvwxyz0"),
+)
 _LABELS = ("text", "vector", "ruler", "compass", "projection", "composite")
 _NO_AREA = ("point", "line", "segment")
 _FRAME = re.compile(rf"({'|'.join((*SKY, 'image', 'physical', *_OTHER_FRAMES))})\b(?!\s*\()", re.I)
