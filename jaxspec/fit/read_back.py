@@ -299,7 +299,8 @@ def _checked(data, names, origins, file):
                     f"then {_told(origin)}, now {_told(given)})",
                     file=file,
                     parameter="data",
-                    remedy="read, notice and group them as for the fit, in the same order",
+                    remedy="read, notice and group or mask them as for the fit, with the same "
+                    "maps and in the same order",
                 )
     return items
 

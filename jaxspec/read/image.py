@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from string import ascii_uppercase
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,18 +56,29 @@ def read_map(path, hdu=None) -> Map:
     ----------
     path : str or os.PathLike
         Plain, gzipped (``.gz``, ``.FTZ``) or fpacked; local or any address that fsspec opens.
-        ``file.fits[2]`` and ``file.fits[NAME]`` choose an extension.
+        ``file.fits[2]``, ``file.fits[NAME]`` and ``file.fits[NAME,EXTVER]`` choose an extension.
     hdu : int or str, optional
-        Number or name of the extension; by default the first that holds a 2-D image.
+        The same, "NAME", "NAME,2" or a number; by default the first that holds a 2-D image.
 
     Raises
     ------
     InputError
         If the file cannot be read, or what was asked for is a table, a cube or not there.
+
+    Notes
+    -----
+    Axes of length 1 beyond the second, as in a cube of one plane, are dropped. EXPOSURE of an
+    empty primary header holds for an image behind it that has none (the INHERIT convention).
     """
     from astropy.io import fits
 
     address = split_selectors(path)
+    if address.hdu is not None and hdu is not None and str(hdu) != address.hdu:
+        raise InputError(
+            f"is asked for extension {address.hdu!r} in brackets, and for {hdu!r} with hdu=",
+            file=address.file,
+            remedy="leave one of them out",
+        )
     hdu = address.hdu if hdu is None else hdu
     try:
         raw, file = read_bytes(address.file)
@@ -80,11 +92,19 @@ def read_map(path, hdu=None) -> Map:
         raise InputError(found, file=file, remedy="give a FITS image, plain or gzipped")
     _check_axes(raw, file)
     try:
-        with warnings.catch_warnings(), fits.open(io.BytesIO(raw), memmap=False) as hdus:
+        # uint=True would give BLANK of unsigned integers as a number
+        with (
+            warnings.catch_warnings(),
+            fits.open(io.BytesIO(raw), memmap=False, uint=False) as hdus,
+        ):
             warnings.simplefilter("ignore")  # astropy comments on headers that it can read
-            chosen = _choose(hdus, hdu, file)
-            label = chosen.name or str(hdus.index_of(chosen))
+            chosen, others = _choose(hdus, hdu, file)
+            every: Any = list(hdus)
+            alone = [hdu.name for hdu in every].count(chosen.name) == 1
+            label = (alone and chosen.name) or str(hdus.index_of(chosen))
             header, data = chosen.header, np.array(chosen.data, dtype=np.float64, order="C")
+            data = data.reshape(data.shape[-2:])
+            inherited = _inherited(hdus[0], header)
     except InputError:
         raise
     except Exception as error:  # astropy raises many kinds on damaged files
@@ -94,8 +114,16 @@ def read_map(path, hdu=None) -> Map:
     if not data.size:
         raise InputError("the image has no pixel", file=file, hdu=label)
     wcs, notes = celestial_wcs(header)
-    keep = {key: header[key] for key in _KEYS if key in header}
+    keep = inherited | {key: header[key] for key in _KEYS if key in header}
+    if others:
+        notes = (*notes, f"{file}: {label} was read, and not the other images {others}")
     return Map(data, keep | physical_keywords(header), wcs, file, label, notes)
+
+
+def _inherited(primary, header):
+    """EXPOSURE of a primary header without data, for an image that does not say its own."""
+    empty = not primary.shape and header.get("INHERIT", True)
+    return {k: primary.header[k] for k in ("EXPOSURE",) if empty and k in primary.header}
 
 
 def _check_axes(raw, file):
@@ -110,34 +138,50 @@ def _check_axes(raw, file):
 
 
 def _choose(hdus, wanted, file) -> Any:
-    """The HDU asked for, or the first with a 2-D image."""
-    if wanted is not None:
-        number = int(wanted) if str(wanted).strip().isdigit() else None
-        name = str(wanted).strip().upper()
-        found = [
-            h for i, h in enumerate(hdus) if i == number or (number is None and h.name == name)
-        ]
-        if not found:
-            raise InputError(f"has no extension {wanted!r}, only {_content(hdus)}", file=file)
-        if not _is_map(found[0]):
+    """The HDU asked for, or the first with a 2-D image and the names of the others."""
+    if wanted is None:
+        maps = [(i, hdu) for i, hdu in enumerate(hdus) if _is_map(hdu)]
+        if not maps:
             raise InputError(
-                f"extension {wanted!r} is {_kind(found[0])}, not a 2-D image",
+                f"holds no 2-D image, only {_content(hdus)}",
                 file=file,
-                remedy=f"choose hdu= among {_content(hdus)}",
+                remedy="bin events into an image first, or take one plane out of a cube",
             )
-        return found[0]
-    for hdu in hdus:
-        if _is_map(hdu):
-            return hdu
-    raise InputError(
-        f"holds no 2-D image, only {_content(hdus)}",
-        file=file,
-        remedy="bin events into an image first, or take one plane out of a cube",
-    )
+        return maps[0][1], ", ".join(f"{i} {hdu.name or '-'}" for i, hdu in maps[1:])
+    found = _named(hdus, wanted)
+    if not found:
+        raise InputError(f"has no extension {wanted!r}, only {_content(hdus)}", file=file)
+    if not _is_map(found[0]):
+        raise InputError(
+            f"extension {wanted!r} is {_kind(found[0])}, not a 2-D image",
+            file=file,
+            remedy=f"choose hdu= among {_content(hdus)}",
+        )
+    if len(found) > 1:
+        versions = ", ".join(f"{wanted},{hdu.ver}" for hdu in found)
+        raise InputError(
+            f"has {len(found)} extensions {wanted!r}",
+            file=file,
+            remedy=f"choose one by its EXTVER, {versions}, or by its number in {_content(hdus)}",
+        )
+    return found[0], ""
+
+
+def _named(hdus, wanted):
+    """HDUs of a number, of a name, or of a name and EXTVER."""
+    name, version = wanted if isinstance(wanted, tuple) and len(wanted) == 2 else (wanted, None)
+    if version is None and isinstance(name, str):
+        name, _, version = name.partition(",")
+    name, version = str(name).strip().upper(), str(version or "").strip()
+    if name.isdigit():
+        return [hdu for i, hdu in enumerate(hdus) if i == int(name)]
+    named = [hdu for hdu in hdus if hdu.name == name]
+    return [hdu for hdu in named if not version or str(hdu.ver) == version]
 
 
 def _is_map(hdu):
-    return hdu.is_image and len(hdu.shape) == 2
+    shape = hdu.shape if hdu.is_image else ()
+    return len(shape) >= 2 and all(n == 1 for n in shape[:-2])
 
 
 def _kind(hdu):
@@ -176,18 +220,37 @@ def celestial_wcs(header):
 def physical_keywords(header) -> dict:
     """LTM1_1, LTV1, LTM2_2, LTV2: image (from 1) = LTM * physical + LTV; empty if not given.
 
-    Rotated physical coordinates (LTM1_2) are kept too, so that their use can be refused.
+    As DS9 does it, alternate coordinates that are named PHYSICAL win over these keywords. Those
+    with the letters P and L, which Chandra and XMM use, count without a name. Rotated physical
+    coordinates (LTM1_2) are kept too, so that their use can be refused.
     """
-    names = ("LTM1_1", "LTM1_2", "LTM2_1", "LTM2_2", "LTV1", "LTV2")
-    found = {k: float(header[k]) for k in names if isinstance(header.get(k), int | float)}
+    names = {a: str(header.get(f"WCSNAME{a}", "")).strip().upper() for a in ascii_uppercase}
+    for letter in (a for a in ascii_uppercase if names[a].startswith("PHYSICAL")):
+        if found := _alternate(header, letter):
+            return found
+    keys = ("LTM1_1", "LTM1_2", "LTM2_1", "LTM2_2", "LTV1", "LTV2")
+    found = {k: float(header[k]) for k in keys if isinstance(header.get(k), int | float)}
     if found:
         return {"LTM1_1": 1.0, "LTM2_2": 1.0, "LTV1": 0.0, "LTV2": 0.0} | found
-    for version in "PL":  # Chandra and XMM write the same as an alternate WCS
-        keys = [f"{k}{axis}{version}" for axis in "12" for k in ("CRPIX", "CRVAL", "CDELT")]
-        values = [header.get(k) for k in keys]
-        if all(isinstance(v, int | float) for v in values) and values[2] and values[5]:
-            for axis, (pix, val, step) in zip("12", (values[:3], values[3:]), strict=True):
-                found[f"LTM{axis}_{axis}"] = 1.0 / step
-                found[f"LTV{axis}"] = pix - val / step
-            return found
-    return {}
+    return next((p for a in "PL" if not names[a] and (p := _alternate(header, a))), {})
+
+
+def _alternate(header, letter):
+    """The same keywords of the alternate coordinates of a letter; empty if they are not there."""
+
+    def number(key, default):
+        value = header.get(key + letter, default)
+        return float(value) if isinstance(value, int | float) else np.nan
+
+    found = {}
+    for i, j in ("12", "21"):
+        step = number(f"CDELT{i}", 1.0)
+        matrix = [number(f"CD{i}_{k}", number(f"PC{i}_{k}", float(k == i)) * step) for k in (i, j)]
+        value, pixel = number(f"CRVAL{i}", np.nan), number(f"CRPIX{i}", np.nan)
+        if not (np.isfinite([value, pixel, *matrix]).all() and matrix[0]):
+            return {}
+        found[f"LTM{i}_{i}"] = 1.0 / matrix[0]
+        found[f"LTV{i}"] = pixel - value / matrix[0]
+        if matrix[1]:
+            found[f"LTM{i}_{j}"] = 1.0 / matrix[1]
+    return found

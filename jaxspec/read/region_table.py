@@ -62,6 +62,15 @@ def read_region_table(raw: bytes, file: str, hdu=None) -> RegionSet:
     elif units["X"] is not None and units["X"].is_equivalent("deg"):
         frame = "icrs"
     _check_columns(header, file)
+    for key in (x, y):
+        unit = units[key]
+        if unit is not None and not any(unit.is_equivalent(u) for u in ("deg", "pixel")):
+            raise InputError(
+                f"is in {unit}, which is no position on the sky",
+                file=file,
+                column=key,
+                remedy="give X and Y in pixels of the sky plane, or RA and DEC in degrees",
+            )
     length = _length_unit(units.get("R"), frame, file)
     to_degrees = 1.0
     if frame == "icrs" and units[x] is not None and units[x].is_equivalent("deg"):
@@ -173,8 +182,18 @@ def _shape(kind, frame, places, r, row, length, file) -> Shape:
 
 
 def _polygon(places):
-    """Corners of a polygon: vectors are filled up with NaN, or with the first or last corner."""
+    """Corners of a polygon, whose vectors may be longer than it.
+
+    It ends at NaN, where it comes back to its first corner (as CFITSIO has it), where its last
+    corner is repeated, or with zeros.
+    """
     places = places[np.isfinite(places).all(axis=1)]
+    away = (places != places[:1]).any(axis=1)
+    moved = away.argmax() if away.any() else len(places)
+    back = np.flatnonzero(~away[moved:])
+    places = places[: moved + back[0]] if len(back) else places
+    real = np.flatnonzero(places.any(axis=1))
+    places = places[: real[-1] + 1] if len(real) else places
     keep = np.ones(len(places), bool)
     keep[1:] = (places[1:] != places[:-1]).any(axis=1)
     return places[keep]

@@ -58,9 +58,13 @@ class Plane(NamedTuple):
         pixels does not depend on where it stands.
         """
         import astropy.units as u
+        from astropy.coordinates import SkyCoord
 
         ny, nx = self.size
-        middle: Any = self.wcs.pixel_to_world((nx - 1) / 2, (ny - 1) / 2).transform_to(frame)
+        middle: Any = self.wcs.pixel_to_world((nx - 1) / 2, (ny - 1) / 2)
+        # merged, the equinox of the image would become that of the frame
+        system = SkyCoord(0 * u.deg, 0 * u.deg, frame=frame)
+        middle = middle.transform_to(system, merge_attributes=False)
         start = np.array(self.wcs.world_to_pixel(middle), float)
         columns = []
         for angle in (-90.0, 0.0):  # west, north
@@ -211,9 +215,9 @@ def _within(form, x, y, size):
 
 
 def _in_range(x, y, angles):
-    """Directions from start (in) to stop (out), counter-clockwise."""
+    """Directions from start (in) to stop (out), counter-clockwise; equal ones are all around."""
     span = angles[1] - angles[0]
-    if abs(span) >= 360:
+    if abs(span) >= 360 or span % 360 == 0:
         return np.ones(x.shape, bool)
     direction = np.degrees(np.arctan2(y, x))
     return (direction - angles[0] + 1e-7) % 360 < span % 360
@@ -254,9 +258,12 @@ def _grid(window):
 
 def _object_inside(shape, plane, name):
     """A region of the ``regions`` package, by its own methods."""
+    from copy import deepcopy
+
     from regions import PixCoord
 
-    region = shape.region
+    region = deepcopy(shape.region)
+    region.meta["include"] = True  # the set knows; some versions of the package turn it around
     if hasattr(region, "to_pixel"):
         _check_sky(plane, shape.text, name)
         region = region.to_pixel(plane.wcs)
@@ -268,5 +275,4 @@ def _object_inside(shape, plane, name):
         raise InputError(f"{shape.text} holds a number that is not finite", file=name) from None
     except NotImplementedError:  # compound regions have none
         pass
-    inside = region.contains(PixCoord(*np.broadcast_arrays(*_grid(window))))
-    return window, inside if region.meta.get("include", True) else ~inside
+    return window, region.contains(PixCoord(*np.broadcast_arrays(*_grid(window))))

@@ -64,6 +64,8 @@ def read_posterior(path, data=None, *, components=()) -> Posterior:
 def _check_data(was, found, file):
     """Refuse other data than those that were sampled, and say in what they differ."""
     if found["sha256"] == was.get("sha256"):
+        if was.get("pixel_size") and found.get("pixel_size"):
+            _check_pixels(was["pixel_size"], found["pixel_size"], file)
         return
     parts = was.get("parts", {})
     differ = [name for name, digest in found["parts"].items() if parts.get(name) != digest]
@@ -75,6 +77,16 @@ def _check_data(was, found, file):
         remedy="give the same data, with the same mask and maps"
         + (f" ({was['path']})" if was.get("path") else ""),
     )
+
+
+def _check_pixels(was, found, file):
+    """Refuse the same numbers with pixels of another size: core radii would be others in arcsec."""
+    if abs(found / was - 1.0) > 1e-6:
+        raise InputError(
+            f"was sampled on pixels of {was:g} arcsec, and those of the data given are {found:g}",
+            file=file,
+            remedy="give the image with its own sky coordinates",
+        )
 
 
 def _not_ours(file, why):

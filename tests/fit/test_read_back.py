@@ -224,8 +224,16 @@ def test_images_come_back(tmp_path):
     back = js.read_result(path)
     same(result, back)
     assert js.read_result(path, image).data[0] is image
-    with pytest.raises(InputError, match="other data"):
-        js.read_result(path, simulated("const2d", seed=4))
+    flat = np.full(image.shape, 0.1)
+    for other in (
+        simulated("const2d", seed=4),
+        image.replace(background=flat),  # these were taken for the same
+        image.replace(rms=flat),
+        image.replace(psf=js.gaussian_psf(fwhm=2.0)),
+        image.replace(exposure_unit="s"),
+    ):
+        with pytest.raises(InputError, match="other data"):
+            js.read_result(path, other)
 
 
 def test_own_components_come_back(spectra, tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxspec.errors import InputError
-from jaxspec.read.image import read_map
+from jaxspec.read.image import physical_keywords, read_map
 from jaxspec.read.region_shapes import Length
 from jaxspec.read.regions import parse_regions, read_regions
 
@@ -50,6 +50,43 @@ def test_scaled_and_blank_pixels(tmp_path):
     np.testing.assert_array_equal(
         read_map(tmp_path / "a.fits").data, [[10.5, 11.0], [11.5, np.nan]]
     )
+
+
+def test_blank_of_unsigned_integers_is_no_number(tmp_path):
+    hdu = fits.PrimaryHDU(np.array([[1, 2], [3, 65535]], np.uint16))
+    raw = hdu.header.copy()
+    raw["BLANK"] = 32767  # of the numbers as they are stored
+    stored = (np.array([[1, 2], [3, 65535]]) - 32768).astype(">i2").tobytes()
+    (tmp_path / "a.fits").write_bytes(
+        raw.tostring(padding=True).encode() + stored.ljust(2880, b"0")
+    )
+    np.testing.assert_array_equal(read_map(tmp_path / "a.fits").data, [[1, 2], [3, np.nan]])
+
+
+def test_an_extension_is_chosen_by_its_version(tmp_path):
+    parts = [fits.ImageHDU(counts() + n, name="SCI", ver=n) for n in (1, 2)]
+    path = write(tmp_path / "a.fits", None, extra=parts)
+    for wanted in ("SCI,2", " sci , 2", ("SCI", 2), 2, "2"):
+        np.testing.assert_array_equal(read_map(path, wanted).data, counts() + 2)
+    np.testing.assert_array_equal(read_map(f"{path}[SCI,2]").data, counts() + 2)
+    with pytest.raises(InputError, match="2 extensions 'SCI'.*SCI,1, SCI,2"):
+        read_map(path, "SCI")
+    with pytest.raises(InputError, match="no extension 'SCI,3'"):
+        read_map(path, "SCI,3")
+    with pytest.raises(InputError, match="'SCI,2' in brackets, and for 1 with hdu="):
+        read_map(f"{path}[SCI,2]", 1)
+    first = read_map(path)
+    np.testing.assert_array_equal(first.data, counts() + 1)
+    assert "1 was read, and not the other images 2 SCI" in first.diagnostics[-1]
+    assert first.header["EXPOSURE"] == 1000  # of the primary header, which has no data
+    other = write(tmp_path / "b.fits", counts(), extra=[fits.ImageHDU(counts(), name="SCI")])
+    assert "EXPOSURE" not in read_map(other, "SCI").header
+
+
+def test_a_cube_of_one_plane_is_an_image(tmp_path):
+    found = read_map(write(tmp_path / "a.fits", counts()[None, None], {"CTYPE3": "FREQ"}))
+    np.testing.assert_array_equal(found.data, counts())
+    assert found.wcs.pixel_to_world(19.5, 14.5).ra.deg == pytest.approx(150.0)
 
 
 def test_compressed_remote_and_selected(tmp_path):
@@ -99,11 +136,20 @@ def test_sky_coordinates_are_kept_in_silence(tmp_path):
         ({"LTM1_1": 0.5, "LTV1": 3.0, "LTM2_2": 0.25, "LTV2": 0.0}, (0.5, 3.0, 0.25, 0.0)),
         (dict(CRPIX1P=0.5, CRVAL1P=100.0, CDELT1P=4.0, CRPIX2P=0.5, CRVAL2P=0.0, CDELT2P=2.0),
          (0.25, -24.5, 0.5, 0.5)),
+        (dict(CRPIX1Q=0.5, CRVAL1Q=100.0, CD1_1Q=4.0, CRPIX2Q=0.5, CRVAL2Q=0.0, CD2_2Q=2.0,
+              WCSNAMEQ="PHYSICAL"), (0.25, -24.5, 0.5, 0.5)),
+        (dict(CRPIX1A=0.5, CRVAL1A=10.0, CRPIX2A=0.5, CRVAL2A=0.0, WCSNAMEA="PHYSICAL",
+              LTM1_1=7.0), (1.0, -9.5, 1.0, 0.5)),  # the name wins, and the step is 1
+        (dict(CRPIX1P=0.5, CRVAL1P=1.0, CDELT1P=4.0, CRPIX2P=0.5, CRVAL2P=0.0, CDELT2P=2.0,
+              WCSNAMEP="DETECTOR"), ()),
     ],
 )  # fmt: skip
 def test_physical_coordinates(tmp_path, header, expected):
     found = read_map(write(tmp_path / "a.fits", counts(), header)).header
-    assert tuple(found[k] for k in ("LTM1_1", "LTV1", "LTM2_2", "LTV2")) == expected
+    keys = ("LTM1_1", "LTV1", "LTM2_2", "LTV2")
+    assert tuple(found[k] for k in keys if k in found) == expected
+    turned = dict(CRPIX1P=1.0, CRVAL1P=0.0, CRPIX2P=1.0, CRVAL2P=0.0, PC1_2P=0.5)
+    assert physical_keywords(turned)["LTM1_2"]
 
 
 def bad_files(folder):

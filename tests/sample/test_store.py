@@ -297,6 +297,22 @@ def test_any_other_data_are_refused(posterior, saved, image):
     assert read_posterior(saved, data=image.replace(name="another name")).data is not None
 
 
+def test_pixels_of_another_size_are_refused(posterior, tmp_path, image):
+    """The likelihood is the same, and a core radius in arcsec is another."""
+    from astropy.wcs import WCS
+
+    def on_the_sky(step):
+        wcs = WCS(naxis=2)
+        wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-step, step]
+        return image.replace(wcs=wcs)
+
+    path = replace(posterior, data=on_the_sky(0.001)).save(tmp_path / "p.nc")
+    assert read_posterior(path, data=on_the_sky(0.001)).data is not None
+    assert read_posterior(path, data=image).data is not None
+    with pytest.raises(InputError, match="pixels of 3.6 arcsec, and those of the data given"):
+        read_posterior(path, data=on_the_sky(0.002))
+
+
 def test_a_posterior_knows_what_it_was_made_from(posterior, saved, image):
     data = image.replace(path="a/image.fits", diagnostics=("regions: 3 pixels left out",))
     known = replace(posterior, data=data).fingerprint
