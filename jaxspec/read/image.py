@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import warnings
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.read.astropy_hdus import astropy_hdus, readable
 from jaxspec.read.paths import decompress, read_bytes, split_selectors
 
 _KEYS = (
@@ -19,7 +19,10 @@ _KEYS = (
 ).split()
 
 
-MOST_AXES = 999  # FITS standard 4.0, section 4.4.1.1
+_COORDINATES = re.compile(
+    r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(PC|CD)[12]_[12]|LONPOLE|LATPOLE|EQUINOX|P[SV][12]_\d+"
+)
+_PLACES = ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2")
 
 
 class Map(NamedTuple):
@@ -64,8 +67,6 @@ def read_map(path, hdu=None) -> Map:
     InputError
         If the file cannot be read, or what was asked for is a table, a cube or not there.
     """
-    from astropy.io import fits
-
     address = split_selectors(path)
     hdu = address.hdu if hdu is None else hdu
     try:
@@ -78,35 +79,18 @@ def read_map(path, hdu=None) -> Map:
     if raw[:6] != b"SIMPLE":
         found = "is empty" if not raw else f"is not a FITS file (it starts with {raw[:20]!r})"
         raise InputError(found, file=file, remedy="give a FITS image, plain or gzipped")
-    _check_axes(raw, file)
-    try:
-        with warnings.catch_warnings(), fits.open(io.BytesIO(raw), memmap=False) as hdus:
-            warnings.simplefilter("ignore")  # astropy comments on headers that it can read
-            chosen = _choose(hdus, hdu, file)
-            label = chosen.name or str(hdus.index_of(chosen))
-            header, data = chosen.header, np.array(chosen.data, dtype=np.float64, order="C")
-    except InputError:
-        raise
-    except Exception as error:  # astropy raises many kinds on damaged files
-        raise InputError(
-            f"cannot be read as a FITS image ({error})", file=file, remedy="fetch the file again"
-        ) from error
+    with astropy_hdus(raw, file, "a FITS image") as hdus:
+        chosen = _choose(hdus, hdu, file)
+        label = chosen.name or str(hdus.index(chosen))
+        header, lost = readable(chosen.header)
+        data = np.array(chosen.data, dtype=np.float64, order="C")
     if not data.size:
         raise InputError("the image has no pixel", file=file, hdu=label)
-    wcs, notes = celestial_wcs(header)
+    wcs, notes = celestial_wcs(header, lost)
+    if absent := [key for key in lost if key in _KEYS]:
+        notes += (f"{', '.join(absent)} cannot be read, and counts as not given",)
     keep = {key: header[key] for key in _KEYS if key in header}
-    return Map(data, keep | physical_keywords(header), wcs, file, label, notes)
-
-
-def _check_axes(raw, file):
-    """Refuse a header of more axes than FITS has: astropy would ask for each of them."""
-    for match in re.finditer(rb"NAXIS   = *(\d{3,})", raw):
-        if match.start() % 80 == 0 and int(match[1]) > MOST_AXES:
-            raise InputError(
-                f"NAXIS is {int(match[1])}, and FITS knows {MOST_AXES} at most",
-                file=file,
-                remedy="fetch the file again",
-            )
+    return Map(data, keep | physical_keywords(header, lost), wcs, file, label, notes)
 
 
 def _choose(hdus, wanted, file) -> Any:
@@ -150,16 +134,22 @@ def _content(hdus):
     return ", ".join(f"{i} {h.name or '-'} ({_kind(h)})" for i, h in enumerate(hdus))
 
 
-def celestial_wcs(header):
-    """Return the celestial WCS of an image header, or None, and what there is to say about it."""
+def celestial_wcs(header, lost=()):
+    """Return the celestial WCS of an image header, or None, and what there is to say about it.
+
+    A coordinate that is no number makes all of them unusable: wcslib would pass over it, and
+    place the image at 0 degrees. ``lost`` are keywords whose cards could not be read.
+    """
     from astropy.wcs import WCS
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # mended dates and units are no news to the user
+            header = _with_numbers(header, lost)
             wcs = WCS(header, naxis=2)
             usable = wcs.has_celestial and np.isfinite(wcs.proj_plane_pixel_area().value)
             if usable:  # some fail only when they are used: an odd equinox, a matrix of zeros
+                _check_given(header)
                 place: Any = wcs.pixel_to_world(wcs.wcs.crpix[0] - 1, wcs.wcs.crpix[1] - 1)
                 usable = bool(np.isfinite(place.icrs.ra.deg + place.icrs.dec.deg))
                 usable = usable and bool((np.abs(wcs.wcs.crval) < 1e4).all())
@@ -173,19 +163,64 @@ def celestial_wcs(header):
     return wcs, ()
 
 
-def physical_keywords(header) -> dict:
+def _with_numbers(header, lost):
+    """Header whose coordinates are numbers, also where they were written as text."""
+    for key in lost:
+        if _COORDINATES.fullmatch(key) or key in ("RADESYS", "RADECSYS"):
+            raise ValueError(f"{key} cannot be read")
+    for key in [key for key in header if _COORDINATES.fullmatch(key)]:
+        value = header[key]
+        if isinstance(value, str) and _is_number(value):
+            header = header.copy()
+            header[key] = float(value)
+        elif value is None and key in ("EQUINOX", "LONPOLE", "LATPOLE"):
+            continue  # blank: not given
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{key} is {value!r}, not a number")
+    for key in ("RADESYS", "RADECSYS"):
+        if not isinstance(value := header.get(key) or "", str):
+            raise ValueError(f"{key} is {value!r}, not a frame")
+    return header
+
+
+def _is_number(text):
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
+
+
+def _check_given(header):
+    """Refuse sky coordinates without a place or a size: whoever writes them writes these too."""
+    absent = [key for key in _PLACES if key not in header]
+    if not any(f"{key}{i}" in header for key in ("CDELT", "CD1_", "CD2_", "PC1_", "PC2_")
+               for i in (1, 2)):  # fmt: skip
+        absent.append("CDELT1")
+    if absent:
+        raise ValueError(f"the header has no {', '.join(absent)}")
+
+
+def physical_keywords(header, lost=()) -> dict:
     """LTM1_1, LTV1, LTM2_2, LTV2: image (from 1) = LTM * physical + LTV; empty if not given.
 
-    Rotated physical coordinates (LTM1_2) are kept too, so that their use can be refused.
+    Rotated physical coordinates (LTM1_2) are kept too, so that their use can be refused; one that
+    is no number (or is among the ``lost``, which could not be read) is NaN.
     """
+
+    def number(key):
+        try:
+            return float(header[key]) if key in header else np.nan
+        except (TypeError, ValueError):
+            return np.nan
+
     names = ("LTM1_1", "LTM1_2", "LTM2_1", "LTM2_2", "LTV1", "LTV2")
-    found = {k: float(header[k]) for k in names if isinstance(header.get(k), int | float)}
+    found = {k: number(k) for k in names if k in header or k in lost}
     if found:
         return {"LTM1_1": 1.0, "LTM2_2": 1.0, "LTV1": 0.0, "LTV2": 0.0} | found
     for version in "PL":  # Chandra and XMM write the same as an alternate WCS
         keys = [f"{k}{axis}{version}" for axis in "12" for k in ("CRPIX", "CRVAL", "CDELT")]
-        values = [header.get(k) for k in keys]
-        if all(isinstance(v, int | float) for v in values) and values[2] and values[5]:
+        values = [number(k) for k in keys]
+        if all(k in header or k in lost for k in keys) and values[2] and values[5]:
             for axis, (pix, val, step) in zip("12", (values[:3], values[3:]), strict=True):
                 found[f"LTM{axis}_{axis}"] = 1.0 / step
                 found[f"LTV{axis}"] = pix - val / step

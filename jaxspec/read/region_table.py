@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import warnings
-from typing import Any
-
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.read.astropy_hdus import astropy_hdus
 from jaxspec.read.region_shapes import Length, RegionSet, Shape, checked
 
 # Numbers of R, and of ROTANG, that a shape needs.
@@ -85,26 +82,23 @@ def _table(raw, file, wanted):
     from astropy.io import fits
     from astropy.table import Table
 
-    try:
-        with warnings.catch_warnings(), fits.open(io.BytesIO(raw), memmap=False) as hdus:
-            warnings.simplefilter("ignore")
-            every: Any = list(hdus)
-            content = ", ".join(f"{i} {h.name or '-'}" for i, h in enumerate(every))
-            images = any(h.is_image and len(h.shape) == 2 for h in every)
-            chosen = [
-                h for i, h in enumerate(every)
-                if wanted is None or str(i) == wanted.strip() or h.name == wanted.strip().upper()
-            ]  # fmt: skip
-            tables = [h for h in chosen if isinstance(h, fits.BinTableHDU | fits.TableHDU)]
-            found = next(((Table.read(t), dict(t.header)) for t in tables if _has_sources(t)), None)
-    except Exception as error:  # astropy raises many kinds on damaged files
-        raise InputError(f"its tables cannot be read ({error})", file=file) from error
+    with astropy_hdus(raw, file, "a table of regions") as every:
+        content = ", ".join(f"{i} {h.name or '-'}" for i, h in enumerate(every))
+        images = any(h.is_image and len(h.shape) == 2 for h in every)
+        chosen = [
+            h for i, h in enumerate(every)
+            if wanted is None or str(i) == wanted.strip() or h.name == wanted.strip().upper()
+        ]  # fmt: skip
+        tables = [h for h in chosen if isinstance(h, fits.BinTableHDU | fits.TableHDU)]
+        found = next(((Table.read(t), dict(t.header)) for t in tables if _has_sources(t)), None)
     if found is None or not len(found[0]):
         remedy = "give a table with X, Y (or RA, DEC) and R, or a DS9 file"
         if images and wanted is None:
             remedy = "an image of 1 (use) and 0 (leave out) is given as mask="
         where = "" if wanted is None else f" in extension {wanted!r}, only {content}"
         raise InputError(f"holds no table of regions{where}", file=file, remedy=remedy)
+    if len(found[0]) > len(raw):
+        raise InputError(f"a file of {len(raw)} bytes has no {len(found[0])} rows", file=file)
     return found
 
 

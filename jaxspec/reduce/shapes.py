@@ -113,6 +113,13 @@ def _check_physical(plane, name):
             file=name,
             remedy="save the regions in fk5, icrs or image coordinates",
         )
+    numbers = np.array(plane.physical)
+    if not np.isfinite(numbers).all() or not numbers[0].all():
+        raise InputError(
+            "the physical coordinates of the image (LTM1_1, LTV1 or CRPIX1P, ...) are no numbers",
+            file=name,
+            remedy="save the regions in fk5, icrs or image coordinates",
+        )
 
 
 def pixels_inside(shape: Shape, places, plane, axes, name):

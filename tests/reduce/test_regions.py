@@ -191,6 +191,15 @@ def test_compound_region_objects():
 # ---------------------------------------------------------------------- masks that are images
 
 
+@pytest.mark.parametrize("odd", [{"LTV1": np.nan}, {"LTM2_2": 0.0}])
+def test_physical_coordinates_that_are_no_numbers_are_refused_where_they_are_used(odd):
+    on = image(sky())
+    on.header.update(PHYSICAL | odd)
+    check("image; circle(60,40,10)", R < 10, on)
+    with pytest.raises(InputError, match="are no numbers"):
+        on.masked(regions="physical; circle(3840,3360,40)")
+
+
 def test_a_mask_may_be_a_fits_image(tmp_path):
     header = fits.Header({"EXPOSURE": 1000.0})
     fits.writeto(tmp_path / "n.fits", np.ones(SHAPE, "i2"), header)
