@@ -1,11 +1,11 @@
 """Damaged files of every kind: does each end in a typed error, a row with a status, or numbers?
 
-Good files are simulated, copied with some bytes, header cards, numbers or lines changed, and read;
-what reads is fitted. That is done in processes with limits of memory and of time for each file. An
-exception that is not of `jaxspec.errors`, a hang or the death of the process is a fault, and so is
-a fit that calls itself OK without finite numbers: the script then exits with 1. A fault is found
-again by its number: the same seed, kind and number give the same file. See README.md for the
-fields of the JSON.
+Good files are simulated, copied with some bytes, header cards, columns, numbers or lines changed,
+and read; some of those that can be read are fitted. That is done in processes with limits of memory
+and of time for each file. An exception that is not of `jaxspec.errors`, a hang or the death of the
+process is a fault, and so is nonsense in what was read, or a fit that calls itself OK without
+finite numbers: the script then exits with 1. A fault is found again by its number: the same seed,
+kind and number give the same file. See README.md for the fields of the JSON.
 """
 
 import argparse
@@ -19,11 +19,14 @@ import sys
 import tempfile
 import time
 import traceback
+import zlib
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from fuzz_files import KINDS, make_good, mutated
+from fuzz_damage import damaged
+from fuzz_files import make_good
+from fuzz_kinds import KINDS, Nonsense, ready
 
 HERE = Path(__file__).parent
 MEMORY = 12 * 2**30  # bytes of address space; JAX and its threads take 4 of them before any data
@@ -37,7 +40,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     limit = "processor time for a file; on the clock ten times of it"
     parser.add_argument("--seconds", type=float, default=30.0, help=limit)
-    parser.add_argument("--no-fit", action="store_true", help="only read")
+    parser.add_argument("--fit", type=int, default=10, help="fit every n-th file; 0 for none")
     parser.add_argument("--only", type=int, help="number of one file, in this process")
     parser.add_argument("--good", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--start", type=int, default=0, help=argparse.SUPPRESS)
@@ -52,19 +55,30 @@ def main():
         if args.only is not None:
             args.start, args.n = args.only, args.only + 1
             return work(args)
-        cases = [run_kind(kind, args) for kind in args.kinds.split(",")]
+        cases = []
+        for kind in args.kinds.split(","):
+            cases.append(run_kind(kind, args))
+            show(cases[-1])
+            keep(cases[-1], args.out)
     finally:
         shutil.rmtree(folder)
-    for case in cases:
-        print(case["kind"].ljust(12), json.dumps(case["ends"]))
-        for file, what in case["refused"].items():
-            print("    refused although it is good:", file, what[:200])
-        for fault in case["faults"]:
-            print(
-                "   ", fault["end"], fault["what"], f"({fault['files']} files, {fault['number']})"
-            )
-    args.out.write_text(json.dumps({"seed": args.seed, "n": args.n, "cases": cases}, indent=1))
     return 1 if any(case["faults"] for case in cases) else 0
+
+
+def show(case):
+    """Print how the files of a kind ended."""
+    print(case["kind"].ljust(12), f"{case['seconds']:.0f} s", json.dumps(case["ends"]), flush=True)
+    for file, what in case["refused"].items():
+        print("    refused although it is good:", file, what[:200])
+    for fault in case["faults"]:
+        print(f"    {fault['end']}: {fault['what']} ({fault['files']} files, {fault['number']})")
+
+
+def keep(case, out):
+    """Put a case into the JSON, in place of an earlier one of the same kind and seed."""
+    cases = json.loads(out.read_text())["cases"] if out.exists() else []
+    same = [c for c in cases if (c["kind"], c["seed"]) != (case["kind"], case["seed"])]
+    out.write_text(json.dumps({"cases": [*same, case]}, indent=1) + "\n")
 
 
 def run_kind(kind, args):
@@ -80,7 +94,7 @@ def run_kind(kind, args):
     while start < args.n:
         command = [sys.executable, __file__, "--good", args.good, "--kinds", kind]
         command += ["--n", args.n, "--start", start, "--seed", args.seed, "--seconds", args.seconds]
-        command += ["--no-fit"] if args.no_fit else []
+        command += ["--fit", args.fit]
         with tempfile.TemporaryFile("w+") as said:
             run = subprocess.Popen(
                 [str(c) for c in command], stdout=subprocess.PIPE, stderr=said, text=True
@@ -104,7 +118,8 @@ def run_kind(kind, args):
             start += 1
     seconds = time.perf_counter() - began
     found = list(faults.values())
-    return dict(kind=kind, seconds=seconds, ends=dict(ends), faults=found, refused=refused)
+    asked = dict(kind=kind, seed=args.seed, n=args.n, fit=args.fit, seconds=round(seconds))
+    return asked | dict(ends=dict(ends), faults=found, refused=refused)
 
 
 # ------------------------------------------------------------------ in the process
@@ -121,40 +136,46 @@ def work(args):
     kind = args.kinds.split(",")[0]
     place = Path(tempfile.mkdtemp(prefix=f"fuzz_{kind}", dir=args.good))
     js.use_compilation_cache(args.good / "cache")  # the next process need not compile again
-    try_one = KINDS[kind].prepare(args.good, place, not args.no_fit)
+    try_one = ready(kind, args.good, place)
+    files = KINDS[kind].files(args.good / kind)
     faulthandler.register(signal.SIGPROF, all_threads=True, chain=True)  # says where, and ends
     limit = 2 * args.seconds  # the first one compiles
     if args.start == 0:  # a good file that is refused tests nothing
-        for file in KINDS[kind].files(args.good / kind):
-            end, what = outcome(try_one, place / file.name, True)
+        for file in files:
+            end, what = outcome(try_one, place / file.name, False, True)
             if end in ("typed error", *FAULTS):
                 print(json.dumps(dict(file=file.name, what=f"{end}: {what}")), flush=True)
+            shutil.copy(file, place / file.name)
     for number in range(args.start, args.n):
-        seed = [args.seed, sorted(KINDS).index(kind), number]
-        file, raw = mutated(kind, args.good, np.random.default_rng(seed))
-        (place / file).write_bytes(raw)
+        rng = np.random.default_rng([args.seed, zlib.crc32(kind.encode()), number])
+        file = files[rng.integers(len(files))]
+        path = place / file.name
+        path.write_bytes(damaged(file.read_bytes(), file.name, rng))
+        if args.only is not None:
+            shutil.copy(path, Path.cwd() / f"fuzz_{number}_{file.name}")
+        fit = args.fit > 0 and number % args.fit == 0
         signal.setitimer(signal.ITIMER_PROF, limit)
         faulthandler.dump_traceback_later(10 * limit, exit=True)
-        end, what = outcome(try_one, place / file, args.only is not None)
+        end, what = outcome(try_one, path, fit, args.only is not None)
         signal.setitimer(signal.ITIMER_PROF, 0)
         faulthandler.cancel_dump_traceback_later()
         print(json.dumps(dict(number=number, end=end, what=what)), flush=True)
         if end == "fitted":
             limit = args.seconds
-        if args.only is not None:
-            shutil.copy(place / file, Path.cwd() / f"fuzz_{number}_{file}")
-        shutil.copy(args.good / kind / file, place / file)
+        shutil.copy(file, path)
     return 0
 
 
-def outcome(try_one, path, aloud):
+def outcome(try_one, path, fit, aloud):
     """How one file ended, and what was said."""
     from jaxspec.errors import FitError, InputError
 
     try:
-        return try_one(path)
+        return try_one(path, fit), ""
     except (InputError, FitError) as error:
         return "typed error", str(error) if aloud else ""
+    except Nonsense as error:
+        return "nonsense", str(error)
     except Exception as error:  # any: that is what is looked for
         if aloud:
             traceback.print_exc()
