@@ -70,9 +70,10 @@ def read_region_table(raw: bytes, file: str, hdu=None) -> RegionSet:
         try:
             component = int(row["COMPONENT"]) if "COMPONENT" in names else 0
             places = np.array([_values(row[x]), _values(row[y])]) * to_degrees
+            r, angles = _values(row.get("R", ())), _values(row.get("ROTANG", 0.0))
         except (TypeError, ValueError) as error:
             raise InputError(f"row {number} cannot be used ({error})", file=file) from None
-        made = _shape(kind, frame, places.T, _values(row.get("R", ())), row, length, file)
+        made = _shape(kind, frame, places.T, r, angles, length, file)
         shapes.append(made._replace(include=include, component=component))
     note = f"{file}: {len(shapes)} regions of a FITS table"
     return RegionSet(tuple(shapes), file, (note,), by_component="COMPONENT" in names)
@@ -137,13 +138,12 @@ def _values(cell):
     return np.atleast_1d(np.ma.filled(np.ma.asarray(cell, float), np.nan)).ravel()
 
 
-def _shape(kind, frame, places, r, row, length, file) -> Shape:
+def _shape(kind, frame, places, r, angles, length, file) -> Shape:
     where = ",".join(f"{v:g}" for v in places[0])
     text = f"{kind}({where})"
     if kind not in _NEEDS:
         raise InputError(f"{text} has no area, or a shape that is not supported", file=file)
     need_r, need_angle = _NEEDS[kind]
-    angles = _values(row.get("ROTANG", 0.0))
     if len(r) < need_r or len(angles) < need_angle:
         raise InputError(f"{text} needs {need_r} R and {need_angle} ROTANG", file=file)
 

@@ -200,6 +200,14 @@ def test_physical_coordinates_that_are_no_numbers_are_refused_where_they_are_use
         on.masked(regions="physical; circle(3840,3360,40)")
 
 
+@pytest.mark.parametrize(
+    "text", ["polygon(1,1,5,1,5,1e300)", "circle(1e300,1,5)", "ellipse(5,5,1e308,1e308,3)"]
+)
+def test_regions_that_no_number_can_hold_are_refused(text):
+    with pytest.raises(InputError, match="pixels far"):
+        image().masked(regions=f"image; {text}")
+
+
 def test_a_mask_may_be_a_fits_image(tmp_path):
     header = fits.Header({"EXPOSURE": 1000.0})
     fits.writeto(tmp_path / "n.fits", np.ones(SHAPE, "i2"), header)
