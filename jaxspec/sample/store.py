@@ -101,10 +101,36 @@ def _load(raw, file):
     try:
         for key in ("model", "settings", "names", "best"):
             attributes[key] = json.loads(attributes[key])
-        attributes["settings"]["data"].get("sha256")
+        _check_settings(attributes["settings"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _not_ours(file, f"{type(error).__name__}: {error}") from error
     return groups, attributes
+
+
+# What is used of the settings later, long after the file was read.
+_SETTINGS = {
+    "data": dict,
+    "stat": str,
+    "integrate": bool | None,
+    "priors": dict,
+    "elsewhere": list,
+    "seconds": dict | int | float,
+    "deviance_at_mean": int | float,
+}
+
+
+def _check_settings(settings):
+    for key, kind in _SETTINGS.items():
+        value = settings["data"] if key == "data" else settings.get(key, _SETTINGS)
+        if value is not _SETTINGS and not isinstance(value, kind):
+            raise ValueError(f"its setting {key} is {value!r}")
+    texts = [*settings.get("priors", {}).values(), *settings.get("elsewhere", [])]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("its priors or other minima are no text")
+    seconds = settings.get("seconds", {})
+    steps = seconds.values() if isinstance(seconds, dict) else ()
+    if not all(isinstance(value, int | float) for value in steps):
+        raise ValueError("its seconds are no numbers")
 
 
 def _posterior(model, data, groups, attributes):
@@ -118,6 +144,9 @@ def _posterior(model, data, groups, attributes):
     stats = {field: groups["sample_stats"][name] for name, field in STATS.items()}
     if any(values.shape != chains.shape[:2] for values in stats.values()):
         raise ValueError("its arrays have different lengths")
+    best = np.asarray(attributes["best"], dtype=np.float64)
+    if best.shape != (len(names),):
+        raise ValueError(f"its best fit has {best.size} values, not {len(names)}")
     return Posterior(
         model=model,
         data=data,
@@ -126,7 +155,7 @@ def _posterior(model, data, groups, attributes):
         chains=chains,
         full=full,
         log_constant=float(attributes["log_constant"]),
-        best=np.asarray(attributes["best"], dtype=np.float64),
+        best=best,
         settings=attributes["settings"],
         **stats,
     )
