@@ -16,6 +16,8 @@ _NEEDS = {
 }  # fmt: skip
 
 
+_COLUMNS = ("SHAPE", "X", "Y", "RA", "DEC", "R", "ROTANG", "COMPONENT")
+
 # What it is made of: the form, and the places in R of its inner and outer half widths.
 _FORMS = {
     "circle": ("round", None, (0, 0)), "ellipse": ("round", None, (0, 1)),
@@ -50,7 +52,7 @@ def read_region_table(raw: bytes, file: str, hdu=None) -> RegionSet:
     united, and the excluded ones taken out of all.
     """
     table, header = _table(raw, file, hdu)
-    names = {name.upper(): name for name in table.colnames}
+    names = {name.upper(): name for name in table.colnames if name.upper() in _COLUMNS}
     rows = [{key: table[name][i] for key, name in names.items()} for i in range(len(table))]
     units = {key: table[name].unit for key, name in names.items()}
     frame, x, y = "physical", "X", "Y"
@@ -60,9 +62,8 @@ def read_region_table(raw: bytes, file: str, hdu=None) -> RegionSet:
         frame = "icrs"
     _check_columns(header, file)
     length = _length_unit(units.get("R"), frame, file)
-    to_degrees = 1.0
-    if frame == "icrs" and units[x] is not None and units[x].is_equivalent("deg"):
-        to_degrees = float(units[x].to("deg"))
+    to_degrees = _degrees(units[x]) if frame == "icrs" else 1.0
+    turn = _degrees(units.get("ROTANG"))
     shapes = []
     for number, row in enumerate(rows, 1):
         kind = str(row.get("SHAPE", "circle")).strip().lower()
@@ -70,13 +71,21 @@ def read_region_table(raw: bytes, file: str, hdu=None) -> RegionSet:
         try:
             component = int(row["COMPONENT"]) if "COMPONENT" in names else 0
             places = np.array([_values(row[x]), _values(row[y])]) * to_degrees
-            r, angles = _values(row.get("R", ())), _values(row.get("ROTANG", 0.0))
+            r, angles = _values(row.get("R", ())), _values(row.get("ROTANG", 0.0)) * turn
         except (TypeError, ValueError) as error:
             raise InputError(f"row {number} cannot be used ({error})", file=file) from None
         made = _shape(kind, frame, places.T, r, angles, length, file)
         shapes.append(made._replace(include=include, component=component))
-    note = f"{file}: {len(shapes)} regions of a FITS table"
-    return RegionSet(tuple(shapes), file, (note,), by_component="COMPONENT" in names)
+    notes = [f"{file}: {len(shapes)} regions of a FITS table"]
+    unit = units.get("R")
+    if length[1] == "physical" and unit is not None and not unit.is_equivalent("pixel"):
+        notes.append(f"{file}: R is in {unit}, taken as physical pixels")
+    return RegionSet(tuple(shapes), file, tuple(notes), by_component="COMPONENT" in names)
+
+
+def _degrees(unit) -> float:
+    """How many degrees one of a unit is; 1 where it says nothing of angles."""
+    return float(unit.to("deg")) if unit is not None and unit.is_equivalent("deg") else 1.0
 
 
 def _table(raw, file, wanted):

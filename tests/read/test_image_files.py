@@ -339,6 +339,12 @@ def test_fits_table_on_the_sky(tmp_path):
     path = region_table(tmp_path / "a.fits", RA=[150.0], DEC=[2.0], R=[10.0] * u.arcsec)
     (found,) = read_regions(path)
     assert found.shapes[0].frame == "icrs" and found.shapes[0].outer[0] == Length(10.0, "arcsec")
+    turned = region_table(
+        tmp_path / "c.fits", X=[1.0] * u.pixel, Y=[2.0] * u.pixel, R=[[1.0, 2.0]] * u.mm,
+        SHAPE=["ellipse"], ROTANG=[np.pi / 2] * u.rad,
+    )  # fmt: skip
+    (found,) = read_regions(turned)
+    assert found.shapes[0].tilt == pytest.approx(90) and "R is in mm" in found.diagnostics[1]
     with pytest.raises(InputError, match="not an angle"):
         read_regions(region_table(tmp_path / "b.fits", RA=[150.0], DEC=[2.0], R=[10.0]))
 
