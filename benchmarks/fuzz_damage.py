@@ -199,7 +199,7 @@ def _line(raw, rng):
     if way == 0:
         del lines[at]
     elif way == 3:
-        lines[at:at] = [other] * int(rng.choice([10, 1000]))
+        lines[at:at] = [other] * int(rng.choice([10, 10, 10, 10, 1000]))
     else:
         lines[at : at + way - 1] = [other]
     return b"\n".join(lines)
