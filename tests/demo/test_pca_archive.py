@@ -173,10 +173,10 @@ def test_bad_arguments(tmp_path, archive):
 
 
 def test_a_damaged_list_removes_nothing(tmp_path):
-    head = ["%ECSV 1.0", "---", "datatype:", "- {name: obsid, datatype: string}", "meta: !!omap"]
-    head += ["- __serialized_columns__:", "    obsid:", "schema: astropy-2.0"]
-    text = "\n".join([*(f"# {line}" for line in head), "obsid", "1-2"])
-    (tmp_path / "truth.ecsv").write_text(text)  # an AttributeError of astropy
+    head = ["%ECSV 1.0", "---", "datatype:", "- {name: obsid, datatype: string}"]
+    head += ["- {name: t, datatype: float64}", "meta: !!omap", "- __serialized_columns__:"]
+    text = "".join(f"# {line}\n" for line in [*head, "    t:", "schema: astropy-2.0"])
+    (tmp_path / "truth.ecsv").write_text(text + "obsid t\n1-2 3\n")  # AttributeError of astropy
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="lists no simulated observations"):
         simulate_archive(tmp_path, n=1, overwrite=True)
