@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ _KEYS = (
 ).split()
 
 
+MOST_PIXELS = 2**29  # 4 GiB in memory; a packed file of some kB may claim any number
 _COORDINATES = re.compile(
     r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(PC|CD)[12]_[12]|LONPOLE|LATPOLE|EQUINOX|PV[12]_\d+"
 )
@@ -82,6 +84,14 @@ def read_map(path, hdu=None) -> Map:
     with astropy_hdus(raw, file, "a FITS image") as hdus:
         chosen = _choose(hdus, hdu, file)
         label = chosen.name or str(hdus.index(chosen))
+        if math.prod(chosen.shape) > MOST_PIXELS:
+            raise InputError(
+                f"the image has {chosen.shape[1]} x {chosen.shape[0]} pixels, and {MOST_PIXELS} "
+                "at most are read",
+                file=file,
+                hdu=label,
+                remedy="cut out or rebin what is needed first",
+            )
         header, lost = readable(chosen.header)
         data = np.array(chosen.data, dtype=np.float64, order="C")
     if not data.size:

@@ -128,6 +128,14 @@ def bad_files(folder):
     raw = (folder / "good.fits").read_bytes()
     (folder / "axes.fits").write_bytes(raw[:160] + card + raw[240:])
     yield "two thousand million axes", folder / "axes.fits", {}, "NAXIS is 2147483648"
+    hdu = fits.CompImageHDU(np.zeros((64, 64), np.int16))
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(folder / "many.fits")
+    raw = (folder / "many.fits").read_bytes()
+    for axis in (b"ZNAXIS1", b"ZNAXIS2"):
+        at = raw.index(axis + b" = ")
+        raw = raw[: at + 10] + b"100000".rjust(20) + raw[at + 30 :]
+    (folder / "many.fits").write_bytes(raw)
+    yield "10^10 pixels", folder / "many.fits", {}, "100000 x 100000 pixels"
     yield "table", table, {}, "no 2-D image"
     yield "asked for a table", table, {"hdu": "EVENTS"}, "a table of 1 rows"
     yield "no such extension", folder / "good.fits", {"hdu": "NOPE"}, "no extension 'NOPE'"
