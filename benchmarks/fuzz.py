@@ -9,6 +9,7 @@ kind and number give the same file. See README.md for the fields of the JSON.
 """
 
 import argparse
+import atexit
 import json
 import os
 import resource
@@ -38,30 +39,33 @@ def main():
     parser.add_argument("--n", type=int, default=1000, help="files of each kind")
     parser.add_argument("--kinds", default=",".join(KINDS), help="some of %(default)s")
     parser.add_argument("--seed", type=int, default=1)
-    limit = "processor time for a file; on the clock ten times of it"
+    limit = "processor time for a file; on the clock a hundred times of it"
     parser.add_argument("--seconds", type=float, default=30.0, help=limit)
     parser.add_argument("--fit", type=int, default=10, help="fit every n-th file; 0 for none")
     parser.add_argument("--only", type=int, help="number of one file, in this process")
+    files = "folder for the good files, which are made if it does not exist, and left there"
+    parser.add_argument("--files", type=Path, help=files)
     parser.add_argument("--good", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--start", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "fuzz.json")
     args = parser.parse_args()
     if args.good is not None:
         return work(args)
-    folder = Path(tempfile.mkdtemp(prefix="fuzz"))
+    args.good = args.files or Path(tempfile.mkdtemp(prefix="fuzz"))
+    cases = []
     try:
-        make_good(folder)
-        args.good = folder
+        if not (args.good / "image").exists():
+            args.good.mkdir(exist_ok=True)
+            make_good(args.good)
         if args.only is not None:
             args.start, args.n = args.only, args.only + 1
             return work(args)
-        cases = []
         for kind in args.kinds.split(","):
             cases.append(run_kind(kind, args))
             show(cases[-1])
-            keep(cases[-1], args.out)
     finally:
-        shutil.rmtree(folder)
+        if args.files is None:
+            shutil.rmtree(args.good)
     return 1 if any(case["faults"] for case in cases) else 0
 
 
@@ -77,12 +81,15 @@ def show(case):
 def keep(case, out):
     """Put a case into the JSON, in place of an earlier one of the same kind and seed."""
     cases = json.loads(out.read_text())["cases"] if out.exists() else []
-    same = [c for c in cases if (c["kind"], c["seed"]) != (case["kind"], case["seed"])]
-    out.write_text(json.dumps({"cases": [*same, case]}, indent=1) + "\n")
+    others = [c for c in cases if (c["kind"], c["seed"]) != (case["kind"], case["seed"])]
+    out.write_text(json.dumps({"cases": [*others, case]}, indent=1) + "\n")
 
 
 def run_kind(kind, args):
-    """Outcome of all files of a kind; a new process goes on where one has ended."""
+    """Outcome of all files of a kind; a new process goes on where one has ended.
+
+    Every thousand files the JSON is written, so that a run that is cut off is not lost.
+    """
     ends, faults, refused, start, began = Counter(), {}, {}, 0, time.perf_counter()
 
     def note(number, end, what):
@@ -90,6 +97,11 @@ def run_kind(kind, args):
         if end in FAULTS:
             fault = dict(end=end, what=what, files=0, number=number)
             faults.setdefault((end, what), fault)["files"] += 1
+
+    def so_far():
+        case = dict(kind=kind, seed=args.seed, n=start, fit=args.fit)
+        case["seconds"] = round(time.perf_counter() - began)
+        return case | dict(ends=dict(ends), faults=list(faults.values()), refused=refused)
 
     while start < args.n:
         command = [sys.executable, __file__, "--good", args.good, "--kinds", kind]
@@ -107,6 +119,8 @@ def run_kind(kind, args):
                     continue
                 start = found["number"] + 1
                 note(**found)
+                if start % 1000 == 0:
+                    keep(so_far(), args.out)
             code = run.wait()
             said.seek(0)
             text = said.read()
@@ -116,10 +130,8 @@ def run_kind(kind, args):
             what = where[0] if where else text.strip().rpartition("\n")[2]
             note(start, "hang" if hangs else "death", f"exit {code}: {what}"[:200])
             start += 1
-    seconds = time.perf_counter() - began
-    found = list(faults.values())
-    asked = dict(kind=kind, seed=args.seed, n=args.n, fit=args.fit, seconds=round(seconds))
-    return asked | dict(ends=dict(ends), faults=found, refused=refused)
+    keep(so_far(), args.out)
+    return so_far()
 
 
 # ------------------------------------------------------------------ in the process
@@ -136,6 +148,7 @@ def work(args):
     kind = args.kinds.split(",")[0]
     place = Path(tempfile.mkdtemp(prefix=f"fuzz_{kind}", dir=args.good))
     js.use_compilation_cache(args.good / "cache")  # the next process need not compile again
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
     try_one = ready(kind, args.good, place)
     files = KINDS[kind].files(args.good / kind)
     faulthandler.register(signal.SIGPROF, all_threads=True, chain=True)  # says where, and ends
@@ -155,7 +168,7 @@ def work(args):
             shutil.copy(path, Path.cwd() / f"fuzz_{number}_{file.name}")
         fit = args.fit > 0 and number % args.fit == 0
         signal.setitimer(signal.ITIMER_PROF, limit)
-        faulthandler.dump_traceback_later(10 * limit, exit=True)
+        faulthandler.dump_traceback_later(100 * limit, exit=True)
         end, what = outcome(try_one, path, fit, args.only is not None)
         signal.setitimer(signal.ITIMER_PROF, 0)
         faulthandler.cancel_dump_traceback_later()
