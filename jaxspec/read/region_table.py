@@ -69,10 +69,10 @@ def read_region_table(raw: bytes, file: str, hdu=None) -> RegionSet:
         kind = str(row.get("SHAPE", "circle")).strip().lower()
         include, kind = not kind.startswith(("!", "-")), kind.lstrip("!+-")
         try:
-            component = int(row["COMPONENT"]) if "COMPONENT" in names else 0
+            component = int(_values(row["COMPONENT"])[0]) if "COMPONENT" in names else 0
             places = np.array([_values(row[x]), _values(row[y])]) * to_degrees
             r, angles = _values(row.get("R", ())), _values(row.get("ROTANG", 0.0)) * turn
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise InputError(f"row {number} cannot be used ({error})", file=file) from None
         made = _shape(kind, frame, places.T, r, angles, length, file)
         shapes.append(made._replace(include=include, component=component))

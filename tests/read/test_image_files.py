@@ -366,6 +366,7 @@ def test_fits_table_on_the_sky(tmp_path):
         (dict(X=[1.0], Y=[1.0], R=[[2.0, 3.0]], SHAPE=["panda"]), "panda"),
         (dict(X=[np.inf], Y=[1.0], R=[2.0]), "not finite"),
         (dict(X=[[1.0, 2.0]], Y=[1.0], R=[2.0]), "row 1 cannot be used"),
+        (dict(X=[1.0], Y=[1.0], R=[2.0], COMPONENT=[np.nan]), "row 1 cannot be used"),
         (dict(X=[1.0], Y=[1.0], R=["wide"]), "row 1 cannot be used"),
         (dict(X=[1.0], Y=[1.0], R=[2.0], ROTANG=["x"], SHAPE=["rotbox"]), "row 1 cannot be used"),
         (dict(X=[1.0], Y=[1.0], R=[-2.0]), "not positive"),
