@@ -215,7 +215,7 @@ def _inside_posterior(raw, rng):
     from jaxspec.sample.netcdf import SEAL
 
     inner = raw.rpartition(SEAL)[0]
-    if rng.random() < 0.3:  # a file that was cut off before its hash, or written by others
+    if rng.random() < 0.05:  # a file that was cut off before its hash, or written by others
         return _several(inner, _BYTES, rng)
     inner = _other_content(inner, rng)
     return inner + SEAL + hashlib.sha256(inner).hexdigest().encode()
