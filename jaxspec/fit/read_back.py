@@ -156,7 +156,7 @@ def _unpacked(value):
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
     return value
 
@@ -200,6 +200,9 @@ def _result(columns, meta, data, components, file) -> FitResult:
 
 
 def _settings(meta):
+    seconds = meta["SETTINGS"].get("seconds", 0.0)
+    if not isinstance(seconds, int | float):
+        raise ValueError(f"its seconds are {seconds!r}")
     return dict(meta["SETTINGS"], versions=dict(meta["VERSIONS"]), devices=list(meta["DEVICES"]))
 
 

@@ -136,7 +136,7 @@ def _summary(out) -> dict:
     """What ``summary.json`` holds; nothing where there is none that can be read."""
     try:
         content = json.loads((Path(out) / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -105,7 +105,7 @@ def _load(raw, file):
         for key in ("model", "settings", "names", "best"):
             attributes[key] = json.loads(attributes[key])
         _check_settings(attributes["settings"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise _not_ours(file, f"{type(error).__name__}: {error}") from error
     return groups, attributes
 

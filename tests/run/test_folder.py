@@ -82,4 +82,6 @@ def test_a_summary_names_no_files_elsewhere(tmp_path):
         (out / "summary.json").write_text(text)
         assert earlier_files(out) == []
         finish(out, {"command": COMMAND, "files": []})
+    (out / "summary.json").write_text("[" * 100_000)
+    assert earlier_files(out) == []
     assert (tmp_path / "mine.txt").read_text() == "mine" and (out / "fit.ecsv").exists()

@@ -249,6 +249,7 @@ def test_files_that_are_not_ours(posterior, saved, tmp_path):
         {"settings": "{"},
         {"settings": "[]"},
         {"settings": "{}"},
+        {"settings": "[" * 50_000},
         {"settings": '{"data": {}, "elsewhere": 3}'},
         {"settings": '{"data": {}, "priors": []}'},
         {"settings": '{"data": {}, "priors": {"beta.rc": 3}}'},
