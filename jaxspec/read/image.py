@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import math
 import re
 import warnings
 from string import ascii_uppercase
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.read.astropy_hdus import astropy_hdus, readable
 from jaxspec.read.paths import decompress, read_bytes, split_selectors
 
 _KEYS = (
@@ -20,7 +21,11 @@ _KEYS = (
 ).split()
 
 
-MOST_AXES = 999  # FITS standard 4.0, section 4.4.1.1
+MOST_PIXELS = 2**29  # 4 GiB in memory; a packed file of some kB may claim any number
+_COORDINATES = re.compile(
+    r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(PC|CD)[12]_[12]|LONPOLE|LATPOLE|EQUINOX|PV[12]_\d+"
+)
+_PLACES = ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2")
 
 
 class Map(NamedTuple):
@@ -70,8 +75,6 @@ def read_map(path, hdu=None) -> Map:
     Axes of length 1 beyond the second, as in a cube of one plane, are dropped. EXPOSURE of an
     empty primary header holds for an image behind it that has none (the INHERIT convention).
     """
-    from astropy.io import fits
-
     address = split_selectors(path)
     if address.hdu is not None and hdu is not None and str(hdu) != address.hdu:
         raise InputError(
@@ -90,51 +93,39 @@ def read_map(path, hdu=None) -> Map:
     if raw[:6] != b"SIMPLE":
         found = "is empty" if not raw else f"is not a FITS file (it starts with {raw[:20]!r})"
         raise InputError(found, file=file, remedy="give a FITS image, plain or gzipped")
-    _check_axes(raw, file)
-    try:
-        # uint=True would give BLANK of unsigned integers as a number
-        with (
-            warnings.catch_warnings(),
-            fits.open(io.BytesIO(raw), memmap=False, uint=False) as hdus,
-        ):
-            warnings.simplefilter("ignore")  # astropy comments on headers that it can read
-            chosen, others = _choose(hdus, hdu, file)
-            every: Any = list(hdus)
-            alone = [hdu.name for hdu in every].count(chosen.name) == 1
-            label = (alone and chosen.name) or str(hdus.index_of(chosen))
-            header, data = chosen.header, np.array(chosen.data, dtype=np.float64, order="C")
-            data = data.reshape(data.shape[-2:])
-            inherited = _inherited(hdus[0], header)
-    except InputError:
-        raise
-    except Exception as error:  # astropy raises many kinds on damaged files
-        raise InputError(
-            f"cannot be read as a FITS image ({error})", file=file, remedy="fetch the file again"
-        ) from error
+    with astropy_hdus(raw, file, "a FITS image", uint=False) as hdus:
+        chosen, others = _choose(hdus, hdu, file)
+        alone = [hdu.name for hdu in hdus].count(chosen.name) == 1
+        label = (alone and chosen.name) or str(hdus.index(chosen))
+        if math.prod(chosen.shape) > MOST_PIXELS:
+            raise InputError(
+                f"the image has {chosen.shape[-1]} x {chosen.shape[-2]} pixels, and {MOST_PIXELS} "
+                "at most are read",
+                file=file,
+                hdu=label,
+                remedy="cut out or rebin what is needed first",
+            )
+        header, lost = readable(chosen.header)
+        data = np.array(chosen.data, dtype=np.float64, order="C")
+        data = data.reshape(data.shape[-2:])
+        inherited = _inherited(hdus[0], header)
     if not data.size:
         raise InputError("the image has no pixel", file=file, hdu=label)
-    wcs, notes = celestial_wcs(header)
+    wcs, notes = celestial_wcs(header, lost)
+    if absent := [key for key in lost if key in _KEYS]:
+        notes += (f"{', '.join(absent)} cannot be read, and counts as not given",)
     keep = inherited | {key: header[key] for key in _KEYS if key in header}
     if others:
         notes = (*notes, f"{file}: {label} was read, and not the other images {others}")
-    return Map(data, keep | physical_keywords(header), wcs, file, label, notes)
+    return Map(data, keep | physical_keywords(header, lost), wcs, file, label, notes)
 
 
 def _inherited(primary, header):
     """EXPOSURE of a primary header without data, for an image that does not say its own."""
-    empty = not primary.shape and header.get("INHERIT", True)
-    return {k: primary.header[k] for k in ("EXPOSURE",) if empty and k in primary.header}
-
-
-def _check_axes(raw, file):
-    """Refuse a header of more axes than FITS has: astropy would ask for each of them."""
-    for match in re.finditer(rb"NAXIS   = *(\d{3,})", raw):
-        if match.start() % 80 == 0 and int(match[1]) > MOST_AXES:
-            raise InputError(
-                f"NAXIS is {int(match[1])}, and FITS knows {MOST_AXES} at most",
-                file=file,
-                remedy="fetch the file again",
-            )
+    if primary.shape or not header.get("INHERIT", True):
+        return {}
+    known, _ = readable(primary.header)
+    return {k: known[k] for k in ("EXPOSURE",) if k in known}
 
 
 def _choose(hdus, wanted, file) -> Any:
@@ -194,16 +185,22 @@ def _content(hdus):
     return ", ".join(f"{i} {h.name or '-'} ({_kind(h)})" for i, h in enumerate(hdus))
 
 
-def celestial_wcs(header):
-    """Return the celestial WCS of an image header, or None, and what there is to say about it."""
+def celestial_wcs(header, lost=()):
+    """Return the celestial WCS of an image header, or None, and what there is to say about it.
+
+    A coordinate that is no number makes all of them unusable: wcslib would pass over it, and
+    place the image at 0 degrees. ``lost`` are keywords whose cards could not be read.
+    """
     from astropy.wcs import WCS
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # mended dates and units are no news to the user
+            header = _with_numbers(header, lost)
             wcs = WCS(header, naxis=2)
             usable = wcs.has_celestial and np.isfinite(wcs.proj_plane_pixel_area().value)
             if usable:  # some fail only when they are used: an odd equinox, a matrix of zeros
+                _check_given(header)
                 place: Any = wcs.pixel_to_world(wcs.wcs.crpix[0] - 1, wcs.wcs.crpix[1] - 1)
                 usable = bool(np.isfinite(place.icrs.ra.deg + place.icrs.dec.deg))
                 usable = usable and bool((np.abs(wcs.wcs.crval) < 1e4).all())
@@ -217,40 +214,87 @@ def celestial_wcs(header):
     return wcs, ()
 
 
-def physical_keywords(header) -> dict:
+def _with_numbers(header, lost):
+    """Header whose coordinates are numbers, also where they were written as text."""
+    for key in lost:
+        if _COORDINATES.fullmatch(key) or key in ("RADESYS", "RADECSYS"):
+            raise ValueError(f"{key} cannot be read")
+    for key in [key for key in header if _COORDINATES.fullmatch(key)]:
+        value = header[key]
+        if isinstance(value, str) and _is_number(value):
+            header = header.copy()
+            header[key] = float(value)
+        elif value is None and key in ("EQUINOX", "LONPOLE", "LATPOLE"):
+            continue  # blank: not given
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{key} is {value!r}, not a number")
+    for key in ("RADESYS", "RADECSYS"):
+        if not isinstance(value := header.get(key) or "", str):
+            raise ValueError(f"{key} is {value!r}, not a frame")
+    return header
+
+
+def _is_number(text):
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
+
+
+def _check_given(header):
+    """Refuse sky coordinates without a place or a size: whoever writes them writes these too."""
+    absent = [key for key in _PLACES if key not in header]
+    if not any(f"{key}{i}" in header for key in ("CDELT", "CD1_", "CD2_", "PC1_", "PC2_")
+               for i in (1, 2)):  # fmt: skip
+        absent.append("CDELT1")
+    if absent:
+        raise ValueError(f"the header has no {', '.join(absent)}")
+
+
+def physical_keywords(header, lost=()) -> dict:
     """LTM1_1, LTV1, LTM2_2, LTV2: image (from 1) = LTM * physical + LTV; empty if not given.
 
     As DS9 does it, alternate coordinates that are named PHYSICAL win over these keywords. Those
     with the letters P and L, which Chandra and XMM use, count without a name. Rotated physical
-    coordinates (LTM1_2) are kept too, so that their use can be refused.
+    coordinates (LTM1_2) are kept too, so that their use can be refused; one that is no number (or
+    is among the ``lost``, which could not be read) is NaN.
     """
     names = {a: str(header.get(f"WCSNAME{a}", "")).strip().upper() for a in ascii_uppercase}
     for letter in (a for a in ascii_uppercase if names[a].startswith("PHYSICAL")):
-        if found := _alternate(header, letter):
+        if found := _alternate(header, lost, letter):
             return found
     keys = ("LTM1_1", "LTM1_2", "LTM2_1", "LTM2_2", "LTV1", "LTV2")
-    found = {k: float(header[k]) for k in keys if isinstance(header.get(k), int | float)}
+    found = {k: _number(header, k) for k in keys if k in header or k in lost}
     if found:
         return {"LTM1_1": 1.0, "LTM2_2": 1.0, "LTV1": 0.0, "LTV2": 0.0} | found
-    return next((p for a in "PL" if not names[a] and (p := _alternate(header, a))), {})
+    return next((p for a in "PL" if not names[a] and (p := _alternate(header, lost, a))), {})
 
 
-def _alternate(header, letter):
+def _number(header, key, default=np.nan):
+    """Value of a keyword as a number: NaN where it is none."""
+    try:
+        return float(header.get(key, default))
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def _alternate(header, lost, letter):
     """The same keywords of the alternate coordinates of a letter; empty if they are not there."""
 
     def number(key, default):
-        value = header.get(key + letter, default)
-        return float(value) if isinstance(value, int | float) else np.nan
+        return np.nan if key + letter in lost else _number(header, key + letter, default)
 
     found = {}
     for i, j in ("12", "21"):
+        places = [f"{key}{i}{letter}" for key in ("CRVAL", "CRPIX")]
+        if not all(key in header or key in lost for key in places):
+            return {}
         step = number(f"CDELT{i}", 1.0)
         matrix = [number(f"CD{i}_{k}", number(f"PC{i}_{k}", float(k == i)) * step) for k in (i, j)]
-        value, pixel = number(f"CRVAL{i}", np.nan), number(f"CRPIX{i}", np.nan)
-        if not (np.isfinite([value, pixel, *matrix]).all() and matrix[0]):
+        if matrix[0] == 0:
             return {}
         found[f"LTM{i}_{i}"] = 1.0 / matrix[0]
-        found[f"LTV{i}"] = pixel - value / matrix[0]
+        found[f"LTV{i}"] = number(f"CRPIX{i}", np.nan) - number(f"CRVAL{i}", np.nan) / matrix[0]
         if matrix[1]:
             found[f"LTM{i}_{j}"] = 1.0 / matrix[1]
     return found

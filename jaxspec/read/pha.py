@@ -188,6 +188,8 @@ def parse_pha(
 def _channels(table):
     if "CHANNEL" not in table.columns:
         n = len(np.atleast_1d(table.get(_counts_name(table))))
+        if not n:
+            raise table.fail("has no channels")
         table.notes.append(f"there is no CHANNEL column; channels are numbered from 1 to {n}")
         return np.arange(1, n + 1)
     channel = np.atleast_1d(table.get("CHANNEL"))

@@ -102,12 +102,16 @@ def _included(hits, shape):
 
 def _by_component(hits, shape):
     """The rule of CIAO and of FITS tables: intersections within a component, then the union."""
-    inside = np.zeros(shape, bool)
-    for number in dict.fromkeys(one.component for one, *_ in hits):
+    inside, parts = np.zeros(shape, bool), {}
+    for hit in hits:
+        parts.setdefault(hit[0].component, []).append(hit)
+    for members in parts.values():
+        if len(members) == 1 and members[0][0].include:  # the usual: no need of the whole image
+            _, window, hit = members[0]
+            inside[window] |= hit
+            continue
         part = np.ones(shape, bool)
-        for one, window, hit in hits:
-            if one.component != number:
-                continue
+        for one, window, hit in members:
             if one.include:
                 whole = np.zeros(shape, bool)
                 whole[window] = hit

@@ -12,6 +12,7 @@ from jaxspec.read.region_shapes import SKY, Shape
 
 # A pixel whose centre lies on an edge is outside; this share of the size is taken for "on".
 _ON = 1.0 - 1e-7
+FARTHEST = 1e12  # pixels from the image
 
 
 class Plane(NamedTuple):
@@ -117,6 +118,13 @@ def _check_physical(plane, name):
             file=name,
             remedy="save the regions in fk5, icrs or image coordinates",
         )
+    numbers = np.array(plane.physical)
+    if not np.isfinite(numbers).all() or not numbers[0].all():
+        raise InputError(
+            "the physical coordinates of the image (LTM1_1, LTV1 or CRPIX1P, ...) are no numbers",
+            file=name,
+            remedy="save the regions in fk5, icrs or image coordinates",
+        )
 
 
 def pixels_inside(shape: Shape, places, plane, axes, name):
@@ -141,6 +149,7 @@ def pixels_inside(shape: Shape, places, plane, axes, name):
         return np.s_[:, :], np.ones(plane.size, bool)
     if not np.isfinite(places).all():  # behind the tangent plane
         return np.s_[:0, :0], np.zeros((0, 0), bool)
+    _check_near(np.abs(places), shape, name)
     if shape.kind == "polygon":
         window = _window(places.min(axis=0), places.max(axis=0), plane.size)
         return window, _in_polygon(places, *_grid(window))
@@ -156,6 +165,7 @@ def pixels_inside(shape: Shape, places, plane, axes, name):
     window = np.s_[0 : plane.size[0], 0 : plane.size[1]]
     if outer is not None:
         reach = np.hypot(*outer) * np.abs(np.linalg.inv(turn)).sum(axis=1)
+        _check_near(reach, shape, name)
         window = _window(centre - reach, centre + reach, plane.size)
     x, y = _grid(window)
     dx, dy = x - centre[0], y - centre[1]
@@ -169,6 +179,12 @@ def pixels_inside(shape: Shape, places, plane, axes, name):
     if shape.angles is not None:
         inside &= _in_range(across, along, shape.angles)
     return window, inside
+
+
+def _check_near(pixels, shape, name):
+    """Refuse what no image can reach, and arithmetic cannot hold."""
+    if not (pixels < FARTHEST).all():
+        raise InputError(f"{shape.text} reaches {pixels.max():.3g} pixels far", file=name)
 
 
 def _basis(shape, plane, axes, name):

@@ -200,7 +200,13 @@ def _link_text(value):
 
 
 def _time_text(time):
-    return "" if time is None else f"{time.isot[:19]} {time.scale.upper()} (MJD {time.mjd:.5f})"
+    if time is None:
+        return ""
+    try:
+        date = f"{time.isot[:19]} {time.scale.upper()} "
+    except Exception:  # erfa's own, for dates beyond its calendar
+        date = ""
+    return f"{date}(MJD {time.mjd:.5f})"
 
 
 def _span(values):

@@ -214,6 +214,13 @@ def test_rows_are_not_spec_num(put):
     assert read_spectrum(path + "{1}").exposure == 10.0
 
 
+@pytest.mark.parametrize("odd", [("D", [1.0, np.nan, np.inf]), ("2A", ["x", "1", ""])])
+def test_numbers_of_spectra_that_are_none_are_not_asked(put, odd):
+    put("a.rsp", rmf())
+    found = read_spectra(put("a.pha", type_two({"SPEC_NUM": odd}, RESPFILE="a.rsp")))
+    assert [s.exposure for s in found] == [10.0, 20.0, 30.0]
+
+
 def test_type_two_variable_length(put):
     rows = np.empty(2, object)
     rows[:] = [np.arange(6, dtype=np.int32), np.arange(4, dtype=np.int32)]

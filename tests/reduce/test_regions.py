@@ -284,6 +284,23 @@ def test_a_list_that_fits_the_sky_and_the_image_is_asked_for(tmp_path):
 # ---------------------------------------------------------------------- masks that are images
 
 
+@pytest.mark.parametrize("odd", [{"LTV1": np.nan}, {"LTM2_2": 0.0}])
+def test_physical_coordinates_that_are_no_numbers_are_refused_where_they_are_used(odd):
+    on = image(sky())
+    on.header.update(PHYSICAL | odd)
+    check("image; circle(60,40,10)", R < 10, on)
+    with pytest.raises(InputError, match="are no numbers"):
+        on.masked(regions="physical; circle(3840,3360,40)")
+
+
+@pytest.mark.parametrize(
+    "text", ["polygon(1,1,5,1,5,1e300)", "circle(1e300,1,5)", "ellipse(5,5,1e308,1e308,3)"]
+)
+def test_regions_that_no_number_can_hold_are_refused(text):
+    with pytest.raises(InputError, match="pixels far"):
+        image().masked(regions=f"image; {text}")
+
+
 def test_a_mask_may_be_a_fits_image(tmp_path):
     header = fits.Header({"EXPOSURE": 1000.0})
     fits.writeto(tmp_path / "n.fits", np.ones(SHAPE, "i2"), header)
