@@ -7,6 +7,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -24,11 +25,15 @@ from jaxspec.likelihood.forward import content, in_one_piece
 from jaxspec.sample import space as spaces
 from jaxspec.sample.drawn import Drawn
 from jaxspec.sample.laplace import expand, factor, find_mode, start_of
+from jaxspec.sample.minima import APART, other_minima_of
 from jaxspec.sample.nuts import start_chains
+from jaxspec.sample.several import draw_several
 from jaxspec.sample.steps import in_step
 from jaxspec.sample.target import Correction, Objective, Target, no_correction
-from jaxspec.sample.tune import draw, lanes_mover, mover, warm_up
+from jaxspec.sample.tune import draw, lanes_mover, mover, points, warm_up
 from jaxspec.sample.warp import straight
+
+LEAST = 0.002  # of the probability, by its Gaussian: a mode with less is left out
 
 
 class How(NamedTuple):
@@ -142,15 +147,27 @@ def _sample_chunk(group, end, items, chunk, how, seconds, count, ready) -> list[
         for space, correction in zip(spaces_of, corrections, strict=True)
     ]
     movers = _movers(group, objective, chunk, targets, streams, how)
-    starts = [
-        warm_up(mode.u, unit, _scatter(stream, how.chains, len(mode.u)), how.warmup,
-                how.target_accept)
-        for mode, unit, stream in zip(modes, units, streams, strict=True)
-    ]  # fmt: skip
-    tuned = in_step(starts, movers[0])
+    modes, units = [[one] for one in modes], [[one] for one in units]
+    corrections = [[one] for one in corrections]
+    if len(chunk.lanes) == 1:
+        others = _other_modes(group, ties, lanes, optima[0], spaces_of[0], modes[0][0], units[0][0])
+        for kept, more in zip((modes, units, corrections), others, strict=True):
+            kept[0] += more
+    tuned = _tuned(modes, units, streams, how, movers[0])
     tuned_at = time.perf_counter()
     seconds["warm-up"] = tuned_at - began - seconds["mode"] - seconds["compile"]
-    made = in_step([draw(one, how.draws, count) for one in tuned], movers[1])
+    if len(modes[0]) == 1:
+        made = in_step([draw(one[0], how.draws, count) for one in tuned], movers[1])
+        u = [
+            points(one[0].warp, m.z.reshape(-1, m.z.shape[-1])).reshape(m.z.shape)
+            for one, m in zip(tuned, made, strict=True)
+        ]
+    else:
+        full, coarse = _lanes(group, chunk.lanes)
+        target = targets[0]._replace(full=full, coarse=coarse)
+        key = jax.random.fold_in(jax.random.key(streams[0]), 2)
+        one, places = draw_several(objective, target, key, tuned[0], corrections[0], how, count)
+        made, u = [one], [places]
     seconds["draws"] = time.perf_counter() - tuned_at
     merged = group.full if group.coarse is None else group.coarse
     inputs = group.full.gather(int(group.full.which[lanes[0]]))
@@ -169,18 +186,69 @@ def _sample_chunk(group, end, items, chunk, how, seconds, count, ready) -> list[
             objective=objective,
             target=targets[i],
             constant=_constant(group, lane),
-            warp=tuned[i].warp,
-            mode=modes[i].u,
+            u=u[i],
+            mode=modes[i][0].u,
             draws=made[i],
             settings=settings
             | {
-                "step_size": float(tuned[i].step_size),
+                "step_size": float(tuned[i][0].step_size),
+                "modes": len(tuned[i]),
                 "pixels": int(group.full.mask[lane].sum()),
                 "merged_pixels": int(merged.mask[lane].sum()),
             },
         )
         for i, lane in enumerate(lanes)
     ]
+
+
+def _tuned(modes, units, streams, how, answer):
+    """`Tuned` of all modes (second list) of all lanes (first list)."""
+
+    def routine(i, k):
+        mode, unit = modes[i][k], units[i][k]
+        own = partial(_own, modes[i], units[i], k) if len(modes[i]) > 1 else None
+        z = _scatter(streams[i] + k, how.chains, len(mode.u))
+        return warm_up(mode.u, unit, z, how.warmup, how.target_accept, own)
+
+    made = [in_step([routine(i, 0) for i in range(len(modes))], answer)]
+    # one lane only has other modes; in_step would ask for them at once
+    made += [in_step([routine(0, k)], answer) for k in range(1, len(modes[0]))]
+    return [[made[0][i], *(more[0] for more in made[1:] if i == 0)] for i in range(len(modes))]
+
+
+def _own(modes, units, k, u):
+    """Which of u (n, d) belong to mode k rather than to another, by the Gaussians around them."""
+    heights = [
+        -0.5 * np.sum(np.linalg.solve(unit, (u - mode.u).T) ** 2, axis=0)
+        - np.log(np.diagonal(unit)).sum()
+        for mode, unit in zip(modes, units, strict=True)
+    ]
+    return np.argmax(heights, axis=0) == k
+
+
+def _other_modes(group, ties, lanes, first, space, mode, unit):
+    """Modes, factors and corrections of one lane beside the first: lists, empty for most."""
+    found = other_minima_of(group, int(lanes[0]), first.model, first.bounds, first.theta, first.local)
+    modes, units, corrections = [mode], [unit], []
+    for theta, local in found:
+        start = first._replace(theta=theta, local=local)
+        (here,), (width,), (correction,) = _modes(group, ties, lanes, [start], [space])
+        share = _evidence(here, width) - _evidence(mode, unit)
+        apart = min(
+            np.linalg.norm(np.linalg.solve(w, here.u - m.u))
+            for m, unit_of in zip(modes, units, strict=True)
+            for w in (unit_of, width)
+        )
+        if apart > APART and share > np.log(LEAST):
+            modes.append(here)
+            units.append(width)
+            corrections.append(correction)
+    return modes[1:], units[1:], corrections
+
+
+def _evidence(mode, unit):
+    """Logarithm of the probability of a mode, as a Gaussian, up to a constant."""
+    return -mode.value + np.log(np.diagonal(unit)).sum()
 
 
 def optimum(group, end, lane) -> Optimum:
