@@ -13,6 +13,7 @@ from jaxspec.likelihood.objective import PriorTerm
 from jaxspec.sample import space as spaces
 from jaxspec.sample.posterior import Posterior, columns
 from jaxspec.sample.relabel import relabel
+from jaxspec.sample.several import sentence
 from jaxspec.sample.target import Objective, Target
 
 
@@ -54,6 +55,7 @@ class Drawn(NamedTuple):
             return np.swapaxes(np.reshape(values, (*shape, *np.shape(values)[1:])), 0, 1)
 
         full = by_chain(params[:-1])
+        modes = sentence(names, full[..., places], made.place.T)
         return Posterior(
             model=model,
             data=self.datum,
@@ -68,7 +70,8 @@ class Drawn(NamedTuple):
             accepted=made.accepted.T,
             steps=made.steps.T,
             best=params[-1, places],
-            settings=self.settings | {"priors": prior_texts(model, self.target.priors)},
+            settings=self.settings
+            | {"priors": prior_texts(model, self.target.priors), "elsewhere": modes},
             fit=fit.row(self.row if len(fit) > 1 else 0),
         )
 

@@ -135,9 +135,7 @@ def transition_of(objective, sampler, max_depth):
     how = {"max_tree_depth": max_depth} if sampler == "nuts" else {"trajectory_length": TRAJECTORY}
 
     def transition(target, warp, step_size, z, energy, slope, key):
-        start, step = hmc(
-            lambda z: -log_stand_in(objective, target, warp(z)), algo=sampler.upper()
-        )
+        start, step = hmc(lambda z: -log_stand_in(objective, target, warp(z)), algo=sampler.upper())
         with jax.numpy_dtype_promotion("standard"):  # numpyro divides floats by integers
             blank = jax.eval_shape(
                 lambda z: start(ParamInfo(z, 0.0, z), 0, 1.0, rng_key=key, **how, **NO_ADAPTATION),

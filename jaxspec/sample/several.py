@@ -22,11 +22,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec.sample.nuts import checked, density, start_chains, transition_of
-from jaxspec.sample.target import Correction, log_stand_in
-from jaxspec.sample.tune import chunks, points
-from jaxspec.sample.warp import Warp, bend_of
+from jaxspec.sample.target import Correction, log_stand_in, no_correction
+from jaxspec.sample.tune import Tuned, chunks, points
+from jaxspec.sample.warp import Warp, bend_of, straight
 
 SETTLING = 25  # draws in which the chains spread over the modes, not kept
+TOLD = 3  # parameters that a sentence on the modes names
 
 
 class Regions(NamedTuple):
@@ -61,7 +62,7 @@ def regions_of(tuned, corrections) -> Regions:
 
 
 def region(regions, u):
-    """Number of the mode that u (d,) belongs to: that whose warped unit Gaussian is highest; JAX."""
+    """Number of the mode whose warped unit Gaussian is the highest at u (d,); JAX."""
 
     def height(one):
         w = one.back @ (u - one.warp.center)
@@ -91,9 +92,9 @@ def advance_several(objective, target, regions, chains, key, n, check, *, max_de
         away = jax.random.randint(key_of_place, (), 1, n_mode)
         place = (here.place + away) % n_mode
         one, there = at(place)
-        energy, slope = jax.value_and_grad(
-            lambda z: -log_stand_in(objective, there, one.warp(z))
-        )(here.z)
+        energy, slope = jax.value_and_grad(lambda z: -log_stand_in(objective, there, one.warp(z)))(
+            here.z
+        )
         gain = here.energy - energy + one.volume - regions.volume[here.place]
         yes = (jnp.log(jax.random.uniform(key)) < gain) & (
             region(regions, one.warp(here.z)) == place
@@ -131,6 +132,23 @@ def advance_several(objective, target, regions, chains, key, n, check, *, max_de
     return checked(move, full, chains, key, n, check)
 
 
+def compile_several(objective, target, shape, how):
+    """Have `advance_several` compiled, by a call that asks for no draw.
+
+    ``shape`` is the number of modes, chains and coordinates; ``target`` and ``how`` as they will
+    be for `draw_several`.
+    """
+    n_mode, n_chain, d = shape
+    with jax.enable_x64(True):
+        zero, unit = np.zeros(d), np.eye(d)
+        tuned = [Tuned(None, straight(zero, unit), 0.1)] * n_mode
+        regions = regions_of(tuned, [no_correction(zero, unit)] * n_mode)
+        chains, key = start_chains(np.zeros((n_chain, d))), jax.random.key(0)
+        options = {"max_depth": how.max_depth, "sampler": how.sampler}
+        numbers = np.asarray(0), np.asarray(True)
+        advance_several(objective, target, regions, chains, key, *numbers, **options)
+
+
 def draw_several(objective, target, key, tuned, corrections, how, count):
     """Draws of all modes, and their unlimited parameters.
 
@@ -151,7 +169,6 @@ def draw_several(objective, target, key, tuned, corrections, how, count):
     chains, parts = start_chains(z, place), []
     options = {"max_depth": how.max_depth, "sampler": how.sampler}
     with jax.enable_x64(True):
-        target = jax.device_put(target)
         for number, n in enumerate([*chunks(SETTLING), *chunks(how.draws)]):
             here, check = jax.random.fold_in(key, number), np.asarray(True)
             chains, made = jax.device_get(
@@ -167,3 +184,30 @@ def draw_several(objective, target, key, tuned, corrections, how, count):
     for k, one in enumerate(tuned):
         u[made.place == k] = points(one.warp, made.z[made.place == k])
     return made, u
+
+
+def sentence(names, draws, place) -> list[str]:
+    """One sentence on the modes of a posterior; none where the chains were in one only.
+
+    Parameters
+    ----------
+    names : of the parameters.
+    draws : (n_chain, n_draw, n_par); place : (n_chain, n_draw) int, the mode of each draw.
+    """
+    seen, count = np.unique(place, return_counts=True)
+    if len(seen) < 2:
+        return []
+    seen, count = seen[np.argsort(-count)], np.sort(count)[::-1]
+    mean = np.array([draws[place == k].mean(axis=0) for k in seen])
+    width = np.sqrt(np.mean([draws[place == k].var(axis=0) for k in seen], axis=0)) + 1e-300
+    telling = np.sort(np.argsort(-np.ptp(mean, axis=0) / width)[:TOLD])
+    parts = [
+        f"{n / place.size:.0%} of the draws around "
+        + ", ".join(f"{names[i]} = {centre[i]:.3g}" for i in telling)
+        for n, centre in zip(count, mean, strict=True)
+    ]
+    jumps = int(np.sum(np.diff(place, axis=1) != 0))
+    return [
+        f"the posterior has {len(seen)} modes, {'; '.join(parts)}: the chains changed between them "
+        f"{jumps} times, but a mean with a standard deviation describes none; look at the triangle"
+    ]

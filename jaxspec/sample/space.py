@@ -123,7 +123,7 @@ def free_and_volume(ties, space, u):
 
 
 def _below_maximum(tie, space, difference):
-    """By how much the coordinate ``of`` a tie is below the rounded maximum of it and its rival; JAX.
+    """By how much the coordinate of a tie is below the rounded maximum of it and its rival; JAX.
 
     ``difference`` is how much larger the rival is. The volume element of the map from difference
     and maximum is 1.
