@@ -24,7 +24,7 @@ import numpy as np
 from jaxspec.sample.nuts import checked, density, start_chains, transition_of
 from jaxspec.sample.target import Correction, log_stand_in, no_correction
 from jaxspec.sample.tune import Tuned, chunks, points
-from jaxspec.sample.warp import Warp, bend_of, straight
+from jaxspec.sample.warp import Warp, bend_of, invert, straight
 
 SETTLING = 25  # draws in which the chains spread over the modes, not kept
 TOLD = 3  # parameters that a sentence on the modes names
@@ -149,6 +149,19 @@ def compile_several(objective, target, shape, how):
         advance_several(objective, target, regions, chains, key, *numbers, **options)
 
 
+def _start(regions, tuned, n_chain):
+    """Chains where the warm-up left them, in turn from each mode, in the region that is there.
+
+    A chain that claimed another region would be refused wherever it goes.
+    """
+    ends = [points(one.warp, one.chains.z) for one in tuned]
+    u = np.stack([ends[i % len(tuned)][i] for i in range(n_chain)])
+    with jax.enable_x64(True):
+        place = np.asarray(jax.vmap(partial(region, regions))(u))
+    z = np.stack([invert(tuned[k].warp, u[i : i + 1])[0] for i, k in enumerate(place)])
+    return start_chains(z, place)
+
+
 def draw_several(objective, target, key, tuned, corrections, how, count):
     """Draws of all modes, and their unlimited parameters.
 
@@ -164,9 +177,7 @@ def draw_several(objective, target, key, tuned, corrections, how, count):
     Draws of (n_draw, n_chain, ...), u (n_draw, n_chain, d)
     """
     regions = regions_of(tuned, corrections)
-    place = np.arange(how.chains) % len(tuned)
-    z = np.stack([tuned[k].chains.z[i] for i, k in enumerate(place)])
-    chains, parts = start_chains(z, place), []
+    chains, parts = _start(regions, tuned, how.chains), []
     options = {"max_depth": how.max_depth, "sampler": how.sampler}
     with jax.enable_x64(True):
         for number, n in enumerate([*chunks(SETTLING), *chunks(how.draws)]):

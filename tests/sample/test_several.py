@@ -13,7 +13,7 @@ from jaxspec.sample import several
 from jaxspec.sample.lanes import How
 from jaxspec.sample.nuts import start_chains
 from jaxspec.sample.target import no_correction
-from jaxspec.sample.tune import Tuned, at_home
+from jaxspec.sample.tune import Tuned, at_home, points
 from jaxspec.sample.warp import Warp, invert, straight
 
 D = 3
@@ -114,6 +114,19 @@ def test_a_point_belongs_to_the_region_of_the_highest_gaussian():
     found = np.asarray(jax.vmap(partial(several.region, regions))(u))
     np.testing.assert_array_equal(found, np.argmax(heights, axis=0))
     assert 30 < found.sum() < 270
+
+
+def test_a_chain_that_the_warm_up_left_elsewhere_begins_in_the_region_where_it_is():
+    made = warps(np.zeros(D))
+    z = [invert(made[0], np.array([MEAN[0], MEAN[1]])), np.zeros((2, D))]
+    tuned = [Tuned(start_chains(at), warp, 0.5) for at, warp in zip(z, made, strict=True)]
+    lost = [tuned[0]._replace(chains=start_chains(z[0][::-1])), tuned[1]]
+    regions = several.regions_of(tuned, [no_correction(np.zeros(D), np.eye(D))] * 2)
+    for given, place in ((tuned, [0, 1]), (lost, [1, 1])):
+        begun = several._start(regions, given, 2)
+        np.testing.assert_array_equal(begun.place, place)
+        where = [points(made[k], begun.z[i : i + 1])[0] for i, k in enumerate(place)]
+        np.testing.assert_allclose(where, MEAN[place], atol=1e-9)
 
 
 def test_draws_and_chains_of_another_mode_do_not_shape_a_warp():
