@@ -50,6 +50,8 @@ def _slope(name="beta", starts=(0.6, 1.0), symbol=r"$\beta$"):
     return P(name, 0.6, 0.34, 2.0, 0.2, 5.0, starts=starts, role="slope", symbol=symbol)
 
 
+# Abell 1835, seeds 3 to 6: 2 to 4 of 4000 draws of 8 to 12 steps diverged; without a rival 7 to 31
+# of 10 to 15 steps. Its ridge turns from one slope to the other over about that difference.
 CORNER = 0.1
 
 
