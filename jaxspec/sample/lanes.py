@@ -31,9 +31,8 @@ from jaxspec.sample.target import Objective, Target, no_correction
 from jaxspec.sample.tune import draw, lanes_mover, mover, points, warm_up
 from jaxspec.sample.warp import straight
 
-
-# of the warm-up, where there are several modes. Abell 1835 with flat priors, seeds 1, 4, 5: smallest
-# ESS 520, 307, 645; with twice the warm-up 698, 604, 783 for 8 % more time.
+# times the warm-up, where there are several modes. Abell 1835 with flat priors, seeds 1, 4, 5: the
+# smallest ESS is 520, 307, 645; with twice the warm-up 604 to 783 for 8 % more time.
 LONGER = 2
 
 

@@ -27,6 +27,7 @@ from jaxspec.sample.tune import Tuned, chunks, points
 from jaxspec.sample.warp import Warp, bend_of, invert, straight
 
 SETTLING = 25  # draws in which the chains spread over the modes, not kept
+FEW_JUMPS = 100  # of all chains: a share of a half is then known to about 5 %
 TOLD = 3  # parameters that a sentence on the modes names
 
 
@@ -218,7 +219,12 @@ def sentence(names, draws, place) -> list[str]:
         for n, centre in zip(count, mean, strict=True)
     ]
     jumps = int(np.sum(np.diff(place, axis=1) != 0))
+    trust = (
+        "a mean with a standard deviation describes none; look at the triangle"
+        if jumps >= FEW_JUMPS
+        else "which is too seldom to know their shares"
+    )
     return [
         f"the posterior has {len(seen)} modes, {'; '.join(parts)}: the chains changed between them "
-        f"{jumps} times, but a mean with a standard deviation describes none; look at the triangle"
+        f"{jumps} times, {trust}"
     ]

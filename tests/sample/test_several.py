@@ -86,6 +86,8 @@ def test_shares_and_shapes_of_two_modes_are_right():
         and f"{second.mean():.0%} of the draws around a = {u[second][:, 0].mean():.3g}" in text
     )
     assert several.sentence(("a", "b", "c"), np.swapaxes(u, 0, 1), 0 * made.place.T) == []
+    once = np.repeat([[0, 1]], len(u), axis=0).T.repeat(2, axis=0)  # chains that never change
+    assert "0 times, which is too seldom" in several.sentence("abc", np.swapaxes(u, 0, 1), once)[0]
 
 
 def test_regions_that_cut_one_mode_into_two_leave_it_as_it_is():
