@@ -6,6 +6,9 @@ in channels that are never used, are asked when they are to be fitted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from jaxspec.errors import InputError
@@ -24,31 +27,67 @@ def spectrum_arrays(spectrum) -> dict:
     InputError
         Lengths, an exposure or scales that cannot be those of a spectrum.
     """
-    made = {}
-    for name in ("channel", *_PER_CHANNEL, "areascal", "backscal"):
+    made: dict[str, Any] = {}
+    for name in ("channel", *_PER_CHANNEL, "areascal", "backscal", "exposure"):
         value = getattr(spectrum, name)
-        if value is None or isinstance(value, np.ndarray | float | int):
+        if value is None or type(value) is float:
             continue
-        made[name] = np.asarray(value) if np.ndim(value) else float(value)
+        if type(value) is not np.ndarray or value.dtype.kind not in "biuf":
+            made[name] = _plain(spectrum, name, value)
     n = np.shape(made.get("channel", spectrum.channel))
     if len(n) != 1:
         raise _wrong(spectrum, "channel", f"has {len(n)} dimensions, not one")
     for name in _PER_CHANNEL:
-        value = made.get(name, getattr(spectrum, name))
-        if (value is not None or name == "counts") and np.shape(value) != n:
+        value = made[name] if name in made else getattr(spectrum, name)
+        shape = () if value is None else np.shape(value)
+        if (value is not None or name == "counts") and shape != n:
             raise _wrong(spectrum, name, f"has {_size(value)} for {n[0]} channels")
+        if name in _FLAGS:
+            _check_flags(spectrum, name, value)
     _check_numbers(spectrum, made.get("channel", spectrum.channel))
-    exposure = spectrum.exposure
-    if np.ndim(exposure) or not 0 < exposure < np.inf:
+    exposure = made.get("exposure", spectrum.exposure)
+    if exposure is None or np.ndim(exposure) or not 0 < exposure < np.inf:
         raise _wrong(spectrum, "exposure", f"is {exposure!r}", "give seconds, above 0")
     for name in ("areascal", "backscal"):
         _check_scale(spectrum, name, made.get(name, getattr(spectrum, name)), n)
+    _check_parts(spectrum, n)
+    return made
+
+
+def _check_parts(spectrum, n):
     for name in ("background", "correction"):
         other = getattr(spectrum, name)
+        if other is not None and not hasattr(other, "counts"):
+            raise _wrong(spectrum, name, f"is a {type(other).__name__}", "give a Spectrum")
         if other is not None and np.shape(other.counts) != n:
             problem = f"has {len(other.counts)} channels and the spectrum {n[0]}"
             raise _wrong(spectrum, name, problem, "use the file that was made for this spectrum")
-    return made
+    if spectrum.header is not None and not isinstance(spectrum.header, Mapping):
+        raise _wrong(spectrum, "header", f"is a {type(spectrum.header).__name__}", "give a dict")
+
+
+def _plain(spectrum, name, value):
+    """A number, or an array of numbers, without any unit and mask."""
+    if hasattr(value, "unit"):
+        what = "seconds as a number" if name == "exposure" else "plain numbers"
+        raise _wrong(spectrum, name, f"has the unit {value.unit}", f"give {what}")
+    if np.ma.is_masked(value):
+        remedy = "mark bad channels by their quality, and give numbers for them too"
+        raise _wrong(spectrum, name, f"is masked in {np.ma.getmaskarray(value).sum()}", remedy)
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf" and name != "channel":
+            if array.dtype.kind == "c":
+                raise TypeError
+            array = array.astype(float)
+    except (TypeError, ValueError):
+        raise _wrong(spectrum, name, f"holds {value!r:.60}", "give numbers") from None
+    return array if array.ndim else float(array)
+
+
+def _check_flags(spectrum, name, values):
+    if values is not None and values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise _wrong(spectrum, name, "holds numbers that are not finite", "give whole numbers")
 
 
 def _check_scale(spectrum, name, value, n):
@@ -90,12 +129,12 @@ def response_arrays(response) -> dict:
     InputError
         Shapes, energies or an area that cannot be those of a response.
     """
-    made = {}
+    made: dict[str, Any] = {}
     for name in ("e_lo", "e_hi", "area", "channel", "e_min", "e_max"):
         value = getattr(response, name)
         if not isinstance(value, np.ndarray) or value.flags.writeable:
             made[name] = fixed(value)
-    matrix = response.matrix
+    matrix: Any = response.matrix
     if not _is_fixed(matrix):
         made["matrix"] = matrix = fixed_matrix(matrix)
     e_lo, e_hi, area, channel, e_min, e_max = (

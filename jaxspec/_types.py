@@ -275,16 +275,31 @@ def _met(header, key):
         value = header[f"{key}I"] + header.get(f"{key}F", 0.0)
     if value is None:
         return None
-    unit = str(header.get("TIMEUNIT", "s")).strip().lower()
-    return (value + header.get("TIMEZERO", 0.0)) * (86400.0 if unit.startswith("d") else 1.0)
+    unit = str(header.get("TIMEUNIT", "s")).strip().lower() or "s"
+    plural = unit[:-1] if len(unit) > 2 and unit.endswith("s") else unit
+    factor = _SECONDS.get(plural)
+    return None if factor is None else (value + header.get("TIMEZERO", 0.0)) * factor
+
+
+# In TIMEUNIT, but for the s of a plural; with any other unit nothing is known
+_SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0}
+_SECONDS |= {
+    "minute": 60.0,
+    "h": 3600.0,
+    "hr": 3600.0,
+    "hour": 3600.0,
+    "d": 86400.0,
+    "day": 86400.0,
+}
 
 
 def _mjdref(header):
-    if "MJDREF" in header:
+    whole = header.get("MJDREFI")
+    if header.get("MJDREF") and (whole is None or header["MJDREF"] != 0):
         return header["MJDREF"]
-    if "MJDREFI" in header:
-        return header["MJDREFI"] + header.get("MJDREFF", 0.0)
-    return None
+    if whole is not None:
+        return whole + header.get("MJDREFF", 0.0)
+    return header.get("MJDREF")
 
 
 def _time(header, met_key, date_key):

@@ -55,6 +55,11 @@ def writers(version):
     yield "a.rmf", lambda d: write_rmf(response, d / "a.rmf", overwrite=True)
     image = toy_image(seed=version)
     yield "i.fits", lambda d: js.write_image(image, d / "i.fits", overwrite=True)
+    few, elsewhere = image.replace(mask=image.counts <= version), "memory://every_writer/i.fits"
+    yield (
+        "m.fits",
+        lambda d: js.write_image(few, elsewhere, mask=d / "m.fits", overwrite=True),
+    )
     for end in ("ecsv", "fits", "parquet"):
         yield f"fit.{end}", lambda d, end=end: result.write(d / f"fit.{end}", overwrite=True)
     together = joint(result, f"a{version}")

@@ -1,6 +1,7 @@
 """The layout holds: who imports whom, where matplotlib lives, that importing changes nothing."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -259,6 +260,46 @@ def test_no_global_state(modules):
         forbidden = GLOBAL_STATE if guarded else GLOBAL_STATE | WARNING_STATE
         found += [f"{inside}:{line}: {text}" for text, line in texts if text in forbidden]
     assert not found, listed(found)
+
+
+def files_written(modules):
+    """Calls that write a file by its name, which `jaxspec._files` alone may do."""
+    found = []
+    for inside, tree in modules.values():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or str(inside) == "_files.py":
+                continue
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            given = [*node.args, *(k.value for k in node.keywords if k.arg == "mode")]
+            if name == "open":
+                modes = [a.value for a in given if isinstance(a, ast.Constant)]
+                writes = any(re.fullmatch("[rwaxbt+]*[wax+][rwaxbt+]*", str(m)) for m in modes)
+            elif name in ("writeto", "savefig", "to_netcdf"):
+                into = node.args[0] if node.args else None
+                writes = ast.unparse(into) not in ("stream", "None") if into else True
+            elif name == "write_bytes":
+                writes = isinstance(node.func, ast.Attribute)  # of a path
+            else:
+                writes = name in ("write_text", "tofile", "savetxt", "savez", "rename", "mkstemp")
+            if writes:
+                found.append(f"{inside}:{node.lineno}: {ast.unparse(node)}")
+    return found
+
+
+def test_only_one_module_writes_files(modules):
+    """Which leaves old or new files whatever happens; see test_files.py."""
+    found = files_written(modules)
+    assert not found, listed(found)
+
+
+def test_another_writer_is_seen(tmp_path):
+    made = write(
+        tmp_path,
+        fit__a='hdus.writeto(path)\nhdus.writeto(stream)\nopen(p, "rb")\nopen(p, "w")',
+        fit__b='p.open("x")\nfigure.savefig(path, dpi=3)\np.write_text(t)\nwrite_bytes(p, raw)',
+        fit__c="p.write_bytes(raw)\ntree.to_netcdf(None)\nopen(p, mode='r+b')",
+    )
+    assert len(files_written(made)) == 7
 
 
 def test_files_stay_short(modules):

@@ -59,6 +59,7 @@ def test_fit_prints_a_table_and_the_statuses(fits):
     assert len([line for line in spectra if ": " not in line]) == 8
     assert len([line for line in spectra if "gzip data end too early" in line]) == 1
     assert "8 rows: " in done.output and "2 IO_ERROR" in done.output and "pgstat" in done.output
+    assert "stat/dof median" in done.output and "above what the model expects" in done.output
     assert max(map(len, lines[:9])) <= 120
 
 

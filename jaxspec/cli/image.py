@@ -48,6 +48,7 @@ _SAMPLING = ("chains", "draws", "warmup", "target_accept", "seed")
 @click.option("--expmap", metavar="MAP", help="Exposure map, in s, cm2 or cm2 s.")
 @click.option("--background", metavar="MAP", help="Expected background counts of each pixel.")
 @click.option("--rms", metavar="MAP", help="One-sigma errors; the fit then uses chi2.")
+@click.option("--area", metavar="MAP", help="Good fraction of each pixel of a rebinned image.")
 @click.option("--psf", metavar="FILE", help="Image of the PSF, of any pixel size.")
 @click.option(
     "--psf-pixel",

@@ -154,7 +154,7 @@ def _clear(folder):
         return
     try:
         obsids = [str(obsid) for obsid in Table.read(truth, format="ascii.ecsv")["obsid"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # astropy raises many kinds on damaged tables
         raise InputError(f"lists no simulated observations: {error}", file=truth) from error
     for obsid in obsids:
         if not re.fullmatch(r"[\d-]+", obsid):

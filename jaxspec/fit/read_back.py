@@ -19,6 +19,7 @@ from jaxspec.fit.store import FORMAT, INFORMATION, result_digest
 from jaxspec.fit.tables import ending
 from jaxspec.likelihood.forward import kind_of
 from jaxspec.model.record import model_of
+from jaxspec.read.astropy_hdus import check_numbers
 from jaxspec.read.paths import read_bytes
 from jaxspec.reduce.data import DataList
 from jaxspec.reduce.recorded import recorded
@@ -105,28 +106,31 @@ def _load(file):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # units that FITS does not know
-            table = readers[end](raw)
+            table = readers[end](raw, file)
             if isinstance(table, Table):
                 columns = {name: _values(table[name]) for name in table.colnames}
                 table = (columns, dict(table.meta))
+    except InputError:
+        raise
     except Exception as error:  # each format has its own
         raise InputError(f"cannot be read as a table: {error}", file=file) from error
     return table
 
 
-def _ecsv(raw):
+def _ecsv(raw, _):
     from astropy.table import Table
 
     return Table.read(raw.decode(), format="ascii.ecsv")
 
 
-def _fits(raw):
+def _fits(raw, file):
     from astropy.table import Table
 
+    check_numbers(raw, file)
     return Table.read(io.BytesIO(raw), format="fits", character_as_bytes=False)
 
 
-def _parquet(raw):
+def _parquet(raw, _):
     """Read with pyarrow alone: astropy's reader needs pandas."""
     import pyarrow
     import pyarrow.parquet
@@ -152,7 +156,7 @@ def _unpacked(value):
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
     return value
 
@@ -196,6 +200,9 @@ def _result(columns, meta, data, components, file) -> FitResult:
 
 
 def _settings(meta):
+    seconds = meta["SETTINGS"].get("seconds", 0.0)
+    if not isinstance(seconds, int | float):
+        raise ValueError(f"its seconds are {seconds!r}")
     return dict(meta["SETTINGS"], versions=dict(meta["VERSIONS"]), devices=list(meta["DEVICES"]))
 
 
@@ -299,7 +306,8 @@ def _checked(data, names, origins, file):
                     f"then {_told(origin)}, now {_told(given)})",
                     file=file,
                     parameter="data",
-                    remedy="read, notice and group them as for the fit, in the same order",
+                    remedy="read, notice and group or mask them as for the fit, with the same "
+                    "maps and in the same order",
                 )
     return items
 

@@ -355,8 +355,9 @@ class FitResult:
         return data_table(self)
 
     def provenance(self) -> dict:
-        """What was run: model, frozen values, links, statistics, settings, versions, devices."""
+        """What was run and how well it fits: model, frozen values, links, statistics, settings."""
         from jaxspec.fit.store import plain
+        from jaxspec.fit.summary import verdict
 
         pars, settings = self.model.parameters, dict(self.settings)
         made = {key: settings.get(key) for key in ("versions", "devices")}
@@ -370,6 +371,7 @@ class FitResult:
                 "asked": plain(settings.get("stat", "")),
                 "used": dict(Counter(name for name in self.stat_names if name)),
             },
+            "VERDICT": verdict(self),
             "NOTES": dict(self.notes),
             "SETTINGS": plain({k: v for k, v in settings.items() if k not in made}),
             "VERSIONS": made["versions"] or versions(),

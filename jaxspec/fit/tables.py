@@ -197,7 +197,18 @@ def ending(path) -> str:
 def _ecsv(table) -> bytes:
     stream = io.StringIO()
     table.write(stream, format="ascii.ecsv")
-    return stream.getvalue().encode()
+    return _no_comments(stream.getvalue()).encode()
+
+
+def _no_comments(text) -> str:
+    """ECSV with quotes around what begins a row with "#", as a name may: it is no comment."""
+    lines = text.split("\n")
+    begin = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    for i in range(begin, len(lines)):
+        if lines[i].startswith("#"):
+            first, gap, rest = lines[i].partition(" ")
+            lines[i] = f'"{first}"{gap}{rest}'
+    return "\n".join(lines)
 
 
 def _fits(table) -> bytes:

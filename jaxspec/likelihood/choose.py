@@ -62,11 +62,32 @@ def choose_statistic(spectrum, requested="auto"):
         name, note = _asked(spectrum, statistic_name(requested))
     if STATISTICS[name].poisson and _systematic(spectrum):
         note += " SYS_ERR is left out: it has no place in a Poisson statistic."
+    behind = spectrum.background
+    if name == "pgstat" and _is_exact(behind):
+        note += " STAT_ERR of the background is 0 throughout: it counts as known exactly."
+    if name in ("chi2-gehrels", "chi2-churazov") and behind is not None and _systematic(behind):
+        note += f" SYS_ERR of the background is left out: {name} sets its errors anew."
+    if STATISTICS[name].poisson and _was_subtracted(spectrum):
+        note += " HDUCLAS2 is NET and the counts are not whole: a background was subtracted"
+        note += " already, of which no Poisson statistic knows."
     if spectrum.background is None and is_set((spectrum.header or {}).get("BACKFILE")):
         note += " BACKFILE names a background that is not loaded."
     if spectrum.correction is not None:
         note += " CORRFILE times CORRSCAL is taken into account."
     return name, note
+
+
+def _is_exact(background):
+    """Whether a background says that it has no errors."""
+    errors = None if background.poisserr else background.stat_err
+    return errors is not None and not in_use(errors, background.quality).any()
+
+
+def _was_subtracted(spectrum):
+    """Whether the counts are what is left of others."""
+    kind = str((spectrum.header or {}).get("HDUCLAS2", "")).strip().upper()
+    counts = in_use(spectrum.counts, spectrum.quality)
+    return kind == "NET" and bool((abs(counts - np.rint(counts)) > 1e-3).any())
 
 
 def _systematic(spectrum):
@@ -85,7 +106,8 @@ def _automatic(spectrum):
             note += f" Bins of fewer than {FEW} counts bias it: group(min_counts={FEW})."
         return "chi2", note
     if not is_poisson(spectrum):
-        return "chi2", "chi2: the counts are not Poisson (POISSERR=F with their own STAT_ERR)."
+        own = "with their own STAT_ERR" if spectrum.stat_err is not None else "without a STAT_ERR"
+        return "chi2", f"chi2: the counts are not Poisson (POISSERR=F {own})."
     if background is None:
         return "cstat", "cstat: Poisson counts, no background."
     if is_poisson(background):
@@ -122,4 +144,6 @@ def _asked(spectrum, name):
         )
     if name == "pgstat" and background.poisserr:
         note += " The background is Poisson; sqrt(counts) is taken for its error."
+    elif name == "pgstat" and background.stat_err is None:
+        note += " The background has no STAT_ERR; sqrt(counts) is taken for its error."
     return name, note

@@ -24,6 +24,7 @@ from jaxspec.likelihood.origin import (
     counts_in_band,
     failure_origin,
     image_origin,
+    image_parts,
     spectrum_origin,
     spectrum_sources,
 )
@@ -136,6 +137,7 @@ IMAGES = Kind(
     facts=_image_facts,
     origin=image_origin,
     sources=lambda item: [item.path] if getattr(item, "path", "") else [],
+    said=image_prepare.said,
     check_shared=check_alike,
 )
 PROFILES = IMAGES._replace(one="profile", many="profiles", bins="annuli", has_pixels=False)
@@ -194,14 +196,7 @@ def whole_content(datum) -> dict:
         # the key of a response is a hash of its content
         key = () if response is None else (np.frombuffer(str(response.key).encode(), np.uint8),)
         return found | {"channels": (index,), "response": (*key, *matrix)}
-    pixels = datum.pixels
-    found = {name: (values,) for name, values in zip(pixels._fields, pixels, strict=True)}
-    if (psf := getattr(datum, "psf", None)) is not None:
-        found["psf"] = (psf.kernel, psf.center, (psf.scale,))
-    if getattr(datum, "nodes", None) is not None:
-        found["nodes"] = datum.nodes
-    unit = getattr(datum, "exposure_unit", getattr(datum, "sb_unit", ""))
-    return found | {"unit": (np.frombuffer(unit.encode(), np.uint8),)}
+    return image_parts(datum)
 
 
 def same_data(one, other) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxspec.errors import InputError
 from jaxspec.likelihood.image import ImageInputs
 from jaxspec.likelihood.image_prepare import pixel_bins, source_places
 from jaxspec.reduce.batch import Batch, pad_bins
@@ -90,13 +91,21 @@ def place(model, data, given) -> list:
     alone = sum(any(untouched(pars[i]) for i in pair) for pair in pairs) < 2
     for pair in pairs:
         if not isinstance(data, RadialProfile) and any(untouched(pars[i]) for i in pair):
-            first = centroid if alone else peak
+            first = source_at if alone else peak
             found = peak(_without(data, centers)) if centers else first(data)
             for i, value in zip(pair, found, strict=True):
                 if untouched(pars[i]):
                     values[i] = given[i] = np.clip(value, pars[i].min, pars[i].max)
         centers.append(tuple(values[i] for i in pair))
     return centers
+
+
+def source_at(image) -> tuple[float, float]:
+    """Centroid of the source, or the brightest place where nothing stands out."""
+    try:
+        return centroid(image)
+    except InputError:
+        return peak(image)
 
 
 def _without(image, centers):
@@ -113,7 +122,7 @@ def annuli_around(data, center):
     if isinstance(data, RadialProfile):
         annuli, middle = data.pixels, (0.0, 0.0)
     else:
-        middle = centroid(data) if center is None else center
+        middle = source_at(data) if center is None else center
         annuli = profile(data, center=middle, bins="log", n_bins=N_ANNULI).pixels
         annuli = annuli._replace(x=annuli.x + middle[0], y=annuli.y + middle[1])
     return annuli, half_width(annuli, annuli.x - middle[0])

@@ -81,10 +81,11 @@ def check_data(data, stat):
     known = [] if np.isnan(p.error).all() else [p.error]
     others = [p.exposure, p.background, p.area, *known, *([p.counts] if poisson else [])]
     bad = ~np.isfinite([p.counts, *others]).all(axis=0) | (np.array(others) < 0).any(axis=0)
+    bad |= np.min([p.area, *known], axis=0) <= 0
     if bad.any():
         raise InputError(
             f"{bad.sum()} of {len(bad)} pixels of {data.name} have counts, exposure or background "
-            "that are negative or not finite",
+            "that are negative or not finite, or an error or area that is not above 0",
             file=getattr(data, "path", "") or None,
             remedy="mask them",
         )
@@ -114,6 +115,19 @@ def _fractions(data):
     )
 
 
+# What was assumed of an image and could be otherwise; the rest of its notes are facts.
+DOUBTS = (
+    "it peaks at", "unit unknown", "taken as counts", "taken as physical", "taken as image",
+    "was read, and not", "touch no pixel", "without a number", "coordinates cannot be used",
+)  # fmt: skip
+
+
+def said(data):
+    """Those notes on an image that its results have to repeat: guesses on units and regions."""
+    notes = getattr(data, "diagnostics", ())
+    return [note for note in notes if any(doubt in note for doubt in DOUBTS)]
+
+
 def suited(model, data):
     """Copy of the model for these data.
 
@@ -124,8 +138,9 @@ def suited(model, data):
     radial = isinstance(data, RadialProfile)
     size = float(np.max(data.pixels.x)) if radial else float(max(data.shape))
     ends = iter(())
-    for p in model.parameters:
-        p.unit = unit_for(data, p.unit)
+    units = [own.unit for part in model.tree.components for own in part.parameters]
+    for p, unit in zip(model.parameters, units, strict=True):
+        p.unit = unit_for(data, unit)
         if radial and p.role in ("position", "angle", "ellipticity") and p.link is None:
             p.freeze(0.0)
         elif p.role == "position":

@@ -67,13 +67,24 @@ _LINKS = ("BACKFILE", "RESPFILE", "ANCRFILE", "CORRFILE")
 
 def image_origin(image) -> dict:
     """File of an image or profile, what was done to it, and a hash of what is fitted."""
-    pixels = image.pixels
-    arrays = (pixels.counts, pixels.x, pixels.y, pixels.exposure, pixels.area)
+    parts = {name: numbers_hash(arrays) for name, arrays in image_parts(image).items()}
     return {
         "file": getattr(image, "path", "") or "",
         "made": "; ".join(getattr(image, "diagnostics", ())),
-        "data_sha256": numbers_hash(arrays)[:32],
+        "data_sha256": hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:32],
     }
+
+
+def image_parts(image) -> dict:
+    """Everything in an image or profile on which its likelihood depends: name to arrays."""
+    pixels = image.pixels
+    found = {name: (values,) for name, values in zip(pixels._fields, pixels, strict=True)}
+    if (psf := getattr(image, "psf", None)) is not None:
+        found["psf"] = (psf.kernel, psf.center, (psf.scale,))
+    if getattr(image, "nodes", None) is not None:
+        found["nodes"] = image.nodes
+    unit = getattr(image, "exposure_unit", getattr(image, "sb_unit", ""))
+    return found | {"unit": (np.frombuffer(unit.encode(), np.uint8),)}
 
 
 def failure_origin(item) -> dict:

@@ -208,7 +208,8 @@ def prepare_phabs(e_lo, e_hi, settings, source=None):
     """Mean cross section of neutral gas in each bin by XSPEC's rules: (n_energy,) 1e-22 cm2.
 
     With vern it is the mean of `sigma_phabs` at the two edges. With bcmc and obcm it is the
-    value at the middle; the logarithms on both sides of an edge are averaged over the bin.
+    value at the middle; at an edge the logarithms at the middle of both parts of the bin are
+    averaged.
     """
     abund, xsect = settings
     if xsect == "vern":

@@ -91,6 +91,10 @@ class Natural(NamedTuple):
     Both are monotone functions of scalars in JAX. Where ``carried`` names a second parameter, the
     unlimited coordinate of that one is moved by ``shift(to(p))`` as well: it ties a length to a
     slope.
+
+    ``rival`` names a third parameter with a natural coordinate of its own, where data know the
+    larger of the two coordinates well and the smaller one badly, whichever it is. The sampler
+    moves their difference and their maximum, rounded over ``corner`` (in units of ``to(p)``).
     """
 
     of: str
@@ -98,6 +102,8 @@ class Natural(NamedTuple):
     back: Callable
     carried: str = ""
     shift: Callable | None = None
+    rival: str = ""
+    corner: float = 0.0
 
 
 class Exchangeable(NamedTuple):

@@ -114,7 +114,8 @@ def balucinska_mccammon_bins(e_lo, e_hi, helium, xp=np):
     """`balucinska_mccammon` in bins, as XSPEC has it.
 
     The value is that at the middle of the bin. Where an edge of an element lies inside, the
-    logarithms of the fits below and above it, both at the middle, count by their shares of the bin.
+    logarithms of the fits below and above it, each at the middle of its part, count by their shares
+    of the bin.
 
     Parameters
     ----------
@@ -128,13 +129,14 @@ def balucinska_mccammon_bins(e_lo, e_hi, helium, xp=np):
     """
     z, lo, hi = load_data("balucinska_mccammon.txt").astype(e_lo.dtype).T[:3, :, None]
     e_lo, e_hi = e_lo[None], e_hi[None]
-    share = (xp.clip(e_hi, lo, hi) - xp.clip(e_lo, lo, hi)) / (e_hi - e_lo)
-    sigma = xp.exp(_by_element(z[:, 0], share * _log_fits(0.5 * (e_lo + e_hi), xp)))
+    begin, end = xp.clip(e_lo, lo, hi), xp.clip(e_hi, lo, hi)
+    share = (end - begin) / (e_hi - e_lo)
+    sigma = xp.exp(_by_element(z[:, 0], share * _log_fits(0.5 * (begin + end), xp)))
     return xp.where(elements().z[:, None] == 2, HELIUM_SCALE * helium[None], sigma)
 
 
 def _log_fits(energy, xp=np):
-    """Logarithm of each fit (n_row, n_energy), out of its range too; energy (1, n_energy) eV."""
+    """Logarithm of each fit (n_row, n_energy); energy (1 or n_row, n_energy) eV."""
     table = load_data("balucinska_mccammon.txt").astype(energy.dtype)
     log_e = xp.log(energy)
     polynomial = 0.0

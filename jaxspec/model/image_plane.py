@@ -113,10 +113,10 @@ def expected_counts_psf(tree, grid, index, pixels, params, fine: Fine | None = N
 
     The sky is convolved on the whole grid, also under masked pixels and around the image, and
     vignetted afterwards; nothing wraps around. A point source is the PSF itself, moved by a phase
-    in Fourier space; a PSF narrower than 2 pixels (FWHM) would ring. Where it is known in finer
-    steps than pixels, its frequencies above those of the grid are folded onto it, which is exact;
-    else the source is shared between its four nearest pixels first. What is below 0 by rounding or
-    ringing is set to 0.
+    in Fourier space; a PSF narrower than 3 pixels (FWHM) would ring. Its frequencies above those of
+    the grid are folded onto it then, which is exact where it is known in finer steps than pixels.
+    On grids that are too large for that, the source is shared between its four nearest pixels
+    first. What is below 0 by rounding or ringing is set to 0.
 
     Parameters
     ----------

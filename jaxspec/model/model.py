@@ -211,7 +211,7 @@ class Model:
         """Take over the state of another model's parameters; number i becomes ``places[i]``."""
         for p in other._parameters:
             mine = self._parameters[places[p._index]]
-            for name in _KEPT:
+            for name in ("unit", *_KEPT):
                 setattr(mine, name, getattr(p, name))
             mine._link = None if p._link is None else relabel(p._link, places)
         return self

@@ -105,7 +105,7 @@ def check_result(function, kind, name, n_parameter):
 def check_meaning(component):
     """Refuse coordinates and exchangeable parts that do not work, or of other parameters."""
     name, names = component.name, component.names
-    natural = [n for tie in component.natural for n in (tie.of, tie.carried) if n]
+    natural = [n for tie in component.natural for n in (tie.of, tie.carried, tie.rival) if n]
     parts = component.exchangeable.parts if component.exchangeable else ()
     if unknown := [n for n in (*natural, *(n for part in parts for n in part)) if n not in names]:
         raise InputError(
@@ -113,7 +113,15 @@ def check_meaning(component):
             parameter="natural" if unknown[0] in natural else "exchangeable",
             remedy=f"use {', '.join(names)}",
         )
+    before = set()
     for tie in component.natural:
+        if tie.rival and (tie.rival not in before or not tie.corner > 0):
+            raise InputError(
+                f"has the rival {tie.rival}, which has no natural coordinate before it, or a "
+                "corner that is not above 0",
+                parameter=f"{name}.{tie.of}",
+            )
+        before.add(tie.of)
         p = component.parameters[names.index(tie.of)]
         with jax.enable_x64(True):
             x = np.linspace(p.soft_min, p.soft_max, 21)[1:-1]

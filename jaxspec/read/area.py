@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxspec._types import Response
 from jaxspec.errors import InputError
+from jaxspec.read.plausible import ONE_COUNT
 
 CLOSE = 0.1  # of the width of a bin: grids that are written with other digits differ by less
 
@@ -48,6 +49,11 @@ def with_area(response: Response, arf, name: str = "", said=()) -> Response:
         notes += (f"{name or 'the ARF'} has other energy bins at {text} keV{more}: not to be used",)
     if response.full:
         notes += (f"{response.name} is a full response; {name or 'the ARF'} multiplies its area",)
+    elif (largest := _largest_sum(response)) > ONE_COUNT:
+        notes += (
+            f"{response.name} has a row that adds up to {largest:.4g}, and {name or 'the ARF'} "
+            "multiplies it: does it hold the area already?",
+        )
     area = np.where(close, area[at], _mean(response, e_lo, e_hi, area))
     area = np.ascontiguousarray(area * response.area)
     return response.replace(
@@ -56,6 +62,11 @@ def with_area(response: Response, arf, name: str = "", said=()) -> Response:
         diagnostics=response.diagnostics + notes,
         doubtful=response.doubtful + doubtful,
     )
+
+
+def _largest_sum(response):
+    """Largest sum of a row of the redistribution, counts for a photon if it is one."""
+    return float(response.matrix.sum(axis=1).max(initial=0.0))
 
 
 def _matched(response, e_lo, e_hi):

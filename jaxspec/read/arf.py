@@ -10,7 +10,8 @@ from jaxspec.read.extensions import find_hdu, listed, names_of
 from jaxspec.read.matrices import numbers_of
 from jaxspec.read.paths import Address, chosen
 from jaxspec.read.plausible import check_areas, rest_note
-from jaxspec.read.response import KEV, check_energies, energy_grid, numbers
+from jaxspec.read.response import check_energies, energy_grid, in_kev, numbers
+from jaxspec.read.units import square_centimetres
 
 
 def parse_arf(hdus, address=None, source=None):
@@ -42,7 +43,7 @@ def parse_arf(hdus, address=None, source=None):
         grid, notes = _arf_row(hdu, row)
     else:
         e_lo, e_hi, order, notes = energy_grid(hdu)
-        area = _positive_area(hdu, numbers(hdu, "SPECRESP"))
+        area = _positive_area(hdu, numbers(hdu, "SPECRESP"), notes)
         grid = e_lo, e_hi, area if order is None else area[order]
     return grid, (*notes, *([rest] if rest else []))
 
@@ -96,23 +97,28 @@ def _arf_row(hdu, row):
     for name in ("ENERG_LO", "ENERG_HI", "SPECRESP"):
         if not hdu.has(name) or hdu.columns[name].code in "ALX":
             raise hdu.fail("the column is missing, or holds no numbers", name)
-        unit = hdu.unit(name).lower() if name != "SPECRESP" else ""
-        columns[name] = np.atleast_1d(hdu.row(name, row)).astype(float) * KEV.get(unit, 1.0)
+        columns[name] = np.atleast_1d(hdu.row(name, row)).astype(float)
+        if name != "SPECRESP":
+            columns[name] *= in_kev(hdu, name)
     e_lo, e_hi, area = columns.values()
     if not len(e_lo) == len(e_hi) == len(area) or not np.isfinite([e_lo, e_hi]).all():
         raise hdu.fail(f"row {row + 1} is no energy grid", "ENERG_LO")
     order = np.argsort(e_lo, kind="stable")
     order = order[e_lo[order] != e_hi[order]]
-    e_lo, e_hi, area = e_lo[order], e_hi[order], _positive_area(hdu, area)[order]
     notes = []
+    e_lo, e_hi, area = e_lo[order], e_hi[order], _positive_area(hdu, area, notes)[order]
     check_energies(hdu, e_lo, e_hi, notes)
     return (e_lo, e_hi, area), notes
 
 
-def _positive_area(hdu, area):
-    unit = hdu.unit("SPECRESP").replace(" ", "").lower()
-    if unit in ("m**2", "m2", "m^2"):
-        area = area * 1e4
+def _positive_area(hdu, area, notes):
+    """Area in cm2; what is said of its unit is added to ``notes``."""
+    unit = hdu.unit("SPECRESP")
+    factor = square_centimetres(unit)
+    if factor is None:
+        notes.append(f"{hdu.label}: the unit {unit!r} is none of area; taken as cm2")
+    elif factor != 1.0:
+        area = area * factor
     if not np.isfinite(area).all() or np.any(area < 0):
         i = int(np.argmin(np.isfinite(area) & (area >= 0)))
         raise hdu.fail(f"row {i + 1} is {area[i]}", "SPECRESP", "remake the ARF")

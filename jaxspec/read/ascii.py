@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import warnings
 from typing import Any
 
 import numpy as np
 
-from jaxspec.errors import InputError
+from jaxspec.read.astropy_hdus import astropy_hdus
 
 
 def binary_tables(raw: bytes, file: str) -> bytes:
@@ -21,27 +20,23 @@ def binary_tables(raw: bytes, file: str) -> bytes:
     """
     from astropy.io import fits
 
-    try:
-        with warnings.catch_warnings(), fits.open(io.BytesIO(raw)) as hdus:
-            warnings.simplefilter("ignore")
-            first: Any
-            first, *others = hdus
-            out = fits.HDUList([fits.PrimaryHDU(header=first.header)])
-            for hdu in others:
-                if isinstance(hdu, fits.TableHDU):
-                    table: Any = hdu
-                    names = {c.name: np.array(table.data[c.name]) for c in table.columns}
-                    columns = [
-                        fits.Column(c.name, _ascii_form(names[c.name]), c.unit, array=names[c.name])
-                        for c in table.columns
-                    ]
-                    keep = hdu.header.copy(strip=True)
-                    hdu = fits.BinTableHDU.from_columns(columns, header=keep)
-                out.append(hdu)
-            stream = io.BytesIO()
-            out.writeto(stream, output_verify="silentfix")
-    except Exception as error:  # astropy raises many kinds on damaged tables
-        raise InputError(f"has an ASCII table that cannot be read ({error})", file=file) from error
+    with astropy_hdus(raw, file, "a file with an ASCII table") as hdus:
+        first: Any
+        first, *others = hdus
+        out = fits.HDUList([fits.PrimaryHDU(header=first.header)])
+        for hdu in others:
+            if isinstance(hdu, fits.TableHDU):
+                table: Any = hdu
+                names = {c.name: np.array(table.data[c.name]) for c in table.columns}
+                columns = [
+                    fits.Column(c.name, _ascii_form(names[c.name]), c.unit, array=names[c.name])
+                    for c in table.columns
+                ]
+                keep = hdu.header.copy(strip=True)
+                hdu = fits.BinTableHDU.from_columns(columns, header=keep)
+            out.append(hdu)
+        stream = io.BytesIO()
+        out.writeto(stream, output_verify="silentfix")
     return stream.getvalue()
 
 

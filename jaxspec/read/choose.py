@@ -176,11 +176,14 @@ def partner_row(hdu, source: SourceRow, rows) -> int | None:
 
 
 def spec_num(hdu, row):
-    """SPEC_NUM of a row, or None."""
+    """SPEC_NUM of a row; None if there is none, or it is no number."""
     if not hdu.has("SPEC_NUM"):
         return None
     value = hdu.row("SPEC_NUM", row)
-    return int(value) if np.ndim(value) == 0 else None
+    try:
+        return int(value) if np.ndim(value) == 0 else None
+    except (ValueError, OverflowError):  # text, NaN where it is TNULL, infinite
+        return None
 
 
 def background_in(hdus, source: Place, address=None, own=False) -> tuple[Any, str]:

@@ -174,6 +174,8 @@ class HDU:
                 columns.setdefault(name, column)
         if offset != width:
             raise self.fail(f"the columns take {offset} bytes but a row has {width}")
+        if not 0 <= width * self.n_rows <= self.size:  # NAXIS may be damaged, and NAXIS2 be whole
+            raise self.fail(f"NAXIS1 and NAXIS2 are {width} and {self.n_rows}, but NAXIS is not 2")
         if self.start + self.size > len(self.raw):
             raise self.fail(
                 f"the file ends after {len(self.raw)} bytes, inside this extension",
@@ -245,7 +247,8 @@ class HDU:
             raise self.fail(f"TSCAL{column.n} or TZERO{column.n} is not a number")
         missing = values == null if isinstance(null, int) else np.zeros(1, bool)
         if not plain:
-            whole = values.dtype.kind in "iu" and scale == 1 and zero == int(zero) < 2**53
+            whole = values.dtype.kind in "iu" and scale == 1 and abs(zero) < 2**53
+            whole = whole and zero == int(zero)
             values = (
                 values.astype(np.int64) + int(zero)
                 if whole

@@ -107,7 +107,7 @@ def follow(given, keyword: str, spectrum, places: Places) -> tuple[Any, tuple[st
 
     Parameters
     ----------
-    given : "auto", "optional", None, path, folder, mapping, function or object
+    given : "auto", "optional", None or "none", path, folder, mapping, function or object
         "auto" follows the keyword, "optional" too, but a file that does not exist is none. In a
         folder (a remote one has no dot in its last name) the file is looked for that the keyword
         names. The keys of a mapping are paths or names of spectra, file names, OBS_ID or values of
@@ -125,6 +125,8 @@ def follow(given, keyword: str, spectrum, places: Places) -> tuple[Any, tuple[st
     if not isinstance(given, str | os.PathLike):
         return given, ()
     text = os.fspath(given)
+    if text.strip().lower() == "none":
+        return None, ()
     optional = text == "optional" and keyword in ("BACKFILE", "CORRFILE")
     if text == "auto" or optional:
         return _follow_link(keyword, spectrum, places, optional)

@@ -148,6 +148,12 @@ def _span(part):
     return np.where(high > 0, low, 0), high
 
 
+def area_in(hdus, matrices) -> bool:
+    """Whether a file holds an effective area of its own, apart from its matrices."""
+    found = find_hdu(hdus, None, ("SPECRESP",), (("HDUCLAS2", "SPECRESP"),), (("SPECRESP",),))
+    return any(h not in matrices and h.has("SPECRESP") for h in found)
+
+
 def choose_ebounds(hdus, matrices, spare=None):
     """EBOUNDS that belong to the matrices: of their EXTVER if there are several.
 

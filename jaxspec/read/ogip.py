@@ -22,8 +22,9 @@ from jaxspec.read.choose import (
 from jaxspec.read.extensions import find_hdu
 from jaxspec.read.fits import open_hdus
 from jaxspec.read.links import Found, asked, fetch, follow
+from jaxspec.read.match import positions, take_channels
 from jaxspec.read.paths import decompress, split_selectors, stem
-from jaxspec.read.pha import builtin_background, parse_pha, take_channels
+from jaxspec.read.pha import builtin_background, parse_pha
 from jaxspec.read.repair import NEVER
 
 
@@ -246,9 +247,15 @@ def _assemble(hdus, place, notes, options, cache, places):
     name = stem(hdu.file) + ("" if row is None else f"{{{row + 1}}}")
     spectrum = parse_pha(hdus, hdu, row, name, exposure=options.exposure, poisserr=options.poisserr)
     background, link, more = _background(options.background, spectrum, hdus, place, places)
+    if background is not None:
+        spectrum, background, lost = _without_lost(spectrum, background, "background")
+        more += lost
     if link is not None:  # so that a spectrum that is written finds its background again
         spectrum = spectrum.replace(header={**(spectrum.header or {}), "BACKFILE": link})
     correction, other = _correction(options.correction, spectrum, hdu, places)
+    if correction is not None:
+        spectrum, correction, lost = _without_lost(spectrum, correction, "correction")
+        other += lost
     response, last = _spectrum_response(options, spectrum, hdus, place, cache, places)
     return spectrum.replace(
         background=background,
@@ -279,9 +286,12 @@ def _background(given, spectrum, hdus, place, places):
     given = asked(given, "BACKFILE", spectrum)
     found, notes = follow(given, "BACKFILE", spectrum, places)
     follows = isinstance(given, str) and given in ("auto", "optional")
+    net = str(spectrum.header.get("HDUCLAS2", "")).strip().upper() == "NET"
     if follows and found is None and not notes and row not in rows_of(hdu, behind=True):
         behind, note = background_in(hdus, place, own=True)
-        if behind is not None:
+        if behind is not None and net:
+            notes = (f"HDUCLAS2 is NET: {behind.text} was subtracted already, and is not loaded",)
+        elif behind is not None:
             found, notes = _other(hdus, behind, "background", unused), (note,)
             link = f"{file}[{behind.hdu.index}]" + _braces(behind.row)
         elif row is not None:
@@ -295,22 +305,39 @@ def _background(given, spectrum, hdus, place, places):
             link = f"{file}[{behind.hdu.index}]" + _braces(behind.row)
         elif follows and found.address.numbers is None and behind.row is not None:
             link = spectrum.header["BACKFILE"].strip() + _braces(behind.row)
+        notes += _no_backscal(hdu, "") + _no_backscal(behind.hdu, " of the background")
         found = _other(inside, behind, "background", unused)
     if found is None:
         return None, None, notes
     if not isinstance(found, Spectrum):
         raise TypeError(f"background is a {type(found).__name__}; give a path or a Spectrum")
-    if str(hdu.get("HDUCLAS2", "")).strip().upper() == "NET":
+    if net:
         notes += ("HDUCLAS2 is NET: was the background subtracted already? It is loaded as well",)
     found, more = _on_channels(found, spectrum, hdu, "background")
     return found, link, notes + more
+
+
+def _no_backscal(hdu, whose):
+    stated = hdu.has("BACKSCAL") or hdu.get("BACKSCAL") is not None
+    return () if stated else (f"BACKSCAL{whose} is missing; 1 is assumed",)
+
+
+def _without_lost(spectrum, other, name):
+    """Both without the channels in which the other has no numbers, and what was left out."""
+    lost = ~np.isfinite(other.counts)
+    if not lost.any():
+        return spectrum, other, ()
+    quality = np.zeros(len(lost), np.int16) if spectrum.quality is None else spectrum.quality
+    note = f"the {name} has no numbers in {lost.sum()} channels; these are left out"
+    spectrum = spectrum.replace(quality=np.where(lost, 5, quality).astype(np.int16))
+    return spectrum, other.replace(counts=np.where(lost, 0.0, other.counts)), (note,)
 
 
 def _on_channels(other, spectrum, hdu, name):
     """Background or correction on the channels of the spectrum, and what was assumed."""
     header = other.header or {}
     limits = (header["TLMIN1"], header["TLMAX1"]) if "TLMIN1" in header else None
-    index, notes = _positions(spectrum, hdu, other.channel, other.path or name, limits)
+    index, notes = positions(spectrum, hdu, other.channel, other.path or name, limits)
     return (other if index is None else take_channels(other, index)), notes
 
 
@@ -366,7 +393,7 @@ def _spectrum_response(options, spectrum, hdus, place, cache, places):
     response = _response(found, arf, cache, spare[0], source_row(place))
     if arf is None and np.all(response.area == 1.0) and not response.full:
         notes += (f"no ARF is loaded: {response.name} is taken to hold the effective area",)
-    index, more = _positions(spectrum, place.hdu, response.channel, response.name)
+    index, more = positions(spectrum, place.hdu, response.channel, response.name)
     if index is not None:
         response = cache.select(response, index)
     return response, notes + more
@@ -388,53 +415,3 @@ def _response(rmf, arf, cache, spare_ebounds=None, source=None):
         name = arf.file.replace("\\", "/").rpartition("/")[2]
         arf, said = cache.arf(arf.raw, arf.file, arf.address, source)
     return cache.combine(rmf, arf, name, said)
-
-
-def _positions(spectrum, hdu, channel, name, limits=None):
-    """Index of the channels of the spectrum among ``channel``; None if they are the same.
-
-    TLMIN and TLMAX say of which channels those of the spectrum are a part. Where there are as many
-    as in ``channel``, the first is the first one there, whatever their numbers. ``limits`` are
-    TLMIN and TLMAX of ``channel`` where it is a part as well, as a background's.
-    """
-    wanted, header = spectrum.channel, spectrum.header
-    first, last = header.get("TLMIN1"), header.get("TLMAX1")
-    lowest, highest = (int(channel[0]), int(channel[-1])) if limits is None else limits
-    if first is not None and first != lowest and last - first == highest - lowest:
-        shift = first - lowest
-        place = _places(wanted - shift, channel)
-        if place is not None:
-            note = f"channels {wanted[0]}-{wanted[-1]} are those from {wanted[0] - shift} in {name}"
-            return place, (note,)
-    if np.array_equal(wanted, channel):
-        return None, ()
-    place = _places(wanted, channel)
-    if place is not None:
-        return place, ()
-    detchans = header.get("DETCHANS")
-    place = wanted - wanted[0]
-    if len(channel) != len(wanted) and len(channel) == detchans:
-        place = wanted - hdu.integer(f"TLMIN{_column(hdu)}", int(wanted[0] > 0))
-    counted = len(channel) in (len(wanted), detchans)
-    if counted and place.min() >= 0 and place.max() < len(channel):
-        note = f"channels {wanted[0]}-{wanted[-1]} are those from {channel[0]} in {name}"
-        return place, (note,)
-    raise InputError(
-        f"has {len(wanted)} channels ({wanted[0]}-{wanted[-1]}) but {name} has "
-        f"{len(channel)} ({channel[0]}-{channel[-1]})",
-        file=spectrum.path,
-        hdu=hdu.label,
-        column="CHANNEL",
-        remedy="use files that were made for each other",
-    )
-
-
-def _column(hdu):
-    return hdu.columns["CHANNEL"].n if hdu.has("CHANNEL") else 0
-
-
-def _places(wanted, channel):
-    """Where each of ``wanted`` is in ``channel``, or None."""
-    order = np.argsort(channel, kind="stable")
-    place = order[np.minimum(np.searchsorted(channel, wanted, sorter=order), len(channel) - 1)]
-    return place if np.array_equal(channel[place], wanted) else None

@@ -10,9 +10,12 @@ import numpy as np
 from jaxspec._types import Spectrum, observed_seconds
 from jaxspec.read.choose import COUNTED
 from jaxspec.read.fits import HDU
+from jaxspec.read.match import take_channels
 from jaxspec.read.paths import is_set
 from jaxspec.read.plausible import EXPOSURE, SEVERAL, rest_note, seconds_in
 from jaxspec.read.repair import (
+    are_whole,
+    count_factor,
     error_column,
     forgive,
     grouping_flags,
@@ -22,6 +25,7 @@ from jaxspec.read.repair import (
     scaling,
     without_errors,
 )
+from jaxspec.read.units import counted
 
 _TEXT_KEYS = (
     "TELESCOP INSTRUME DETNAM FILTER OBJECT OBS_ID DATE-OBS DATE-END TIME-OBS TIME-END TIMESYS "
@@ -31,8 +35,6 @@ _NUMBER_KEYS = (
     "TSTART TSTARTI TSTARTF TSTOP TSTOPI TSTOPF MJDREF MJDREFI MJDREFF TIMEZERO "
     "RA_OBJ DEC_OBJ RA_PNT DEC_PNT DETCHANS CORRSCAL"
 ).split()
-_PER_SECOND = ("/s", "s**-1", "s^-1", "/sec", "/second")
-_PER_CHANNEL = "channel counts stat_err sys_err quality grouping areascal backscal".split()
 
 
 class _Row:
@@ -42,6 +44,7 @@ class _Row:
         self.hdu, self.primary, self.row = hdu, primary, row
         self.columns = hdu.columns
         self.notes: list[str] = []
+        self.lost: Any = False  # whether each channel had something that is no number
 
     def fail(self, problem, column=None, remedy=None):
         return self.hdu.fail(problem, column, remedy)
@@ -131,7 +134,7 @@ def parse_pha(
     Returns
     -------
     Spectrum
-        Channels ascend.
+        Channels ascend. Counts of a background or correction are NaN where it has no numbers.
 
     Raises
     ------
@@ -154,17 +157,23 @@ def parse_pha(
     stat_err = error_column(table, "STAT_ERR", n, factor, flags, unused=flag is True)
     if flag is not True and stat_err is not None:
         quality = without_errors(table, channel, counts, stat_err, quality)
+    sys_err = error_column(table, "SYS_ERR", n, 1.0, flags)
+    areascal, backscal = (scaling(table, key, n, flags) for key in ("AREASCAL", "BACKSCAL"))
+    if argument is not None:  # where it is bad, but not the spectrum
+        if quality is not None and flag is not False:
+            table.lost = table.lost | ((counts < 0) & (quality > 0))
+        counts = np.where(table.lost & (True if unused is None else ~unused), np.nan, counts)
     spectrum = Spectrum(
         name=name,
         channel=channel,
         counts=counts,
         exposure=exposure,
         stat_err=stat_err,
-        sys_err=error_column(table, "SYS_ERR", n, 1.0, flags),
+        sys_err=sys_err,
         quality=quality,
         grouping=grouping,
-        areascal=scaling(table, "AREASCAL", n, flags),
-        backscal=scaling(table, "BACKSCAL", n, flags),
+        areascal=areascal,
+        backscal=backscal,
         poisserr=_poisserr(table, counts, stat_err, flag, given=poisserr is not None),
         path=hdu.file,
         header=_header(table),
@@ -179,6 +188,8 @@ def parse_pha(
 def _channels(table):
     if "CHANNEL" not in table.columns:
         n = len(np.atleast_1d(table.get(_counts_name(table))))
+        if not n:
+            raise table.fail("has no channels")
         table.notes.append(f"there is no CHANNEL column; channels are numbered from 1 to {n}")
         return np.arange(1, n + 1)
     channel = np.atleast_1d(table.get("CHANNEL"))
@@ -200,7 +211,7 @@ def _exposure(table, given, argument):
         remedy = f"read it by itself with its exposure, and pass that Spectrum as {argument}=..."
     value = table.scalar("EXPOSURE") if given is None else given
     if value is None:
-        raise table.fail("EXPOSURE is missing", remedy=remedy)
+        raise table.fail(f"EXPOSURE is missing{_other_times(table)}", remedy=remedy)
     value = table._float("EXPOSURE", value)
     if given is None and (factor := _exposure_unit(table)) is not None:
         table.notes.append(f"EXPOSURE is {value:g} in another unit; taken as {value * factor:g} s")
@@ -211,6 +222,14 @@ def _exposure(table, given, argument):
         years = value / 31557600.0
         raise table.fail(f"EXPOSURE is {value:g} s, {years:.3g} years", remedy=remedy)
     return value
+
+
+def _other_times(table):
+    """What the headers have in place of EXPOSURE, for the message; it may be another time."""
+    found = {key: table.hdu.get(key) for key in ("LIVETIME", "ONTIME", "EXPTIME")}
+    found["EXPOSURE in the primary header"] = table.primary.get("EXPOSURE")
+    text = ", ".join(f"{key} is {value}" for key, value in found.items() if value is not None)
+    return f" ({text})" if text else ""
 
 
 def _exposure_unit(table):
@@ -256,23 +275,17 @@ def _counts(table, n, exposure, quality):
     values = np.atleast_1d(table.vector(name, n))
     if len(values) != n:
         raise table.fail(f"has {len(values)} values for {n} channels", name)
-    unit, factor = _unit(table, name), 1.0
-    if name != "COUNTS" or unit.endswith(_PER_SECOND):
-        factor = exposure
-        if name == "COUNTS":
-            table.notes.append(f"COUNTS has the unit {unit!r}; read as a rate")
+    factor = count_factor(table, name, values, exposure)
     values = forgive(table, name, values * factor, ~np.isfinite(values), quality)
     if np.any(values < 0):
         table.notes.append(f"{name} is negative in {np.sum(values < 0)} channels")
     if name != "COUNTS" and "COUNTS" in table.columns:
         table.notes.append(f"{name} and COUNTS are both there; {name} is taken, as XSPEC does")
-        if _unit(table, "STAT_ERR") in ("count", "counts", "ct", "cts"):
-            return values, 1.0
+        if "STAT_ERR" in table.columns and table.hdu.unit("STAT_ERR"):
+            kind = counted(table.hdu.unit("STAT_ERR"))
+            if kind is not None and kind[0] == "count":
+                return values, kind[1]
     return values, factor
-
-
-def _unit(table, name):
-    return table.hdu.unit(name).replace(" ", "").lower() if name in table.columns else ""
 
 
 def _poisserr(table, counts, stat_err, flag, given):
@@ -281,7 +294,7 @@ def _poisserr(table, counts, stat_err, flag, given):
             table.notes.append("POISSERR is F but there is no STAT_ERR; Poisson errors are assumed")
             return True
         return flag
-    whole = bool(np.all(counts == np.rint(counts)))
+    whole = are_whole(counts)
     flag = stat_err is None
     kind, error = "whole" if whole else "not whole", "no" if flag else "a"
     table.notes.append(
@@ -345,16 +358,6 @@ def _ascending(spectrum, hdu):
             "does not ascend, but GROUPING joins neighbours", "CHANNEL", "sort the file and regroup"
         )
     return take_channels(spectrum, np.argsort(spectrum.channel))
-
-
-def take_channels(spectrum: Spectrum, index) -> Spectrum:
-    """Return the spectrum with the channels at ``index``, in that order."""
-    changes = {}
-    for name in _PER_CHANNEL:
-        value = getattr(spectrum, name)
-        if np.ndim(value):
-            changes[name] = value[index]
-    return spectrum.replace(**changes)
 
 
 def builtin_background(hdu: HDU, row: int, source: Spectrum) -> Spectrum | None:

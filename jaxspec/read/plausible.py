@@ -18,6 +18,7 @@ EXPOSURE = 1e13  # seconds, 300 000 years; many detectors may be added up in one
 SEVERAL = 20.0  # detectors or observations whose exposures may be added up in a span of time
 PERCENT = 100.0  # SYS_ERR of more is beyond the counts even if it is meant in per cent
 LEAST_ERROR = 1e-7  # of the counts: sqrt(N) / N needs 1e14 counts for it
+APART = 30.0  # times; energies of photons and channels, eV beside keV are 1000
 UNLIKE = 1e-3  # of the relative errors of the other channels
 _TIMES = dict(
     ns=1e-9, us=1e-6, ms=1e-3, ks=1e3, min=60.0, minutes=60.0, h=3600.0, hr=3600.0, hours=3600.0,
@@ -128,6 +129,31 @@ def bounds_notes(label, channel, e_min, e_max) -> list[str]:
             f"{e_min[i + 1]:.6g}-{e_max[i + 1]:.6g}"
         )
     return notes
+
+
+def energies_note(e_lo, e_hi, matrix, e_min, e_max) -> str:
+    """What to say where the energies of photons and those of their channels are worlds apart.
+
+    Parameters
+    ----------
+    e_lo, e_hi : (n_energy,) keV
+    matrix : csr_array (n_energy, n_channel)
+    e_min, e_max : (n_channel,) keV
+    """
+    rows = np.flatnonzero(np.diff(matrix.indptr))
+    rows = rows[:: max(1, len(rows) // 16)]
+    nominal, ratios = 0.5 * (e_min + e_max), []
+    for row in rows:
+        part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        peak = nominal[matrix.indices[part][np.argmax(matrix.data[part])]]
+        if peak > 0:
+            ratios.append(0.5 * (e_lo[row] + e_hi[row]) / peak)
+    if len(ratios) and not 1 / APART < np.median(ratios) < APART:
+        return (
+            f"photons of {e_lo[0]:.4g}-{e_hi[-1]:.4g} keV are seen in channels that are called "
+            f"{e_min.min():.4g}-{e_max.max():.4g} keV: is one of the units wrong?"
+        )
+    return ""
 
 
 def seconds_in(unit) -> float | None:

@@ -70,12 +70,14 @@ class RegionSet(NamedTuple):
         The rule of CIAO and of FITS tables: a point is in the set if it is in all shapes of one
         component (and in none that the component excludes). Else the rule of DS9: in any
         included shape, and in no excluded one, wherever these stand.
+    listed : bool, a list of x, y and radius without a word on their units: image pixels.
     """
 
     shapes: tuple[Shape, ...]
     name: str
     diagnostics: tuple[str, ...] = ()
     by_component: bool = False
+    listed: bool = False
 
 
 def checked(shape, file) -> Shape:
@@ -95,4 +97,10 @@ def checked(shape, file) -> Shape:
         )
     if shape.frame in SKY and any(abs(place[1]) > 90 for place in shape.places):
         raise InputError(f"{shape.text} lies beyond a pole (latitude above 90 degrees)", file=file)
+    if shape.frame in SKY and any(abs(place[0]) > 360 for place in shape.places):
+        raise InputError(
+            f"{shape.text} lies beyond 360 degrees",
+            file=file,
+            remedy="write a right ascension as hours (10:00:00) or degrees (150.0)",
+        )
     return shape

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import warnings
-from typing import Any
-
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.read.astropy_hdus import astropy_hdus
 from jaxspec.read.region_shapes import Length, RegionSet, Shape, checked
 
 # Numbers of R, and of ROTANG, that a shape needs.
@@ -18,6 +15,8 @@ _NEEDS = {
     "rotrectangle": (0, 1), "pie": (2, 2), "sector": (0, 2), "polygon": (0, 0), "field": (0, 0),
 }  # fmt: skip
 
+
+_COLUMNS = ("SHAPE", "X", "Y", "RA", "DEC", "R", "ROTANG", "COMPONENT")
 
 # What it is made of: the form, and the places in R of its inner and outer half widths.
 _FORMS = {
@@ -53,7 +52,7 @@ def read_region_table(raw: bytes, file: str, hdu=None) -> RegionSet:
     united, and the excluded ones taken out of all.
     """
     table, header = _table(raw, file, hdu)
-    names = {name.upper(): name for name in table.colnames}
+    names = {name.upper(): name for name in table.colnames if name.upper() in _COLUMNS}
     rows = [{key: table[name][i] for key, name in names.items()} for i in range(len(table))]
     units = {key: table[name].unit for key, name in names.items()}
     frame, x, y = "physical", "X", "Y"
@@ -62,49 +61,63 @@ def read_region_table(raw: bytes, file: str, hdu=None) -> RegionSet:
     elif units["X"] is not None and units["X"].is_equivalent("deg"):
         frame = "icrs"
     _check_columns(header, file)
+    for key in (x, y):
+        unit = units[key]
+        if unit is not None and not any(unit.is_equivalent(u) for u in ("deg", "pixel")):
+            raise InputError(
+                f"is in {unit}, which is no position on the sky",
+                file=file,
+                column=key,
+                remedy="give X and Y in pixels of the sky plane, or RA and DEC in degrees",
+            )
     length = _length_unit(units.get("R"), frame, file)
-    to_degrees = 1.0
-    if frame == "icrs" and units[x] is not None and units[x].is_equivalent("deg"):
-        to_degrees = float(units[x].to("deg"))
+    to_degrees = _degrees(units[x]) if frame == "icrs" else 1.0
+    turn = _degrees(units.get("ROTANG"))
     shapes = []
     for number, row in enumerate(rows, 1):
         kind = str(row.get("SHAPE", "circle")).strip().lower()
         include, kind = not kind.startswith(("!", "-")), kind.lstrip("!+-")
         try:
-            component = int(row["COMPONENT"]) if "COMPONENT" in names else 0
+            component = int(_values(row["COMPONENT"])[0]) if "COMPONENT" in names else 0
             places = np.array([_values(row[x]), _values(row[y])]) * to_degrees
-        except (TypeError, ValueError) as error:
+            r, angles = _values(row.get("R", ())), _values(row.get("ROTANG", 0.0)) * turn
+        except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise InputError(f"row {number} cannot be used ({error})", file=file) from None
-        made = _shape(kind, frame, places.T, _values(row.get("R", ())), row, length, file)
+        made = _shape(kind, frame, places.T, r, angles, length, file)
         shapes.append(made._replace(include=include, component=component))
-    note = f"{file}: {len(shapes)} regions of a FITS table"
-    return RegionSet(tuple(shapes), file, (note,), by_component="COMPONENT" in names)
+    notes = [f"{file}: {len(shapes)} regions of a FITS table"]
+    unit = units.get("R")
+    if length[1] == "physical" and unit is not None and not unit.is_equivalent("pixel"):
+        notes.append(f"{file}: R is in {unit}, taken as physical pixels")
+    return RegionSet(tuple(shapes), file, tuple(notes), by_component="COMPONENT" in names)
+
+
+def _degrees(unit) -> float:
+    """How many degrees one of a unit is; 1 where it says nothing of angles."""
+    return float(unit.to("deg")) if unit is not None and unit.is_equivalent("deg") else 1.0
 
 
 def _table(raw, file, wanted):
     from astropy.io import fits
     from astropy.table import Table
 
-    try:
-        with warnings.catch_warnings(), fits.open(io.BytesIO(raw), memmap=False) as hdus:
-            warnings.simplefilter("ignore")
-            every: Any = list(hdus)
-            content = ", ".join(f"{i} {h.name or '-'}" for i, h in enumerate(every))
-            images = any(h.is_image and len(h.shape) == 2 for h in every)
-            chosen = [
-                h for i, h in enumerate(every)
-                if wanted is None or str(i) == wanted.strip() or h.name == wanted.strip().upper()
-            ]  # fmt: skip
-            tables = [h for h in chosen if isinstance(h, fits.BinTableHDU | fits.TableHDU)]
-            found = next(((Table.read(t), dict(t.header)) for t in tables if _has_sources(t)), None)
-    except Exception as error:  # astropy raises many kinds on damaged files
-        raise InputError(f"its tables cannot be read ({error})", file=file) from error
+    with astropy_hdus(raw, file, "a table of regions") as every:
+        content = ", ".join(f"{i} {h.name or '-'}" for i, h in enumerate(every))
+        images = any(h.is_image and len(h.shape) == 2 for h in every)
+        chosen = [
+            h for i, h in enumerate(every)
+            if wanted is None or str(i) == wanted.strip() or h.name == wanted.strip().upper()
+        ]  # fmt: skip
+        tables = [h for h in chosen if isinstance(h, fits.BinTableHDU | fits.TableHDU)]
+        found = next(((Table.read(t), dict(t.header)) for t in tables if _has_sources(t)), None)
     if found is None or not len(found[0]):
         remedy = "give a table with X, Y (or RA, DEC) and R, or a DS9 file"
         if images and wanted is None:
             remedy = "an image of 1 (use) and 0 (leave out) is given as mask="
         where = "" if wanted is None else f" in extension {wanted!r}, only {content}"
         raise InputError(f"holds no table of regions{where}", file=file, remedy=remedy)
+    if len(found[0]) > len(raw):
+        raise InputError(f"a file of {len(raw)} bytes has no {len(found[0])} rows", file=file)
     return found
 
 
@@ -143,13 +156,12 @@ def _values(cell):
     return np.atleast_1d(np.ma.filled(np.ma.asarray(cell, float), np.nan)).ravel()
 
 
-def _shape(kind, frame, places, r, row, length, file) -> Shape:
+def _shape(kind, frame, places, r, angles, length, file) -> Shape:
     where = ",".join(f"{v:g}" for v in places[0])
     text = f"{kind}({where})"
     if kind not in _NEEDS:
         raise InputError(f"{text} has no area, or a shape that is not supported", file=file)
     need_r, need_angle = _NEEDS[kind]
-    angles = _values(row.get("ROTANG", 0.0))
     if len(r) < need_r or len(angles) < need_angle:
         raise InputError(f"{text} needs {need_r} R and {need_angle} ROTANG", file=file)
 
@@ -173,8 +185,18 @@ def _shape(kind, frame, places, r, row, length, file) -> Shape:
 
 
 def _polygon(places):
-    """Corners of a polygon: vectors are filled up with NaN, or with the first or last corner."""
+    """Corners of a polygon, whose vectors may be longer than it.
+
+    It ends at NaN, where it comes back to its first corner (as CFITSIO has it), where its last
+    corner is repeated, or with zeros.
+    """
     places = places[np.isfinite(places).all(axis=1)]
+    away = (places != places[:1]).any(axis=1)
+    moved = away.argmax() if away.any() else len(places)
+    back = np.flatnonzero(~away[moved:])
+    places = places[: moved + back[0]] if len(back) else places
+    real = np.flatnonzero(places.any(axis=1))
+    places = places[: real[-1] + 1] if len(real) else places
     keep = np.ones(len(places), bool)
     keep[1:] = (places[1:] != places[:-1]).any(axis=1)
     return places[keep]

@@ -13,7 +13,14 @@ import re
 from jaxspec.errors import InputError
 from jaxspec.read.region_shapes import SKY, Length, RegionSet, Shape, checked
 
-_OTHER_FRAMES = ("linear", "amplifier", "detector", "tile", "wcs", *(f"wcs{c}" for c in "abcdefgh"))
+_OTHER_FRAMES = (
+    "linear",
+    "amplifier",
+    "detector",
+    "tile",
+    "wcs",
+    *(f"wcs{c}" for c in "abcdefghijklmnopqrstuvwxyz0"),
+)
 _LABELS = ("text", "vector", "ruler", "compass", "projection", "composite")
 _NO_AREA = ("point", "line", "segment")
 _FRAME = re.compile(rf"({'|'.join((*SKY, 'image', 'physical', *_OTHER_FRAMES))})\b(?!\s*\()", re.I)
@@ -21,6 +28,17 @@ _SHAPE = re.compile(
     r"(?P<sign>[-+!&*|\s]*)(?P<name>[a-z]\w*)\s*(?:\((?P<a>[^()]*)\)|(?P<b>[^()|&*!]*))"
 )
 _QUOTED = re.compile(r"""(?<==)\s*(\{[^}]*\}|"[^"]*"|'[^']*')|\{[^}]*\}""")
+_NUMBER_OF = re.compile(r",?\s*\bn\s*=\s*\d+\s*$")  # rings between the first and the last size
+_GLOBAL = re.compile(r"\s*global\b", re.I)
+_LEFT_OUT = re.compile(r"\binclude\s*=\s*(0|no?|false|off)\b", re.I)
+# What DS9 hides behind a "#": shapes of its own, and settings of the shape before it.
+_OWN = (*_LABELS, "panda", "epanda", "bpanda", "cpanda", "segment")
+_HIDDEN = re.compile(rf"[-+!]?({'|'.join(_OWN)})\s*\(")
+_WORDS = "physical|image|linear|fk4|fk5|icrs|galactic|ecliptic|wcs|degrees|arcmin|arcsec"
+_SETTINGS = re.compile(
+    rf"({_HIDDEN.pattern}[^)]*+\)[\s|]*+)?"
+    rf"((\w++\s*+=\s*+(\#?[\w.+-]++)?(\s++({_WORDS}|[\d.]++)\b)*|source|background|dash)[\s,]*+)*+"
+)
 # The least numbers of each shape; CIAO accepts shortened names.
 SHAPES = {
     "circle": 3, "ellipse": 4, "box": 4, "rotbox": 5, "polygon": 6, "annulus": 4, "field": 0,
@@ -57,6 +75,7 @@ def parse_regions(text: str, name: str = "regions=") -> RegionSet:
     >>> parse_regions("image; circle(10, 10, 3)").shapes[0].outer[0]
     Length(value=3.0, unit='image')
     """
+    _check_global(text, name)
     statements = list(_statements(text))
     ciao = _is_ciao(text, statements)
     shapes, labels, frame, component = [], 0, "physical", 0
@@ -74,7 +93,7 @@ def parse_regions(text: str, name: str = "regions=") -> RegionSet:
                 )
         if not body:
             body, comment = _written_as_comment(comment), ""
-        excluded = re.search(r"\binclude\s*=\s*0", comment) is not None
+        excluded = _LEFT_OUT.search(comment) is not None
         for sign, kind, values in _shapes_of(body, name, ciao):
             if kind in _LABELS:
                 labels += kind != "composite"
@@ -98,12 +117,22 @@ def parse_regions(text: str, name: str = "regions=") -> RegionSet:
     return RegionSet(tuple(shapes), name, tuple(notes), by_component=ciao)
 
 
+def _check_global(text, name):
+    """Refuse settings that would exclude what is written without a minus."""
+    if any(_LEFT_OUT.search(line) for line in text.splitlines() if _GLOBAL.match(line)):
+        raise InputError(
+            "its global settings exclude all regions (include=0)",
+            file=name,
+            remedy="write include=1 there, and a minus before each region that is excluded",
+        )
+
+
 def _is_ciao(text, statements):
     """Whether the rules of CIAO apply: it says so, or nothing is of DS9."""
     head = next((line for line in text.splitlines() if line.strip()), "").lower()
     if "region file format" in head:
         return "ciao" in head
-    if any(_FRAME.match(s) for s in statements) or re.search(r"^\s*global\b", text, re.M | re.I):
+    if any(_FRAME.match(s) for s in statements) or any(map(_GLOBAL.match, text.splitlines())):
         return False
     # CIAO has no file that begins with what is cut out
     return not (statements and re.match(r"[-!]", statements[0]))
@@ -113,18 +142,21 @@ def _statements(text):
     """Lines and what ``;`` separates, without quoted text, comments and global settings."""
     for line in text.lstrip("\ufeff").splitlines():
         line = line.strip()
-        if line.lower().startswith("global"):
+        if _GLOBAL.match(line):
             continue
-        for statement in _QUOTED.sub("", line).split(";"):
+        rest = _QUOTED.sub("", line).lower()
+        while rest:
+            statement, _, rest = rest.partition(";")
+            comment = statement.partition("#")[2].strip()
+            if comment and not _SETTINGS.fullmatch(comment):
+                rest = ""  # free words, which go on to the end of the line
             if statement.strip():
-                yield statement.strip().lower()
+                yield statement.strip()
 
 
 def _written_as_comment(comment):
     """DS9 writes its own shapes as comments: ``# panda(...)``, ``# text(...)``."""
-    match = re.match(r"\s*(-?[a-z]+)\s*\(", comment)
-    names = (*_LABELS, "panda", "epanda", "bpanda", "cpanda", "segment")
-    return comment.strip() if match and match[1].lstrip("-") in names else ""
+    return comment.strip() if _HIDDEN.match(comment.strip()) else ""
 
 
 def _shapes_of(body, name, ciao):
@@ -146,6 +178,7 @@ def _shapes_of(body, name, ciao):
                 "'# Region file format: CIAO' before them",
             )
         values = match["a"] if match["a"] is not None else match["b"]
+        values = _NUMBER_OF.sub("", values)
         yield sign, _full_name(shape, ciao), values.replace(",", " ").split()
         at = match.end()
 
@@ -272,6 +305,8 @@ class _Numbers:
             r"([-+]?)(\d+)(?:[:hd])(\d+)(?:[:m])(\d+\.?\d*|\.\d+)s?", word.replace("'", "m")
         )
         if parts:
+            if int(parts[3]) >= 60 or float(parts[4]) > 60:  # DS9 rounds up to 60
+                raise ValueError(f"{word!r} has 60 minutes or seconds, or more")
             value = int(parts[2]) + int(parts[3]) / 60 + float(parts[4]) / 3600
             hours = axis == 0 and "d" not in word and SKY[sky] in ("fk5", "fk4", "icrs")
             return sky, (-value if parts[1] == "-" else value) * (15.0 if hours else 1.0)

@@ -37,10 +37,8 @@ def read_regions(source) -> list[RegionSet]:
         return [_read_text_or_file(source)]
     if isinstance(source, os.PathLike):
         return [_read_file(os.fspath(source))]
-    if hasattr(source, "to_sky") or hasattr(source, "to_pixel"):
-        include = bool(source.meta.get("include", True))
-        shape = Shape("object", "object", include=include, text=type(source).__name__)
-        return [RegionSet((shape._replace(region=source),), "regions=")]
+    if _is_object(source):
+        return [_objects([source])]
     try:
         items = list(source)
     except TypeError:
@@ -49,7 +47,28 @@ def read_regions(source) -> list[RegionSet]:
             parameter="regions",
             remedy="give DS9 text, a file name, a region object or a list of these",
         ) from None
-    return [found for item in items for found in read_regions(item)]
+    objects = [item for item in items if _is_object(item)]
+    rest = [found for item in items if not _is_object(item) for found in read_regions(item)]
+    return ([_objects(objects)] if objects else []) + rest
+
+
+def _is_object(source):
+    return hasattr(source, "to_sky") or hasattr(source, "to_pixel")
+
+
+def _objects(regions):
+    """Regions of the ``regions`` package as one set: those of a list belong together."""
+    shapes = [
+        Shape(
+            "object",
+            "object",
+            include=bool(region.meta.get("include", True)),
+            text=type(region).__name__,
+            region=region,
+        )
+        for region in regions
+    ]
+    return RegionSet(tuple(shapes), "regions=")
 
 
 def _read_text_or_file(source):
@@ -73,11 +92,28 @@ def _read_file(path):
     if raw[:6] == b"SIMPLE":
         return read_region_table(raw, file, address.hdu)
     text = raw.decode("utf-8", errors="replace")
-    rows = [line.split("#")[0].replace(",", " ").split() for line in text.splitlines()]
-    rows = [row for row in rows if row]
-    if rows and all(_is_number(word) for word in rows[0]):
+    lines = [line.partition("#") for line in text.splitlines()]
+    rows = [row for line in lines if (row := line[0].replace(",", " ").split())]
+    names = []
+    if len(rows) > 1 and all(word.isidentifier() for word in rows[0]):
+        if all(map(_is_number, rows[1])):
+            names, *rows = rows
+    if rows and all(map(_is_number, rows[0])):
+        said = " ".join([*names, *(line[2] for line in lines)]).lower()
+        words = set(re.findall(r"[a-z]\w*", said))
+        if words & {"ra", "dec", "fk5", "icrs"} and not words & {"x", "y", "pixel", "pixels"}:
+            raise on_the_sky("says that its positions are RA and Dec", file)
         return _source_list(rows, file)
     return parse_regions(text, file)
+
+
+def on_the_sky(problem, file) -> InputError:
+    """Error on a list of x, y and radius that is not in image pixels."""
+    return InputError(
+        f"{problem}, and a list of x, y and radius is in image pixels",
+        file=file,
+        remedy="write each line as 'fk5; circle(ra, dec, 5\")'",
+    )
 
 
 def _is_number(word):
@@ -104,4 +140,4 @@ def _source_list(rows, file):
         text = f"circle({x:g},{y:g},{radius:g})"
         shapes.append(checked(Shape("round", "image", ((x, y),), (size, size), text=text), file))
     note = f"{file}: a list of {len(shapes)} circles in image pixels counted from 1"
-    return RegionSet(tuple(shapes), file, (note,))
+    return RegionSet(tuple(shapes), file, (note,), listed=True)

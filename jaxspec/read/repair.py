@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from jaxspec.read.plausible import LEAST_ERROR, PERCENT, UNLIKE
+from jaxspec.read.units import counted
 
 NEVER = (1, 5)  # QUALITY of channels that are never used
 
@@ -73,7 +74,7 @@ def forgive(table, name, values, wrong, quality, remedy="repair the file"):
         i = int(np.argmax(wrong & good))
         raise table.fail(f"row {i + 1} is {values[i]}", name, remedy)
     table.notes.append(f"{name} is no number in {wrong.sum()} bad channels, which are never used")
-    values[wrong] = 0.0
+    values[wrong], table.lost = 0.0, table.lost | wrong
     assert quality is not None  # else all channels are good, and one that is wrong has raised
     quality[wrong & ~np.isin(quality, NEVER)] = 5
     return values
@@ -163,8 +164,40 @@ def scaling(table, name, n, quality):
     if np.any(wrong & ~good):
         number = np.sum(wrong & ~good)
         table.notes.append(f"{name} is not positive in {number} bad channels; 1 is put there")
+        table.lost = table.lost | (wrong & (values != 0))
     values[wrong] = 1.0
     return values
+
+
+def count_factor(table, name, values, exposure):
+    """Counts in one of ``values`` (n_channel,), by the name of the column, TUNIT and HDUCLAS3."""
+    unit, is_rate = table.hdu.unit(name), name != "COUNTS"
+    found = counted(unit)
+    if found is None:
+        taken = "counts/s" if is_rate else "counts"
+        table.notes.append(f"{name} has the unit {unit!r}, which is not known; taken as {taken}")
+    kind, factor = ("rate" if is_rate else "count", 1.0) if found is None else found
+    if kind == "density":
+        raise table.fail(
+            f"the unit is {unit!r}", name, "it must hold the counts or counts/s of each channel"
+        )
+    if kind == "rate" and not is_rate:
+        table.notes.append(f"COUNTS has the unit {unit!r}; read as a rate")
+    if kind == "count" and is_rate and unit:
+        table.notes.append(f"{name} has the unit {unit!r}; read as a rate, by its name")
+    if str(table.scalar("HDUCLAS3", "")).strip().upper() == "RATE" and kind == "count":
+        if not is_rate and not unit and not are_whole(values):
+            table.notes.append("HDUCLAS3 is RATE, and COUNTS are not whole; read as a rate")
+            kind = "rate"
+        elif not is_rate:
+            table.notes.append("HDUCLAS3 is RATE but the column is COUNTS; read as counts")
+    return factor * (exposure if is_rate or kind == "rate" else 1.0)
+
+
+def are_whole(values):
+    """Whether all finite numbers are whole."""
+    values = values[np.isfinite(values)]
+    return bool(np.all(values == np.rint(values)))
 
 
 def poisserr_flag(table, given):

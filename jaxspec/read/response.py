@@ -10,9 +10,10 @@ import numpy as np
 from jaxspec._checks import energy_gaps, energy_problem, fixed_matrix
 from jaxspec._types import Response, Wide
 from jaxspec.read.fits import HDU
-from jaxspec.read.matrices import choose_ebounds, choose_matrices, refuse_wholes
+from jaxspec.read.matrices import area_in, choose_ebounds, choose_matrices, refuse_wholes
 from jaxspec.read.paths import Address
-from jaxspec.read.plausible import bounds_notes, check_matrix, rest_note
+from jaxspec.read.plausible import bounds_notes, check_matrix, energies_note, rest_note
+from jaxspec.read.units import square_centimetres
 
 KEV = dict(ev=1e-3, kev=1.0, mev=1e3, gev=1e6, tev=1e9)
 BLOCK = 2**22  # values that are looked at at once
@@ -61,12 +62,15 @@ def numbers(hdu: HDU, name: str, kind=float) -> np.ndarray:
 
 def _energies(hdu: HDU, name: str):
     """Energy column in keV."""
-    values, unit = numbers(hdu, name), hdu.unit(name)
-    if not unit:
-        return values
-    if unit.lower() not in KEV:
+    return numbers(hdu, name) * in_kev(hdu, name)
+
+
+def in_kev(hdu: HDU, name: str) -> float:
+    """Factor to keV of a column of energies, 1 where it has no unit."""
+    unit = hdu.unit(name)
+    if unit and unit.lower() not in KEV:
         raise hdu.fail(f"the unit is {unit!r}", name, "energies must be eV, keV, MeV, GeV or TeV")
-    return values * KEV[unit.lower()]
+    return KEV[unit.lower() or "kev"]
 
 
 def energy_grid(hdu: HDU):
@@ -200,8 +204,9 @@ def _read_runs(hdu: HDU, channel):
 def _values(runs):
     """Values of an extension in native byte order, a redistribution or cm2."""
     data = runs.data.astype(np.float32 if runs.data.dtype.str[1:] == "f4" else np.float64)
-    if runs.hdu.unit("MATRIX").replace(" ", "").lower() in ("m**2", "m2", "m^2"):
-        data *= data.dtype.type(1e4)
+    factor = square_centimetres(runs.hdu.unit("MATRIX"))
+    if factor not in (None, 1.0):
+        data *= data.dtype.type(factor)
     return data
 
 
@@ -355,6 +360,12 @@ def parse_rmf(hdus, name: str, address=None, spare_ebounds=None) -> Response:
     if len(parts) > 1 and address.numbers is None:
         refuse_wholes(parts)
     e_lo, e_hi, matrix, wide, sum_notes = _sum_matrices(parts, channel)
+    if note := energies_note(e_lo, e_hi, matrix, e_min, e_max):
+        notes.append(f"{name}: {note}")
+    if not parts[0].hdu.unit("MATRIX") and not _is_full(found[0]) and area_in(hdus, found):
+        notes.append(
+            f"{name}: holds an area (SPECRESP) too, which is used if it is named as ANCRFILE or arf"
+        )
     if len(parts) > 1:
         notes.append(f"{name}: {len(parts)} MATRIX extensions summed")
     return Response(
@@ -368,5 +379,9 @@ def parse_rmf(hdus, name: str, address=None, spare_ebounds=None) -> Response:
         name=name,
         diagnostics=tuple(notes + sum_notes),
         wide=wide,
-        full=str(found[0].get("HDUCLAS3", "")).strip().upper() == "FULL",
+        full=_is_full(found[0]),
     )
+
+
+def _is_full(hdu):
+    return str(hdu.get("HDUCLAS3", "")).strip().upper() == "FULL"

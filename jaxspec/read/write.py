@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import os
 from pathlib import Path
 
@@ -350,7 +351,9 @@ def put_keywords(header, keywords):
     for key, value in keywords.items():
         if isinstance(value, str):
             value = value.encode("ascii", "replace").decode()
-        if isinstance(value, float) and len(repr(value)) > 20:
+        if isinstance(value, float) and not math.isfinite(value):
+            header[key] = str(value)  # FITS has no such number
+        elif isinstance(value, float) and len(repr(value)) > 20:
             header.append(fits.Card.fromstring(f"{key:<8}= {repr(value).upper()}"))
         else:
             header[key] = value

@@ -10,12 +10,21 @@ from jaxspec._files import check_free
 from jaxspec.errors import InputError
 from jaxspec.read.write import put_keywords, store
 
-MAPS = ("exposure", "background", "rms", "mask")
-_UNITS = {"background": "count", "rms": "count", "mask": ""}
+UNKNOWN = "unknown"
+MAPS = ("exposure", "background", "rms", "area", "mask")
+_UNITS = {"background": "count", "rms": "count", "area": "", "mask": ""}
 
 
 def write_image(
-    image, path, *, exposure=None, background=None, rms=None, mask=None, overwrite=False
+    image,
+    path,
+    *,
+    exposure=None,
+    background=None,
+    rms=None,
+    area=None,
+    mask=None,
+    overwrite=False,
 ):
     """Write the counts of an image, and each map for which a path is given, to a file of its own.
 
@@ -29,9 +38,12 @@ def write_image(
         File for the counts (int32 if they are whole numbers), with EXPOSURE and sky coordinates.
         Gzipped if it ends in ``.gz`` or ``.FTZ``; local or any fsspec address, like the others.
     exposure : str or os.PathLike, optional
-        File for the exposure map, with its unit as BUNIT. If the unit is not known, read it with
-        ``exposure_time=False``.
+        File for the exposure map, with its unit as BUNIT, "unknown" if it is not known.
     background, rms : str or os.PathLike, optional
+    area : str or os.PathLike, optional
+        Good fraction of each pixel, of an image that was rebinned over masked pixels. Where it is
+        not 1, it has to be written with the exposure or the mask: a background of B counts per
+        pixel would come out too low without it.
     mask : str or os.PathLike, optional
         0 where a pixel is left out and 1 where it is used, as ``read_image(mask=...)`` reads it
         and as most pipelines have it: the opposite of ``image.mask``.
@@ -41,8 +53,8 @@ def write_image(
     Raises
     ------
     InputError
-        If a map is asked for that the image does not have, a file exists and may not be replaced,
-        or a file cannot be written.
+        If a map is asked for that the image does not have, ``area`` is missing, a file exists and
+        may not be replaced, or a file cannot be written.
 
     Examples
     --------
@@ -54,19 +66,28 @@ def write_image(
     array([[9., 9., 9.],
            [9., 9., 9.]])
     """
-    check_targets([path, exposure, background, rms, mask], overwrite)
+    check_targets([path, exposure, background, rms, area, mask], overwrite)
+    partial = image.area is not None and (image.area[image.good] != 1).any()
+    if partial and area is None and (exposure is not None or mask is not None):
+        raise InputError(
+            "was rebinned over masked pixels: its pixels are good only in part",
+            file=image.name,
+            parameter="area",
+            remedy="give area= a file as well, and read_image the same one",
+        )
     counts = image.counts
     if np.array_equal(counts, np.round(counts)) and np.abs(counts).max(initial=0.0) < 2**31:
         counts = counts.astype(np.int32)
     files = [(counts, path, "count")]
-    for name, target in zip(MAPS, (exposure, background, rms, mask), strict=True):
+    for name, target in zip(MAPS, (exposure, background, rms, area, mask), strict=True):
         if target is None:
             continue
         values = getattr(image, name)
         if values is None:
             raise InputError(f"has no {name} map", file=image.name, remedy=f"leave {name}= out")
         values = (~values).astype(np.uint8) if name == "mask" else values
-        files.append((values, target, image.exposure_unit if name == "exposure" else _UNITS[name]))
+        unit = (image.exposure_unit or UNKNOWN) if name == "exposure" else _UNITS[name]
+        files.append((values, target, unit))
     for values, target, unit in files:
         _write(image, values, target, unit, overwrite)
 

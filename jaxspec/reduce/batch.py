@@ -161,7 +161,7 @@ def _unusable(spectrum, stat, plan, few, sane):
     if plan.n_bins < few:
         bins = "1 bin" if plan.n_bins == 1 else f"{plan.n_bins} bins"
         return Status.FEW_COUNTS, f"{bins} for {few} free parameters; nothing was fitted."
-    bad = bad_data(spectrum, not stat.startswith("chi2"), stat != "cash")
+    bad = bad_data(spectrum, not stat.startswith("chi2"), stat != "cash", stat == "wstat")
     if bad:
         return Status.BAD_DATA, bad
     response = spectrum.response

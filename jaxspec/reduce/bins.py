@@ -91,19 +91,21 @@ def channel_columns(spectrum):
         A channel that the response lacks.
     """
     theirs, ours = spectrum.response.channel, spectrum.channel
-    if len(theirs) == len(ours):
+    if np.array_equal(theirs, ours):
         return np.arange(len(ours))
     order = np.argsort(theirs, kind="stable")
     column = np.searchsorted(theirs, ours, sorter=order)
     column = order[np.minimum(column, len(theirs) - 1)]
-    if not np.array_equal(theirs[column], ours):
+    if np.array_equal(theirs[column], ours):
+        return column
+    if len(theirs) != len(ours):
         raise InputError(
             f"the spectrum has {len(ours)} channels, {ours.min()} to {ours.max()}, and its "
             f"response {spectrum.response.name} {len(theirs)}, {theirs.min()} to {theirs.max()}",
             file=spectrum.path or spectrum.name,
             remedy="load the response that was made for this spectrum",
         )
-    return column
+    return np.arange(len(ours))
 
 
 def channel_energies(spectrum):
@@ -111,8 +113,6 @@ def channel_energies(spectrum):
     response = spectrum.response
     if response is None:
         return None, None
-    if len(response.channel) == len(spectrum.channel):
-        return response.e_min, response.e_max
     column = channel_columns(spectrum)
     return response.e_min[column], response.e_max[column]
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.read.write_image import UNKNOWN
 from jaxspec.reduce.units import exposure_kind
 
 # No imaging X-ray telescope in use collects more (all of XMM: 3000 cm2 at 1.5 keV).
 LARGEST_AREA = 3000.0  # cm2
+# A map that peaks lower may hold per cent, kiloseconds, or the seconds of a survey as well.
+SMALLEST_AREA = 150.0
 
 
 def header_exposure(header, file, needed=True):
@@ -60,7 +63,8 @@ def time_factor(peak, unit, seconds, file, given=None):
     -----
     BUNIT decides where it names a unit. Else the peak does: more than any telescope's area and
     near EXPOSURE (a fifth to ten times, for mosaics) is a map in seconds; far above it, in
-    cm2 s; a possible area (2 to 3000) and less than a tenth of EXPOSURE is a map in cm2.
+    cm2 s; a possible area (150 to 3000) and less than a tenth of EXPOSURE is a map in cm2, unless
+    BUNIT says something that is no unit.
 
     Examples
     --------
@@ -80,7 +84,7 @@ def time_factor(peak, unit, seconds, file, given=None):
             return 1.0, "cm2 s", reason
         if ratio >= 0.2 or np.isnan(seconds):
             return 1.0, "s", reason
-    elif peak >= 2 and ratio < 0.1:
+    elif peak >= SMALLEST_AREA and ratio < 0.1 and unit.strip().lower() in ("", "primary array"):
         return 1.0, "cm2", reason
     raise InputError(
         f"BUNIT {unit.strip()!r} and the peak of {peak:.5g} (EXPOSURE {seconds:.5g} s) do not "
@@ -123,6 +127,8 @@ def exposure_of_map(data, header, seconds, exposure_time, file, given=None):
             "the exposure map is nowhere positive", file=file, remedy="give another map"
         )
     bunit = str(header.get("BUNIT", ""))
+    if isinstance(exposure_time, str) and given is None and bunit.strip().lower() == UNKNOWN:
+        return data, "", "exposure map: taken as it is (no unit); BUNIT is 'unknown'"
     if isinstance(exposure_time, str):
         factor, kind, reason = time_factor(peak, bunit, seconds, file, given)
         multiply = kind == "cm2"

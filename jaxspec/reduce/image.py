@@ -14,9 +14,17 @@ from jaxspec.read.paths import stem
 from jaxspec.reduce import regrid
 from jaxspec.reduce.exposure import exposure_of_map, header_exposure
 from jaxspec.reduce.grid import companion
+from jaxspec.reduce.image_checks import (
+    as_maps,
+    check_apart,
+    check_swapped,
+    checked,
+    in_counts,
+    seconds_given,
+    unexposed,
+)
 from jaxspec.reduce.mask import unite
 from jaxspec.reduce.pixels import Pixels
-from jaxspec.reduce.units import counts_scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +52,11 @@ class Image:
     area : (ny, nx) float64 or None
         Good fraction of each pixel, after rebinning over masked pixels; None is 1 everywhere.
 
+    Raises
+    ------
+    InputError
+        Arrays of different shapes, what is no array of numbers, a unit that is not known.
+
     Examples
     --------
     >>> import numpy as np
@@ -66,6 +79,10 @@ class Image:
     header: dict = field(default_factory=dict)
     diagnostics: tuple[str, ...] = ()
     area: np.ndarray | None = None
+
+    def __post_init__(self):
+        for key, values in as_maps(self).items():
+            object.__setattr__(self, key, values)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -196,6 +213,7 @@ def read_image(
     exposure=None,
     background=None,
     rms=None,
+    area=None,
     psf=None,
     regions=None,
     keep=None,
@@ -215,10 +233,13 @@ def read_image(
         FITS image of counts: plain, ``.gz``, ``.FTZ``, local or any address that fsspec opens.
     exposure : str, os.PathLike or (ny, nx) array, optional
         Exposure map in s, cm2 or cm2 s. Without one, the exposure is EXPOSURE everywhere.
-        Pixels of zero (or NaN) exposure are left out.
+        Pixels of zero (or NaN) exposure are left out, as are those of the image without a number.
     background, rms : str, os.PathLike or (ny, nx) array, optional
         Expected background counts per pixel; one-sigma errors (a fit then uses chi2, and the
         counts may be negative).
+    area : str, os.PathLike or (ny, nx) array, optional
+        Good fraction of each pixel, 0 to 1, of an image that was rebinned over masked pixels, as
+        `jaxspec.write_image` writes it.
     psf : jaxspec.reduce.psf.Psf, optional
     regions : str, path, region object, or list of them, optional
         What lies in them is left out: DS9 or JS9 text or files, source lists, FITS tables.
@@ -229,8 +250,8 @@ def read_image(
     mask : str or os.PathLike, optional
         FITS image on the same grid: 0 (or NaN) is left out, 1 is used.
     hdu : int or str, optional
-        Extension of the counts; by default the first with a 2-D image. In all other files,
-        ``file.fits[NAME]`` or ``file.fits[2]`` chooses one.
+        Extension of the counts; by default the first with a 2-D image. In all files,
+        ``file.fits[NAME]``, ``file.fits[NAME,EXTVER]`` or ``file.fits[2]`` chooses one.
     exposure_time : "auto", True, False or seconds
         Whether the exposure map is multiplied by EXPOSURE of the image. "auto" does so for
         a map in cm2, told by its BUNIT or else by its peak, and says so in ``diagnostics``.
@@ -240,7 +261,8 @@ def read_image(
         Without either, and with ``exposure_time`` given, the unit is unknown and stays so.
     unit : str, optional
         Unit of the image, where its BUNIT is wrong: only counts are accepted. Rates, fluxes
-        and photons are refused: their numbers do not scatter as counts do.
+        and photons are refused, and so are fractions in a unit that is not known: their numbers
+        do not scatter as counts do.
     name : str, optional
         By default the file stem.
 
@@ -253,7 +275,7 @@ def read_image(
     InputError
         If a file cannot be read, the grids differ (shape, or sky position by more than half a
         pixel), a map has another unit than it must have, EXPOSURE is missing where it is needed,
-        a good pixel is negative or NaN, or no pixel is left.
+        a good pixel is negative or infinite, or no pixel is left.
 
     Examples
     --------
@@ -267,9 +289,9 @@ def read_image(
             parameter="psf",
             remedy="use jaxspec.read_psf(path, ...), jaxspec.gaussian_psf or jaxspec.king_psf",
         )
-    counts = _in_counts(read_map(path, hdu), "image", unit)
-    notes = list(counts.diagnostics)
-    if (seconds := _seconds(exposure_time, counts)) is not None:
+    counts = in_counts(read_map(path, hdu), "image", unit)
+    notes, blank = list(counts.diagnostics), np.isnan(counts.data)
+    if (seconds := seconds_given(exposure_time, counts)) is not None:
         time = seconds
     else:
         time = header_exposure(counts.header, counts.file, needed=exposure is None)
@@ -279,25 +301,33 @@ def read_image(
         dark = np.zeros(counts.data.shape, bool)
     else:
         found = companion(exposure, counts.data.shape, counts.wcs, "exposure")
+        check_apart(counts, found, "exposure")
         time = time if time == time else header_exposure(found.header, found.file, needed=False)
         exposed, unit, note = exposure_of_map(
             found.data, found.header, time, exposure_time, found.file, exposure_unit
         )
-        dark, more = _unexposed(exposed, counts, found)
-        _check_swapped(counts, dark, found)
-        notes += [note, *more]
+        dark, more = unexposed(exposed, counts, found)
+        check_swapped(counts, dark, found)
+        notes += [note, *_read_from(found, "exposure map"), *more]
         exposed = np.where(dark, 0.0, exposed)
+    if lost := (blank & ~dark).sum():
+        notes.append(f"{lost} pixels without a number (NaN or BLANK) left out")
     maps = {}
     for key, given in (("background", background), ("rms", rms)):
         if given is not None:
-            found = _in_counts(companion(given, counts.data.shape, counts.wcs, key), key)
+            found = in_counts(companion(given, counts.data.shape, counts.wcs, key), key)
+            check_apart(counts, found, key)
             maps[key] = found.data
-            notes += [note for note in found.diagnostics if note.startswith(key)]
+            notes += [*_read_from(found, key), *(n for n in found.diagnostics if n.startswith(key))]
+    if area is not None:
+        found = companion(area, counts.data.shape, counts.wcs, "area")
+        maps["area"] = found.data
+        notes += _read_from(found, "area")
     image = Image(
         name or stem(counts.file),
         counts.data,
         exposed,
-        dark,
+        dark | blank,
         psf=psf,
         wcs=counts.wcs,
         exposure_unit=unit,
@@ -307,96 +337,9 @@ def read_image(
         diagnostics=tuple(notes),
         **maps,
     )
-    return _checked(image.masked(regions, min_exposure, keep=keep, mask=mask))
+    return checked(image.masked(regions, min_exposure, keep=keep, mask=mask))
 
 
-def _in_counts(found, what, unit=None):
-    """A map in counts per pixel, with a word on it if its unit was odd."""
-    scale, note = counts_scale(found.header, unit, found.file, what)
-    data = found.data if scale == 1 else found.data * scale
-    return found._replace(data=data, diagnostics=(*found.diagnostics, *([note] if note else [])))
-
-
-def _check_swapped(counts, mask, found):
-    """Refuse an image whose counts lie where nothing was exposed."""
-    values = np.where(np.isfinite(counts.data), counts.data, 0.0)
-    lost, total = values[mask].sum(), values.sum()
-    if total > 0 and lost > 0.5 * total:
-        raise counts.fail(
-            f"{lost:.6g} of {total:.6g} counts are where {found.file} has no exposure",
-            remedy="check that image and exposure map are not swapped, and belong together",
-        )
-
-
-def _seconds(exposure_time, counts):
-    """The exposure time if the user gave a number, else None."""
-    if isinstance(exposure_time, bool | np.bool_) or exposure_time == "auto":
-        return None
-    try:
-        seconds = float(exposure_time)
-    except (TypeError, ValueError):
-        seconds = np.nan
-    if not 0 < seconds < np.inf:
-        raise InputError(
-            f"is {exposure_time!r}",
-            file=counts.file,
-            parameter="exposure_time",
-            remedy="use 'auto', True, False, or a positive number of seconds",
-        )
-    return seconds
-
-
-def _unexposed(exposed, counts, found):
-    """Pixels without exposure, and what there is to say about them."""
-    if (exposed < 0).any() or np.isposinf(exposed).any():
-        y, x = np.argwhere((exposed < 0) | np.isposinf(exposed))[0]
-        raise found.fail(
-            f"the exposure is {exposed[y, x]} at x={x}, y={y}", remedy="mend the exposure map"
-        )
-    blank, mask, notes = np.isnan(exposed), ~(exposed > 0), []
-    if blank.any():
-        notes.append(f"exposure map: {blank.sum()} NaN pixels taken as unexposed")
-    if mask.any():
-        lost = np.nansum(counts.data[mask])
-        notes.append(f"{mask.sum()} unexposed pixels left out, with {lost:.6g} counts on them")
-    return mask, notes
-
-
-def _checked(image):
-    """Refuse good pixels that cannot be data; blank what is masked."""
-    notes, good, changes = [], image.good, {}
-    if image.rms is None:
-        _refuse(image, good & ~(np.isfinite(image.counts) & (image.counts >= 0)), "counts")
-        odd = int((image.counts[good] % 1 != 0).sum())
-        if odd:
-            notes.append(f"{odd} good pixels hold fractions of counts")
-    else:
-        _refuse(image, good & ~np.isfinite(image.counts), "counts")
-        _refuse(image, good & ~(np.isfinite(image.rms) & (image.rms > 0)), "rms")
-        notes.append("rms: a fit uses chi2")
-    if image.background is not None:
-        values = image.background
-        tiny = good & (values < 0) & (values > -1e-3 * np.nanmax(values))
-        _refuse(image, good & ~tiny & ~(np.isfinite(values) & (values >= 0)), "background")
-        if tiny.any():
-            notes.append(f"background: {tiny.sum()} pixels slightly below zero set to zero")
-        changes["background"] = np.where(tiny, 0.0, values)
-    for key in ("counts", "background", "rms"):
-        values = changes.get(key, getattr(image, key))
-        if values is not None and not np.isfinite(values).all():
-            changes[key] = np.where(np.isfinite(values), values, 0.0)  # masked, all of them
-    return image.replace(diagnostics=(*image.diagnostics, *notes), **changes)
-
-
-def _refuse(image, bad, key):
-    if bad.any():
-        y, x = np.argwhere(bad)[0]
-        limit = "positive" if key == "rms" else "zero or more"
-        if key == "counts" and image.rms is not None:
-            limit = "finite"
-        raise InputError(
-            f"the {key} of {bad.sum()} good pixels cannot be used: {getattr(image, key)[y, x]} at "
-            f"x={x}, y={y}, where a number that is {limit} is needed",
-            file=image.path,
-            remedy="leave these pixels out with regions=, keep= or min_exposure=, or mend the file",
-        )
+def _read_from(found, what):
+    """Note on the file of a map; an array has none."""
+    return [] if found.hdu == "array" else [f"{what}: {found.file}[{found.hdu}]"]

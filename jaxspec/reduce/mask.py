@@ -8,9 +8,11 @@ from functools import cache
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.read.regions import read_regions
+from jaxspec.read.regions import on_the_sky, read_regions
 from jaxspec.reduce.grid import companion
 from jaxspec.reduce.shapes import Plane, pixels_inside, place_all
+
+SHOWN = 300  # letters of a text of regions that a note repeats
 
 
 def inside_regions(source, shape, wcs, header, complement=False):
@@ -45,15 +47,20 @@ def inside_regions(source, shape, wcs, header, complement=False):
     inside, notes = np.zeros(shape, bool), []
     plane = Plane.of(shape, wcs, header)
     axes = cache(plane.axes)
-    for found in read_regions(source):
+    sets = read_regions(source)
+    for found in sets:
         notes.extend(found.diagnostics)
-        if not complement and not any(s.include for s in found.shapes):
+        if not any(s.include for s in found.shapes) and not (complement and len(sets) == 1):
             raise InputError(
                 "holds excluded regions (-) only: it selects everything else",
                 file=found.name,
-                remedy="give it as keep=, or delete the minus signs",
+                remedy="give it as keep=, or delete the minus signs"
+                if len(sets) == 1
+                else "put what it cuts out into the text or file of the regions that it cuts",
             )
         places, hits, empty = place_all(found.shapes, plane, found.name), [], []
+        if found.listed:
+            _check_list(found, plane, places)
         for one, where in zip(found.shapes, places, strict=True):
             window, hit = pixels_inside(one, where, plane, axes, found.name)
             hits.append((one, window, hit))
@@ -69,6 +76,20 @@ def inside_regions(source, shape, wcs, header, complement=False):
     return inside, tuple(notes)
 
 
+def _check_list(found, plane, places):
+    """Refuse a list of circles in pixels that is one in degrees, or that misses the image."""
+    ny, nx = plane.size
+    where = np.concatenate(places)
+    size = np.array([s.outer[0].value for s in found.shapes])[:, None]
+    if not ((where > -size) & (where < [nx, ny] + size)).all(axis=1).any():
+        raise on_the_sky("has no circle on the image", found.name)
+    if plane.wcs is None:
+        return
+    x, y = plane.wcs.wcs_world2pix(where + 1.0, 0).T  # as if these were RA and Dec
+    if ((x > -0.5) & (x < nx - 0.5) & (y > -0.5) & (y < ny - 0.5)).all():
+        raise on_the_sky("has all its positions on the image if they are RA and Dec", found.name)
+
+
 def _included(hits, shape):
     """The rule of DS9: all included areas, without all excluded ones."""
     inside = np.full(shape, not any(one.include for one, *_ in hits))
@@ -81,12 +102,16 @@ def _included(hits, shape):
 
 def _by_component(hits, shape):
     """The rule of CIAO and of FITS tables: intersections within a component, then the union."""
-    inside = np.zeros(shape, bool)
-    for number in dict.fromkeys(one.component for one, *_ in hits):
+    inside, parts = np.zeros(shape, bool), {}
+    for hit in hits:
+        parts.setdefault(hit[0].component, []).append(hit)
+    for members in parts.values():
+        if len(members) == 1 and members[0][0].include:  # the usual: no need of the whole image
+            _, window, hit = members[0]
+            inside[window] |= hit
+            continue
         part = np.ones(shape, bool)
-        for one, window, hit in hits:
-            if one.component != number:
-                continue
+        for one, window, hit in members:
             if one.include:
                 whole = np.zeros(shape, bool)
                 whole[window] = hit
@@ -141,20 +166,22 @@ def unite(mask, image, regions=None, min_exposure=None, where=None, keep=None, f
     steps, notes = [], []
     if regions is not None:
         inside, found = inside_regions(regions, image.shape, image.wcs, image.header)
-        steps.append(("regions", inside))
+        steps.append(("regions", inside, regions))
         notes.extend(found)
     if keep is not None:
         inside, found = inside_regions(keep, image.shape, image.wcs, image.header, complement=True)
-        steps.append(("outside of keep", ~inside))
+        steps.append(("outside of keep", ~inside, keep))
         notes.extend(found)
     if min_exposure is not None:
-        steps.append(("min_exposure", low_exposure(image.exposure, min_exposure)))
+        low = low_exposure(image.exposure, min_exposure)
+        steps.append(("min_exposure", low, f"{min_exposure:g}"))
     if where is not None:
-        steps.append(("where", _as_mask(where, image.shape)))
+        steps.append(("where", _as_mask(where, image.shape), None))
     if file is not None:
-        steps.append(("mask", left_out_in(file, image)))
-    for label, left_out in steps:
-        notes.append(f"{label}: {int((left_out & ~mask).sum())} pixels left out")
+        steps.append(("mask", left_out_in(file, image), file))
+    for label, left_out, source in steps:
+        n = int((left_out & ~mask).sum())
+        notes.append(f"{label}: {n} pixels left out{_by(source)}")
         mask = mask | left_out
     if mask.all():
         what = "; ".join(notes) or "all pixels are masked"
@@ -162,6 +189,14 @@ def unite(mask, image, regions=None, min_exposure=None, where=None, keep=None, f
             f"no pixel is left ({what})", file=image.path or image.name, remedy="mask less"
         )
     return mask, tuple(notes)
+
+
+def _by(source):
+    """What left pixels out, for a note: the file, or the beginning of the text."""
+    items = source if isinstance(source, list | tuple) else [source]
+    texts = [os.fspath(s) for s in items if isinstance(s, str | os.PathLike)]
+    text = ", ".join(" ".join(t.split()) for t in texts)
+    return f" by {text[:SHOWN]}{'...' * (len(text) > SHOWN)}" if text else ""
 
 
 def _as_mask(where, shape):

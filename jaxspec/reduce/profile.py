@@ -377,13 +377,13 @@ def _from_fits(raw, file, wanted, unit):
         names = [_first(hdu, *pair) for pair in zip(wanted, known, strict=True)]
         if None in names:
             continue
-        radius, sb, err = (np.asarray(hdu.column(n), np.float64) for n in names)
+        radius, sb, err = (_numbers(hdu, n) for n in names)
         lo = hi = None
         if radius.ndim == 2:
             lo, hi = radius[:, 0], radius[:, -1]
             radius = radius.mean(axis=1)
         elif (width := _first(hdu, None, _WIDTH)) is not None:
-            half = np.asarray(hdu.column(width), np.float64)
+            half = _numbers(hdu, width)
             lo, hi = np.maximum(radius - half, 0.0), radius + half
         unit = unit or hdu.unit(names[0]) or "pixel"
         return RadialProfile.from_table(
@@ -394,6 +394,13 @@ def _from_fits(raw, file, wanted, unit):
         file=file,
         remedy="name the columns with r=, sb= and sb_err=",
     )
+
+
+def _numbers(hdu, name):
+    values = hdu.column(name)
+    if values.dtype.kind not in "iuf":
+        raise hdu.fail("the column does not hold numbers", name)
+    return np.asarray(values, np.float64)
 
 
 def _first(hdu, given, known):

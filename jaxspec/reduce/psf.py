@@ -21,9 +21,13 @@ LARGEST = 2048  # pixels from the centre to the edge of a kernel, 134 MB
 FOLDED = 20_000_000  # numbers of the transform of a narrow PSF, 320 MB
 _CENTRED = 1e-6  # kernel pixels; a centre this close to that of a pixel needs no interpolation
 
-# Strength of the PSF at the highest frequency of the pixels above which a phase would make it ring;
-# that of a Gaussian of 2 pixels FWHM is 0.028.
+# Strength of the PSF at the highest frequency of the pixels above which a phase makes it ring. What
+# rings below 0 is cut off, and the rest adds up over the image: 0.03 (a Gaussian of 2.1 pixels
+# FWHM) is 2.6 % of the flux, 0.005 (2.45 pixels) 0.6 %, 0.0003 (3 pixels) 0.03 %.
 _RINGING = 0.03
+# From here on frequencies are folded: exact of a PSF that is known in finer steps than pixels; the
+# light of one that is known in pixels is spread within them by a cubic.
+_FOLD_FROM = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +203,8 @@ def read_psf(path, *, image_pixel_size=None, pixel_size=None, center=None, hdu=N
     from jaxspec.read.image import read_map
 
     found = read_map(path, hdu)
+    if odd := [note for note in found.diagnostics if "not square" in note]:
+        raise found.fail(odd[0], remedy="bring the PSF to square pixels first")
     if pixel_size is None and found.wcs is not None:
         pixel_size = float(np.sqrt(found.wcs.proj_plane_pixel_area().to_value("arcsec2")))
     if (pixel_size is None) != (image_pixel_size is None):
@@ -224,8 +230,9 @@ class Grid(NamedTuple):
     of it, and what makes the sides fast to transform. ``transfer`` (ny, nx // 2 + 1) Fourier
     transform of the PSF. ``low, high`` (2,): x and y between which a point source can be seen.
     ``sharp``: the PSF is too narrow (below about 2 pixels FWHM) to be moved by a phase. ``fine``
-    (s, s, ny, nx // 2 + 1) is the transform of such a PSF in steps of 1/s pixel, where it is known:
-    at the frequencies of the grid, and at those above that the pixels fold onto them.
+    (s, s, ny, nx // 2 + 1) is the transform of a narrow PSF (below about 3 pixels) in steps of 1/s
+    pixel: at the frequencies of the grid, and at those above that the pixels fold onto them. None
+    of a wide PSF, or where it would be too large.
     """
 
     x: np.ndarray
@@ -284,7 +291,7 @@ def convolution_grid(psf: Psf, pixels) -> tuple[Grid, np.ndarray]:
     index = ((y - y_low) * nx + (x - x_low)).astype(np.int64)
     edge = max(np.abs(transfer[ny // 2]).max(), np.abs(transfer[:, -1]).max())
     sharp = edge > _RINGING
-    fine = _fine_transform(psf, (ny, nx)) if sharp and psf.scale < 0.6 else None
+    fine = _fine_transform(psf, (ny, nx)) if edge > _FOLD_FROM else None
     return Grid(grid_x, grid_y, transfer, low, high, np.asarray(sharp), fine), index
 
 

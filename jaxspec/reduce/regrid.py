@@ -181,10 +181,21 @@ def rebin(image, factor):
         rms=None if image.rms is None else np.sqrt(total(image.rms**2)),
         area=total(area) / f**2,
         psf=None if image.psf is None else image.psf.rebinned(f),
-        wcs=None if image.wcs is None else image.wcs.slice((np.s_[::f], np.s_[::f])),
+        wcs=None if image.wcs is None else _coarser(image.wcs, f),
         header=moved_physical(image.header, (0, 0), f),
         diagnostics=(*image.diagnostics, f"rebinned: {f} x {f} pixels merged"),
     )
+
+
+def _coarser(wcs, f):
+    """Sky coordinates of pixels that are f times as large (`WCS.slice` forgets a CD matrix)."""
+    wcs = wcs.deepcopy()
+    wcs.wcs.crpix = (wcs.wcs.crpix - 0.5) / f + 0.5
+    if wcs.wcs.has_cd():
+        wcs.wcs.cd = wcs.wcs.cd * f
+    else:
+        wcs.wcs.cdelt = wcs.wcs.cdelt * f
+    return wcs
 
 
 def _blocks(values, f):

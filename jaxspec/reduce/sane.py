@@ -12,7 +12,7 @@ SQUARED = 1e100  # largest scaled time, and least inverse one, whose squares are
 USUAL = 1e20  # largest scale, and least inverse one, of which the product of four needs no look
 
 
-def bad_data(spectrum, poisson, with_background) -> str | None:
+def bad_data(spectrum, poisson, with_background, both_poisson=False) -> str | None:
     """Why a spectrum cannot be fitted, or None.
 
     Parameters
@@ -20,6 +20,7 @@ def bad_data(spectrum, poisson, with_background) -> str | None:
     spectrum : Spectrum
     poisson : bool, whether the statistic is one of Poisson counts.
     with_background : bool, whether it looks at the background.
+    both_poisson : bool, whether it takes the background for Poisson counts whatever POISSERR says.
 
     Raises
     ------
@@ -37,9 +38,10 @@ def bad_data(spectrum, poisson, with_background) -> str | None:
     )
     if found is None and background is not None:
         whose = "The background's"
+        used = background.replace(quality=spectrum.quality)  # its own has no part in the bins
         found = (
-            _bad_counts(background, whose, poisson and background.poisserr)
-            or _bad_errors(background, whose, False)
+            _bad_counts(used, whose, poisson and (background.poisserr or both_poisson))
+            or _bad_errors(used, whose, False)
             or _bad_scales(background, whose)
         )
     if found is None and spectrum.correction is not None:
@@ -80,7 +82,8 @@ def _bad_counts(spectrum, whose, poisson):
     if max(-low, high) > COUNTABLE:
         return f"{whose} counts reach {max(-low, high):g}, where doubles no longer count."
     if poisson and low < 0:
-        return f"{low:g} counts cannot be Poisson; use chi2."
+        remedy = "chi2" if whose == "The" else "chi2, or pgstat if it has errors of its own"
+        return f"{whose} counts reach {low:g}, which cannot be Poisson; use {remedy}."
     return None
 
 

@@ -12,6 +12,7 @@ from jaxspec.read.region_shapes import SKY, Shape
 
 # A pixel whose centre lies on an edge is outside; this share of the size is taken for "on".
 _ON = 1.0 - 1e-7
+FARTHEST = 1e12  # pixels from the image
 
 
 class Plane(NamedTuple):
@@ -58,9 +59,13 @@ class Plane(NamedTuple):
         pixels does not depend on where it stands.
         """
         import astropy.units as u
+        from astropy.coordinates import SkyCoord
 
         ny, nx = self.size
-        middle: Any = self.wcs.pixel_to_world((nx - 1) / 2, (ny - 1) / 2).transform_to(frame)
+        middle: Any = self.wcs.pixel_to_world((nx - 1) / 2, (ny - 1) / 2)
+        # merged, the equinox of the image would become that of the frame
+        system = SkyCoord(0 * u.deg, 0 * u.deg, frame=frame)
+        middle = middle.transform_to(system, merge_attributes=False)
         start = np.array(self.wcs.world_to_pixel(middle), float)
         columns = []
         for angle in (-90.0, 0.0):  # west, north
@@ -113,6 +118,13 @@ def _check_physical(plane, name):
             file=name,
             remedy="save the regions in fk5, icrs or image coordinates",
         )
+    numbers = np.array(plane.physical)
+    if not np.isfinite(numbers).all() or not numbers[0].all():
+        raise InputError(
+            "the physical coordinates of the image (LTM1_1, LTV1 or CRPIX1P, ...) are no numbers",
+            file=name,
+            remedy="save the regions in fk5, icrs or image coordinates",
+        )
 
 
 def pixels_inside(shape: Shape, places, plane, axes, name):
@@ -137,6 +149,7 @@ def pixels_inside(shape: Shape, places, plane, axes, name):
         return np.s_[:, :], np.ones(plane.size, bool)
     if not np.isfinite(places).all():  # behind the tangent plane
         return np.s_[:0, :0], np.zeros((0, 0), bool)
+    _check_near(np.abs(places), shape, name)
     if shape.kind == "polygon":
         window = _window(places.min(axis=0), places.max(axis=0), plane.size)
         return window, _in_polygon(places, *_grid(window))
@@ -152,6 +165,7 @@ def pixels_inside(shape: Shape, places, plane, axes, name):
     window = np.s_[0 : plane.size[0], 0 : plane.size[1]]
     if outer is not None:
         reach = np.hypot(*outer) * np.abs(np.linalg.inv(turn)).sum(axis=1)
+        _check_near(reach, shape, name)
         window = _window(centre - reach, centre + reach, plane.size)
     x, y = _grid(window)
     dx, dy = x - centre[0], y - centre[1]
@@ -165,6 +179,12 @@ def pixels_inside(shape: Shape, places, plane, axes, name):
     if shape.angles is not None:
         inside &= _in_range(across, along, shape.angles)
     return window, inside
+
+
+def _check_near(pixels, shape, name):
+    """Refuse what no image can reach, and arithmetic cannot hold."""
+    if not (pixels < FARTHEST).all():
+        raise InputError(f"{shape.text} reaches {pixels.max():.3g} pixels far", file=name)
 
 
 def _basis(shape, plane, axes, name):
@@ -211,9 +231,9 @@ def _within(form, x, y, size):
 
 
 def _in_range(x, y, angles):
-    """Directions from start (in) to stop (out), counter-clockwise."""
+    """Directions from start (in) to stop (out), counter-clockwise; equal ones are all around."""
     span = angles[1] - angles[0]
-    if abs(span) >= 360:
+    if abs(span) >= 360 or span % 360 == 0:
         return np.ones(x.shape, bool)
     direction = np.degrees(np.arctan2(y, x))
     return (direction - angles[0] + 1e-7) % 360 < span % 360
@@ -254,9 +274,12 @@ def _grid(window):
 
 def _object_inside(shape, plane, name):
     """A region of the ``regions`` package, by its own methods."""
+    from copy import deepcopy
+
     from regions import PixCoord
 
-    region = shape.region
+    region = deepcopy(shape.region)
+    region.meta["include"] = True  # the set knows; some versions of the package turn it around
     if hasattr(region, "to_pixel"):
         _check_sky(plane, shape.text, name)
         region = region.to_pixel(plane.wcs)
@@ -268,5 +291,4 @@ def _object_inside(shape, plane, name):
         raise InputError(f"{shape.text} holds a number that is not finite", file=name) from None
     except NotImplementedError:  # compound regions have none
         pass
-    inside = region.contains(PixCoord(*np.broadcast_arrays(*_grid(window))))
-    return window, inside if region.meta.get("include", True) else ~inside
+    return window, region.contains(PixCoord(*np.broadcast_arrays(*_grid(window))))

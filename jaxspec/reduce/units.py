@@ -12,12 +12,12 @@ from jaxspec.errors import InputError
 _WORDS = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
     **dict.fromkeys(("ks", "ksec", "ksecs", "kilosec", "kiloseconds", "kilosecond"), "ks"),
-    "Msec": "Ms", "msec": "ms", "cps": "ct s-1",
+    "Msec": "Ms", "MSEC": "Ms", "msec": "ms", "cps": "ct s-1",
     **dict.fromkeys(("min", "minute", "minutes"), "min"),
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "h"),
     **dict.fromkeys(("d", "day", "days"), "d"),
     **dict.fromkeys(("ct", "cts", "count", "counts", "cnt", "cnts"), "ct"),
-    **dict.fromkeys(("event", "events", "evt", "evts"), "ct"),
+    **dict.fromkeys(("event", "events", "evt", "evts", "hit", "hits"), "ct"),
     **dict.fromkeys(("ph", "phs", "phot", "phots", "photon", "photons"), "ph"),
     **dict.fromkeys(("pix", "px", "pixel", "pixels"), "pix"),
     **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres"), "cm"),
@@ -33,6 +33,9 @@ _WORDS = {
     **dict.fromkeys(("sr", "steradian"), "sr"),
 }  # fmt: skip
 _MARKS = str.maketrans({"²": "2", "³": "3", "⁻": "-", "¹": "1", "·": " ", "×": " ", "^": "^"})
+_NO_UNIT = ("n/a", "na", "null", "none", "unknown", "unitless")
+# Energies beside a unit: "counts (0.5-2 keV)", "counts in 0.5-2 keV".
+_BAND = re.compile(r"\(?\b(?:in\s+)?[\d.]+\s*(?:-|to)\s*[\d.]+\s*k?ev\b\s*\)?", re.I)
 _EVENTS = ("ct", "ph")  # photons that fell in, and counts that were detected
 EXPOSURES = ("s", "cm2", "cm2 s")
 
@@ -83,7 +86,7 @@ def parse_unit(text) -> MapUnit | None:
     import astropy.units as u
 
     text = _in_words_of_astropy(str(text))
-    if not text:
+    if text.lower() in ("", *_NO_UNIT):
         return None
     if re.match(r"(log|ln|dex)[\w\s]*\(", text, re.I):  # of whatever: not the thing itself
         return MapUnit(1.0, 0.0, 0.0, 0.0, u.mag)
@@ -109,11 +112,12 @@ def parse_unit(text) -> MapUnit | None:
 
 def _in_words_of_astropy(text):
     """The same unit, in one spelling."""
-    text = text.translate(_MARKS).strip().strip("'\"").strip()
+    text = _BAND.sub("", text.translate(_MARKS)).strip().strip("'\"").strip().rstrip(".")
     while text[:1] + text[-1:] in ("[]", "{}", "()"):
         text = text[1:-1].strip()
     text = re.sub(r"\bsq(uare)?\.?\s*(cm|m|arcmin|arcsec|deg)", r"\2**2", text, flags=re.I)
-    text = re.sub(r"^c/s\b", "ct/s", text, flags=re.I)
+    text = re.sub(r"^c(?=\s*/|\s+s)", "ct", text, flags=re.I)
+    text = re.sub(r"\be-(?=$|[\s/*])", "electron", text)
     text = re.sub(r"\bper\b", "/", text, flags=re.I)
     text = re.sub(r"(?<=[A-Za-z0-9])-(?=[A-Za-z])", " ", text)  # cm2-s
     text = re.sub(r"(\*\*|\^)\s*\(\s*([-+]?\d+)(?:\.0*)?\s*\)", r"**\2", text)  # s**(-1)
@@ -122,10 +126,13 @@ def _in_words_of_astropy(text):
         found: str = match[0]
         return str(_WORDS.get(found, _WORDS.get(found.lower(), found)))
 
-    return re.sub(r"[A-Za-z]+", word, text)
+    text = re.sub(r"[A-Za-z]+", word, text)
+    if re.match(r"1(\.0*)?\s*/[^()]*$", text):  # 1/cm2/s, which astropy does not read
+        return f"1/({' '.join(text.split('/')[1:])})"
+    return text
 
 
-def counts_scale(header, unit, file, what="image"):
+def counts_scale(header, unit, file, what="image", whole=True):
     """Factor that turns a map into counts per pixel, and what there is to say about it.
 
     Parameters
@@ -135,6 +142,9 @@ def counts_scale(header, unit, file, what="image"):
         What the user says the unit is; then BUNIT is not asked.
     file : str
     what : str, "image", "background" or "rms".
+    whole : bool
+        Whether the map holds whole numbers. An image that does not, and whose BUNIT is no unit
+        that is known, is refused: it may be anything.
 
     Returns
     -------
@@ -153,8 +163,18 @@ def counts_scale(header, unit, file, what="image"):
     """
     text, found, said = _asked(header, unit, _parameter(what), "use 'count'")
     if found is None:
-        odd = text and text.strip() not in ("", "Primary Array")
-        return 1.0, f"{what}: BUNIT is {text.strip()!r}, no unit; taken as counts" if odd else ""
+        text = text.strip()
+        if text.lower() in ("", "primary array", *_NO_UNIT):
+            return 1.0, ""
+        if what == "image" and not whole:
+            raise InputError(
+                f"BUNIT is {text!r}, which is not known, and the image holds fractions; it must "
+                "hold counts",
+                file=file,
+                remedy="say unit='count' if these are counts (as of a mosaic), or give the counts "
+                "image",
+            )
+        return 1.0, f"{what}: BUNIT is {text!r}, no unit; taken as counts"
     if found.pure and found.counts == 1 and found.photons == 0 and found.pixels in (0, -1):
         scale = found.scale
         return scale, "" if scale == 1 else f"{what}: multiplied by {scale:g}, the unit is {text!r}"
@@ -194,7 +214,7 @@ def kind_of_map(unit) -> str:
         return "a rate"
     if exposure_of(unit) is not None:
         return "an exposure"
-    if any(_alike(unit, u) for u in ("1/(cm2 s)", "erg/(cm2 s)", "1/(cm2 s deg2)")):
+    if any(_alike(unit, f"{u}/(cm2 s{per})") for u in ("1", "erg") for per in ("", " deg2")):
         return "a flux"
     return "not counts"
 

@@ -65,13 +65,22 @@ def _kind(hdu):
 def _describe_spectra(path):
     from jaxspec.read.ogip import read_spectra
 
-    missing = ()
+    links = ("background", "response", "arf", "correction")
+    left_out, missing = {}, []
     try:
         spectra = read_spectra(path)
-    except InputError as error:  # often a link that leads nowhere: the spectrum itself may be good
-        none = dict.fromkeys(("background", "response", "arf", "correction"))
-        spectra = read_spectra(path, **none)
-        missing = (str(error),)
+    except InputError:  # often a link that leads nowhere: the rest may be good
+        read_spectra(path, **dict.fromkeys(links))
+        for link in links:
+            others = dict.fromkeys(k for k in links if k != link)
+            if link == "arf":
+                others.pop("response")
+            try:
+                read_spectra(path, **(others | left_out))
+            except InputError as error:
+                left_out[link] = None
+                missing.append(str(error))
+        spectra = read_spectra(path, **left_out)
     kind = f"{len(spectra)} spectra (PHA type II)" if len(spectra) > 1 else "spectrum (PHA)"
     lines = [f"{spectra[0].path or path}: {kind}"]
     for spectrum in spectra[:12]:
@@ -87,10 +96,11 @@ def spectrum_rows(spectrum) -> list[tuple[str, str]]:
     """Facts of one spectrum: origin, times, channels, links, rates, what was assumed."""
     from jaxspec.likelihood.choose import choose_statistic, is_poisson
     from jaxspec.likelihood.spectrum_prepare import said
+    from jaxspec.reduce.sane import bad_data
 
     header = spectrum.header or {}
     counts = spectrum.counts[np.isfinite(spectrum.counts)]
-    statistic = choose_statistic(spectrum)[1]
+    chosen, statistic = choose_statistic(spectrum)
     errors = "none" if spectrum.stat_err is None else "STAT_ERR"
     errors = "Poisson" if is_poisson(spectrum) else errors
     whole = "" if np.all(counts == np.rint(counts)) else ", not whole numbers"
@@ -122,7 +132,9 @@ def spectrum_rows(spectrum) -> list[tuple[str, str]]:
     rows.append(("statistic", f"auto takes {statistic}"))
     if spectrum.response is not None:
         rows += response_rows(spectrum.response, assumed=False)
-    return rows + [("assumed", text) for text in said(spectrum)]
+    rows += [("assumed", text) for text in said(spectrum)]
+    problem = bad_data(spectrum, not chosen.startswith("chi2"), chosen != "cash", chosen == "wstat")
+    return rows + ([("problem", problem)] if problem else [])
 
 
 def response_rows(response, assumed=True) -> list[tuple[str, str]]:
@@ -188,7 +200,13 @@ def _link_text(value):
 
 
 def _time_text(time):
-    return "" if time is None else f"{time.isot[:19]} {time.scale.upper()} (MJD {time.mjd:.5f})"
+    if time is None:
+        return ""
+    try:
+        date = f"{time.isot[:19]} {time.scale.upper()} "
+    except Exception:  # erfa's own, for dates beyond its calendar
+        date = ""
+    return f"{date}(MJD {time.mjd:.5f})"
 
 
 def _span(values):

@@ -7,6 +7,7 @@ import numpy as np
 from jaxspec._status import Status
 from jaxspec._text import align, with_error
 from jaxspec._types import start_times
+from jaxspec.fit.summary import verdict
 
 WIDTH = 110
 MAX_ROWS = 25
@@ -14,7 +15,7 @@ NAME_WIDTH = 22
 
 
 def screen_table(result, width=WIDTH, max_rows=MAX_ROWS) -> str:
-    """Write a result as lines: one row per spectrum, then how many ended how.
+    """Write a result as lines: one row per spectrum, how many ended how, and what fits are worth.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def screen_table(result, width=WIDTH, max_rows=MAX_ROWS) -> str:
         stat, dof = result.total
         lines.append(f"together: stat / dof  {stat:.2f} / {dof}")
     lines.append(f"{len(result)} rows: {status_counts(result)}")
-    return "\n".join(lines)
+    return "\n".join(lines + verdict(result))
 
 
 def status_counts(result) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from pathlib import Path
 
@@ -88,7 +89,8 @@ def earlier_files(out) -> list[str]:
     names = names if isinstance(names, list) else []
     # what the file says is data: only names in this very folder are taken from it
     own = [n for n in names if isinstance(n, str) and n == Path(n).name and n != SUMMARY]
-    return [name for name in dict.fromkeys(own) if (Path(out) / name).is_file()]
+    # os.path: a name that is too long is no file, and no error
+    return [name for name in dict.fromkeys(own) if os.path.isfile(Path(out) / name)]
 
 
 def begin_writing(out, command, names, **content):
@@ -134,7 +136,7 @@ def _summary(out) -> dict:
     """What ``summary.json`` holds; nothing where there is none that can be read."""
     try:
         content = json.loads((Path(out) / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -13,8 +13,8 @@ from jaxspec.likelihood.objective import PriorTerm
 from jaxspec.sample import space as spaces
 from jaxspec.sample.posterior import Posterior, columns
 from jaxspec.sample.relabel import relabel
+from jaxspec.sample.several import sentence
 from jaxspec.sample.target import Objective, Target
-from jaxspec.sample.tune import points
 
 
 class Drawn(NamedTuple):
@@ -25,8 +25,8 @@ class Drawn(NamedTuple):
     row : int; datum : what was sampled; model : Model, with the limits of the sampler.
     objective, target : of the lane; the data in the target are not looked at.
     constant : float, what the log-likelihoods leave out.
-    warp : Warp, the coordinates of the draws.
-    mode : (d,), unlimited parameters of the mode.
+    u : (n_draw, n_chain, d), unlimited parameters of the draws.
+    mode : (d,), those of the mode.
     draws : Draws of (n_draw, n_chain, ...) arrays
     settings : dict
     """
@@ -37,7 +37,7 @@ class Drawn(NamedTuple):
     objective: Objective
     target: Target
     constant: float
-    warp: Any
+    u: np.ndarray
     mode: np.ndarray
     draws: Any
     settings: dict
@@ -46,7 +46,7 @@ class Drawn(NamedTuple):
         """`Posterior`; ``fit`` is the FitResult of all rows or of this one."""
         model, made = self.model, self.draws
         shape = made.z.shape[:2]
-        u = points(self.warp, made.z.reshape(-1, made.z.shape[-1]))
+        u = self.u.reshape(-1, self.u.shape[-1])
         params, log_priors = self._parameters(np.concatenate([u, self.mode[None]]))
         params = relabel(model, self.target.priors, params)
         places, names, units = columns(model)
@@ -55,6 +55,7 @@ class Drawn(NamedTuple):
             return np.swapaxes(np.reshape(values, (*shape, *np.shape(values)[1:])), 0, 1)
 
         full = by_chain(params[:-1])
+        modes = sentence(names, full[..., places], made.place.T)
         return Posterior(
             model=model,
             data=self.datum,
@@ -69,7 +70,8 @@ class Drawn(NamedTuple):
             accepted=made.accepted.T,
             steps=made.steps.T,
             best=params[-1, places],
-            settings=self.settings | {"priors": prior_texts(model, self.target.priors)},
+            settings=self.settings
+            | {"priors": prior_texts(model, self.target.priors), "elsewhere": modes},
             fit=fit.row(self.row if len(fit) > 1 else 0),
         )
 

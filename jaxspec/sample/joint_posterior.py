@@ -123,6 +123,10 @@ class JointPosterior(Posterior):
             fit=self.fits[model].row(row),
         )  # fmt: skip
 
+    def derived(self, radius=None) -> dict:
+        """Derived quantities are those of one datum: use ``.of(row).derived()``."""
+        raise InputError("derived quantities are those of one datum", remedy="use .of(row)")
+
     def _items(self, model):
         if model not in self.items:
             raise InputError(

@@ -144,11 +144,16 @@ def unsealed(raw: bytes, file) -> bytes:
     Raises
     ------
     InputError
-        The bytes are others than were written. A file without a hash is given back as it is.
+        The bytes are others than were written, or there is no hash.
     """
     inner, seal, digest = raw.rpartition(SEAL)
     if not seal:
-        return raw
+        raise InputError(
+            "is not a posterior that jaxspec wrote, or not all of it (its end, a hash of the rest, "
+            "is missing)",
+            file=file,
+            remedy="fetch it again, or use posterior.save()",
+        )
     if hashlib.sha256(inner).hexdigest().encode() != digest:
         raise InputError(
             "is damaged or was changed: its content is not what was written",

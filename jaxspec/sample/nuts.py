@@ -34,7 +34,8 @@ class Chains(NamedTuple):
     """Where the chains are.
 
     ``z`` (n_chain, d); ``energy`` -ln(stand-in) there and its ``slope`` by z; ``excess``
-    ln(full / stand-in) and ``log_likelihood`` (n_chain,).
+    ln(full / stand-in) and ``log_likelihood`` (n_chain,); ``place`` (n_chain,) int, the mode whose
+    coordinates z are, where there are several.
     """
 
     z: jax.Array
@@ -42,9 +43,10 @@ class Chains(NamedTuple):
     slope: jax.Array
     excess: jax.Array
     log_likelihood: jax.Array
+    place: jax.Array
 
 
-def start_chains(z) -> Chains:
+def start_chains(z, place=0) -> Chains:
     """Chains at ``z`` (n_chain, d) that know nothing of the density there.
 
     The energy is set so high that NUTS leaves for the first point that it looks at; to evaluate
@@ -57,6 +59,7 @@ def start_chains(z) -> Chains:
         slope=np.zeros_like(z),
         excess=np.full(n_chain, -np.inf),
         log_likelihood=np.full(n_chain, np.nan),
+        place=np.broadcast_to(place, n_chain).astype(np.int64),
     )
 
 
@@ -69,6 +72,7 @@ class Draws(NamedTuple):
     diverging: jax.Array
     steps: jax.Array
     accept_prob: jax.Array
+    place: jax.Array
 
 
 @partial(jax.jit, static_argnames=("objective", "max_depth", "sampler"))
@@ -120,21 +124,24 @@ def advance_lanes(
     return jax.vmap(one, in_axes=(axes, 0, 0, 0, 0))(targets, warps, chains, step_sizes, keys)
 
 
-def _advance(objective, target, warp, chains, step_size, key, n, check, max_depth, sampler):
-    def potential(z):
-        return -log_stand_in(objective, target, warp(z))
+def transition_of(objective, sampler, max_depth):
+    """One transition of NUTS or HMC, with a unit metric.
 
-    start, step = hmc(potential, algo=sampler.upper())
+    Returns
+    -------
+    callable ``(target, warp, step_size, z, energy, slope, key) -> numpyro's state``
+        For one chain; ``energy`` and ``slope`` are those of the stand-in at ``z`` (d,).
+    """
     how = {"max_tree_depth": max_depth} if sampler == "nuts" else {"trajectory_length": TRAJECTORY}
-    with jax.numpy_dtype_promotion("standard"):  # numpyro divides floats by integers
-        blank = jax.eval_shape(
-            lambda z: start(ParamInfo(z, 0.0, z), 0, 1.0, rng_key=key, **how, **NO_ADAPTATION),
-            chains.z[0],
-        )
-    unit = jnp.ones(chains.z.shape[1], chains.z.dtype)
 
-    def transition(z, energy, slope, key):
-        """One NUTS transition, from numpyro's state with a unit metric."""
+    def transition(target, warp, step_size, z, energy, slope, key):
+        start, step = hmc(lambda z: -log_stand_in(objective, target, warp(z)), algo=sampler.upper())
+        with jax.numpy_dtype_promotion("standard"):  # numpyro divides floats by integers
+            blank = jax.eval_shape(
+                lambda z: start(ParamInfo(z, 0.0, z), 0, 1.0, rng_key=key, **how, **NO_ADAPTATION),
+                z,
+            )
+        unit = jnp.ones(z.shape, z.dtype)
         if sampler == "hmc":
             # two keys: ``fold_in(key, 1)`` is the very key from which numpyro draws the momentum,
             # and a length that follows the momentum makes the draws those of another density
@@ -161,45 +168,78 @@ def _advance(objective, target, warp, chains, step_size, key, n, check, max_dept
         with jax.numpy_dtype_promotion("standard"):
             return step(state)
 
-    def full(z):
-        params, prior = prior_terms(objective, target, warp(z))
-        value = objective.log_likelihood(target.full, params)
-        return value, value + prior
+    return transition
+
+
+def _advance(objective, target, warp, chains, step_size, key, n, check, max_depth, sampler):
+    transition = partial(transition_of(objective, sampler, max_depth), target, warp, step_size)
+
+    def move(here, keys):
+        new = jax.vmap(transition)(here.z, here.energy, here.slope, keys)
+        there = here._replace(z=new.z, energy=new.potential_energy, slope=new.z_grad)
+        return there, (new.diverging, new.num_steps, new.accept_prob)
+
+    return checked(move, lambda z, _: density(objective, target, warp(z)), chains, key, n, check)
+
+
+def density(objective, target, u):
+    """Full log-likelihood at u (d,), without the constant, and the log of the posterior density."""
+    params, prior = prior_terms(objective, target, u)
+    value = objective.log_likelihood(target.full, params)
+    return value, value + prior
+
+
+def checked(move, full, chains, key, n, check):
+    """``n`` draws of all chains, each a move by the stand-in that the full density accepts.
+
+    Parameters
+    ----------
+    move : callable ``(Chains, keys) -> Chains, (diverging, steps, accept_prob)``
+        Leaves the stand-in invariant, and is reversible.
+    full : callable ``(z, place) -> log-likelihood, log density`` of one chain.
+    chains, key, n, check : see `advance`.
+
+    Returns
+    -------
+    Chains, Draws
+    """
 
     def one(i, carry):
-        z, energy, slope, excess, out = carry
-        keys = jax.random.split(jax.random.fold_in(key, i), len(z) + 1)
-        new = jax.vmap(transition)(z, energy, slope, keys[1:])
-        value, density = jax.lax.cond(
+        old, out = carry
+        keys = jax.random.split(jax.random.fold_in(key, i), len(old.z) + 1)
+        new, (diverging, steps, accept_prob) = move(old, keys[1:])
+        value, log_density = jax.lax.cond(
             check,
-            lambda: jax.lax.map(full, new.z),
-            lambda: (-new.potential_energy, -new.potential_energy),
+            lambda: jax.lax.map(lambda at: full(*at), (new.z, new.place)),
+            lambda: (-new.energy, -new.energy),
         )
-        now = density + new.potential_energy
+        now = log_density + new.energy
         threshold = jnp.log(jax.random.uniform(keys[0], now.shape))
         # NaN is rejected; where chains start unchecked (excess -inf) the first draw is taken
-        accepted = threshold < now - excess
+        accepted = threshold < now - old.excess
 
         def choose(a, b):
             return jnp.where(accepted.reshape((-1,) + (1,) * (a.ndim - 1)), a, b)
 
-        old = (z, energy, slope, excess, out.log_likelihood[i - 1])
-        found = (new.z, new.potential_energy, new.z_grad, now, value)
-        z, energy, slope, excess, value = jax.tree.map(choose, found, old)
-        made = Draws(z, value, accepted, new.diverging, new.num_steps, new.accept_prob)
-        return z, energy, slope, excess, jax.tree.map(lambda o, m: o.at[i].set(m), out, made)
+        old = old._replace(log_likelihood=out.log_likelihood[i - 1])
+        here = jax.tree.map(choose, new._replace(excess=now, log_likelihood=value), old)
+        made = Draws(
+            here.z, here.log_likelihood, accepted, diverging, steps, accept_prob, here.place
+        )
+        return here, jax.tree.map(lambda o, m: o.at[i].set(m), out, made)
 
-    z, energy, slope, excess, log_likelihood = chains
+    z = chains.z
     shape = (CHUNK + 1, len(z))  # the last row stands for the draw before the first
     flags = jnp.zeros(shape, bool)
     out = Draws(
         z=jnp.zeros((*shape, z.shape[1]), z.dtype),
-        log_likelihood=jnp.zeros(shape, z.dtype).at[-1].set(log_likelihood),
+        log_likelihood=jnp.zeros(shape, z.dtype).at[-1].set(chains.log_likelihood),
         accepted=flags,
         diverging=flags,
         steps=jnp.zeros(shape, int),
         accept_prob=jnp.zeros(shape, z.dtype),
+        place=jnp.zeros(shape, chains.place.dtype),
     )
-    z, energy, slope, excess, out = jax.lax.fori_loop(0, n, one, (z, energy, slope, excess, out))
+    here, out = jax.lax.fori_loop(0, n, one, (chains, out))
     last = out.log_likelihood[n - 1]
-    return Chains(z, energy, slope, excess, last), jax.tree.map(lambda o: o[:CHUNK], out)
+    return here._replace(log_likelihood=last), jax.tree.map(lambda o: o[:CHUNK], out)

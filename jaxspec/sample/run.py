@@ -153,7 +153,7 @@ def sample(
     whole = rows.result(groups[0].model(0) if groups else model, seconds=0.0)
     if single:
         posterior = made[0].finished(whole)
-        others = other_minima(posterior, model, priors)
+        others = [*posterior.settings["elsewhere"], *other_minima(posterior, model, priors)]
         return replace(posterior, settings=posterior.settings | {"elsewhere": others})
     return Posteriors.of(items, made, whole, time.perf_counter() - began)
 

@@ -260,8 +260,10 @@ def _ties(joint, bounds):
         for tie in spaces.ties_of(model):
             of = part.layout.slots[free[tie.of]]
             carried = part.layout.slots[free[tie.carried]] if tie.carried >= 0 else -1
+            rival = part.layout.slots[free[tie.rival]] if tie.rival >= 0 else -1
             if of in place and (carried in place or tie.carried < 0):
-                found[of] = spaces.Tie(place[of], place.get(carried, -1), tie.natural)
+                compared = place[rival] if rival in found else -1
+                found[of] = spaces.Tie(place[of], place.get(carried, -1), tie.natural, compared)
     return tuple(found.values())
 
 

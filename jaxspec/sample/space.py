@@ -28,6 +28,7 @@ class Tie(NamedTuple):
     of: int
     carried: int
     natural: Natural
+    rival: int = -1
 
 
 class Space(NamedTuple):
@@ -56,8 +57,11 @@ def ties_of(model) -> tuple[Tie, ...]:
         for natural in component.natural:
             of = begin + component.names.index(natural.of)
             carried = component.names.index(natural.carried) + begin if natural.carried else -1
+            rival = component.names.index(natural.rival) + begin if natural.rival else -1
             if of in place and (carried in place or carried < 0) and _works(natural, model, of):
-                found.append(Tie(place[of], place.get(carried, -1), natural))
+                alone = place.get(rival) not in {tie.of for tie in found}
+                places = place[of], place.get(carried, -1)
+                found.append(Tie(*places, natural, -1 if alone else place[rival]))
     return tuple(found)
 
 
@@ -93,12 +97,19 @@ def make_space(theta, bounds, ties=(), error=None) -> Space:
     whole = high - low
     usable = np.isfinite(soft) & (soft > 1e-12 * np.abs(p)) & ~logarithmic
     soft = np.where(usable, np.minimum(soft, whole), whole)
+    for tie in ties:
+        if tie.rival >= 0:  # to be compared, both are measured in one unit
+            soft[[tie.of, tie.rival]] = soft[[tie.of, tie.rival]].max()
     return Space(np.array(theta, float), index, low, soft, whole / soft)
 
 
 def free_and_volume(ties, space, u):
     """Free parameters (n_free,), and the log of the volume element up to a constant; JAX."""
     u = jnp.asarray(u)
+    for tie in ties:
+        if tie.rival >= 0:
+            below = _below_maximum(tie, space, u[tie.rival])
+            u = u.at[tie.of].add(-below).at[tie.rival].add(u[tie.of] - below)
     for tie in ties:
         if tie.carried >= 0:
             here = (x[tie.of] for x in (u, space.low, space.soft, space.reach))
@@ -109,6 +120,17 @@ def free_and_volume(ties, space, u):
         value, slope = jax.value_and_grad(tie.natural.back)(p[tie.of])
         p, volume = p.at[tie.of].set(value), volume + jnp.log(jnp.abs(slope))
     return p, volume
+
+
+def _below_maximum(tie, space, difference):
+    """By how much the coordinate of a tie is below the rounded maximum of it and its rival; JAX.
+
+    ``difference`` is how much larger the rival is. The volume element of the map from difference
+    and maximum is 1.
+    """
+    apart = difference + (space.low[tie.rival] - space.low[tie.of]) / space.soft[tie.of]
+    corner = tie.natural.corner / space.soft[tie.of]
+    return corner * jax.nn.softplus(apart / corner)
 
 
 def _limited(u, low, soft, reach):
@@ -154,4 +176,8 @@ def from_theta(ties, space, theta, margin):
             u[tie.carried] -= float(
                 tie.natural.shift(space.low[tie.of] + space.soft[tie.of] * y[tie.of])
             )
+    for tie in reversed(ties):
+        if tie.rival >= 0:
+            u[tie.rival] -= u[tie.of]
+            u[tie.of] += float(_below_maximum(tie, space, u[tie.rival]))
     return u

@@ -17,6 +17,7 @@ from jaxspec.sample.nuts import (
 )
 from jaxspec.sample.warp import fit_warp, invert, straight
 
+FEW = 4  # draws per coordinate that a warp is fitted to
 ROUNDS = 3  # of warm-up; each but the last ends with a new warp
 GAINS = (2.0, 1.5, 1.0, 0.7, 0.5, 0.3)  # of ln(step size) per unit of acceptance, chunk by chunk
 
@@ -29,7 +30,7 @@ class Tuned(NamedTuple):
     step_size: float
 
 
-def warm_up(center, factor, z, warmup, target_accept):
+def warm_up(center, factor, z, warmup, target_accept, own=None):
     """Adapt step size and warp to the stand-in density.
 
     A routine for `jaxspec.sample.steps`: it yields ``(warp, chains, step_size, n)``, is sent
@@ -41,12 +42,15 @@ def warm_up(center, factor, z, warmup, target_accept):
     z : (n_chain, d), where the chains start, in units of ``factor`` from ``center``.
     warmup : int, draws per chain in all.
     target_accept : float, mean acceptance probability that the step size aims at.
+    own : callable ``u (n, d) -> (n,) bool``, optional
+        What belongs to this mode, where there are others. The warp is fitted to that alone, and
+        chains that have left begin again inside.
     """
     warp = straight(center, factor)
     step_size = 0.8 * len(center) ** -0.25
     chains = start_chains(z)
     for number in range(ROUNDS):
-        sizes = _chunks(warmup // ROUNDS)
+        sizes = chunks(warmup // ROUNDS)
         kept = []
         for size, gain in zip(sizes, _gains(len(sizes), number), strict=True):
             chains, draws = yield warp, chains, step_size, size
@@ -55,7 +59,11 @@ def warm_up(center, factor, z, warmup, target_accept):
         if number < ROUNDS - 1:
             chains = chains._replace(z=unstuck(chains))
             here = points(warp, chains.z)
-            warp = fit_warp(points(warp, moved(kept, sum(sizes) // 4)))
+            seen = points(warp, moved(kept, sum(sizes) // 4))
+            if own is not None:
+                here, seen = at_home(own, here, seen, center)
+            if len(seen) > FEW * len(center):
+                warp = fit_warp(seen)
             chains = start_chains(invert(warp, here))
     return Tuned(chains._replace(excess=np.full(len(chains.z), -np.inf)), warp, step_size)
 
@@ -66,7 +74,7 @@ def draw(tuned, draws, count):
     ``count(n)`` is told of every ``n`` draws.
     """
     chains, parts = tuned.chains, []
-    for n in _chunks(draws):
+    for n in chunks(draws):
         chains, made = yield tuned.warp, chains, tuned.step_size, n
         parts.append(jax.tree.map(lambda a, n=n: a[:n], made))
         count(n * len(chains.z))
@@ -86,6 +94,16 @@ def unstuck(chains):
     return z
 
 
+def at_home(own, here, seen, center):
+    """Where the chains are (n_chain, d), and draws (n, d), without what is another mode's."""
+    seen = seen[own(seen)]
+    if not len(seen):
+        seen = center[None]
+    here, lost = np.array(here), ~own(here)
+    here[lost] = seen[np.linspace(0, len(seen) - 1, lost.sum()).astype(int)]
+    return here, seen
+
+
 def moved(kept, skip):
     """Draws (n, d) of the chains that moved, without the first on their way from the start."""
     z = np.concatenate(kept)
@@ -100,7 +118,8 @@ def points(warp, z):
     return warp.center + z @ warp.factor.T + bend
 
 
-def _chunks(n):
+def chunks(n):
+    """Sizes of the calls that make n draws."""
     return [min(CHUNK, n - done) for done in range(0, n, CHUNK)]
 
 

@@ -75,10 +75,15 @@ def _pointed(axes):
     return axes * np.sign(axes[first, np.arange(len(axes))])
 
 
+def bend_of(warp):
+    """Bends (d, d, d) seen along the columns of the factor: those of coordinates before only."""
+    return np.einsum("ij,jkl->ikl", np.linalg.inv(warp.factor), warp.bend)
+
+
 def invert(warp, u):
     """Coordinates z (n, d) of points u (n, d); NumPy, coordinate by coordinate."""
     w = np.linalg.solve(warp.factor, (u - warp.center).T).T
-    bend = np.einsum("ij,jkl->ikl", np.linalg.inv(warp.factor), warp.bend)
+    bend = bend_of(warp)
     z = np.zeros_like(w)
     for j in range(w.shape[1]):
         z[:, j] = w[:, j] - np.einsum("kl,nk,nl->n", bend[j], z, z)

@@ -172,6 +172,17 @@ def test_bad_arguments(tmp_path, archive):
         simulate_archive(archive[0], n=2)
 
 
+def test_a_damaged_list_removes_nothing(tmp_path):
+    head = ["%ECSV 1.0", "---", "datatype:", "- {name: obsid, datatype: string}"]
+    head += ["- {name: t, datatype: float64}", "meta: !!omap", "- __serialized_columns__:"]
+    text = "".join(f"# {line}\n" for line in [*head, "    t:", "schema: astropy-2.0"])
+    (tmp_path / "truth.ecsv").write_text(text + "obsid t\n1-2 3\n")  # AttributeError of astropy
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="lists no simulated observations"):
+        simulate_archive(tmp_path, n=1, overwrite=True)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_cards_are_what_astropy_reads():
     values = {"NAME": "it's", "YES": True, "N": -7, "X": 6.965740740000000e-04, "Y": -1.5e300}
     header = fits.Header()

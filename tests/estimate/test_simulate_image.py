@@ -154,6 +154,35 @@ def test_what_is_written_reads_back_equal(tmp_path_factory, shape, whole, gzippe
     assert again.sky(1, 2).separation(image.sky(1, 2)).arcsec < 1e-6
 
 
+def test_a_rebinned_image_reads_back_with_its_areas(tmp_path):
+    image = template((10, 13), counts=np.ones((10, 13))).rebin(3)
+    assert 0 < (image.area[image.good] < 1).sum() < image.good.sum()
+    names = {key: tmp_path / f"{key}.fits" for key in ("exposure", "mask")}
+    with pytest.raises(InputError, match="good only in part.*give area="):
+        write_image(image, tmp_path / "n.fits", **names)
+    write_image(image, tmp_path / "model.fits")  # the counts alone are what they are
+    names["area"] = tmp_path / "area.fits"
+    write_image(image, tmp_path / "n.fits", **names)
+    again = js.read_image(tmp_path / "n.fits", **names)
+    np.testing.assert_array_equal(again.pixels.area, image.pixels.area)
+    np.testing.assert_array_equal(again.mask, image.mask)
+    for odd in (np.zeros_like(image.area), 2 * np.ones_like(image.area), image.area * np.nan):
+        with pytest.raises(InputError, match="the area of .* above 0 and at most 1"):
+            js.read_image(tmp_path / "n.fits", **(names | {"area": odd}))
+
+
+def test_an_exposure_of_unknown_unit_reads_back_as_it_is(tmp_path):
+    """By its peak it would be taken for an area, and multiplied by EXPOSURE."""
+    image = template().replace(exposure_unit="", exposure_time=1e5)
+    image = image.replace(exposure=image.exposure * (2500 / image.exposure.max()))
+    write_image(image, tmp_path / "n.fits", exposure=tmp_path / "e.fits")
+    again = js.read_image(tmp_path / "n.fits", exposure=tmp_path / "e.fits")
+    np.testing.assert_array_equal(again.exposure, image.exposure)
+    assert again.exposure_unit == "" and again.exposure_time == 1e5
+    told = js.read_image(tmp_path / "n.fits", exposure=tmp_path / "e.fits", exposure_unit="s")
+    assert told.exposure_unit == "s"
+
+
 def test_whole_counts_are_integers_in_the_file(tmp_path):
     from astropy.io import fits
 

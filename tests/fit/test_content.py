@@ -4,6 +4,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
+from astropy import units
 from toy import toy_response, toy_spectrum
 
 import jaxspec as js
@@ -99,6 +100,15 @@ SPECTRA = {
     "nan in backscal": (dict(backscal=np.where(np.arange(24) == 2, np.nan, 1)), "holds nan"),
     "channel twice": (dict(channel=np.r_[0, 0:23]), "channel: holds a channel number twice"),
     "channel of text": (dict(channel=np.array(["a"] * 24)), "no channel number"),
+    "masked counts": (dict(counts=np.ma.masked_equal(np.arange(24), 3)), "counts: is masked in 1"),
+    "complex counts": (dict(counts=np.ones(24) + 0j), "counts: holds array"),
+    "an exposure with a unit": (dict(exposure=2 * units.ks), "has the unit ks; give seconds"),
+    "quality nan": (
+        dict(quality=np.full(24, np.nan)),
+        "quality: holds numbers that are not finite",
+    ),
+    "a background of numbers": (dict(background=np.ones(24)), "background: is a ndarray"),
+    "a header that is none": (dict(header=["OBJECT"]), "header: is a list"),
     "background": (dict(background=toy_spectrum(np.ones(3), response=None)), "has 3 channels"),
 }
 
@@ -157,6 +167,20 @@ def test_bad_elements_and_errors_by_hand_are_rows():
     assert "STAT_ERR is 0 in channels 5 and real in others" in result.messages[2]
     quality = np.where(np.arange(24) == 5, 5, 0)
     assert js.fit("powerlaw", [rows[2].replace(quality=quality)], "chi2").ok[0]
+
+
+def test_backgrounds_that_cannot_be_counts_are_rows():
+    """In every channel that the spectrum uses, whatever the quality of the background says."""
+    counts = np.where(np.arange(24) == 5, -3.0, 4.0)
+    errors, bad = np.full(24, 2.0), np.where(np.arange(24) == 5, 5, 0)
+    behind = toy_spectrum(counts, response=None, poisserr=False, stat_err=errors, quality=bad)
+    spectrum = SPECTRUM.replace(background=behind)
+    nan = behind.replace(counts=np.where(counts < 0, np.nan, counts))
+    rows = [spectrum, spectrum, SPECTRUM.replace(background=nan), spectrum.replace(quality=bad)]
+    result = js.fit("powerlaw", rows, ["wstat", "pgstat", "pgstat", "wstat"])
+    assert result.ok.tolist() == [False, True, False, True]
+    assert "The background's counts reach -3, which cannot be Poisson" in result.messages[0]
+    assert "The background's counts hold numbers that are not finite" in result.messages[2]
 
 
 def test_what_was_assumed_is_in_the_result():

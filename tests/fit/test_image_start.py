@@ -94,6 +94,17 @@ def test_an_empty_image_ends_with_a_status():
         assert result.status[row] != Status.OK
 
 
+def test_where_nothing_stands_out_a_fit_starts_all_the_same():
+    counts = np.random.default_rng(1).poisson(3.0, (12, 12)).astype(float)
+    flat = np.full((12, 12), 1e4)
+    image = js.Image("noise", counts, flat, flat < 0)  # its centroid leaves the image
+    result = js.fit("background", image)
+    assert result.status[0] == Status.OK
+    assert result.value("B")[0] == pytest.approx(counts.mean())
+    for name in ("const2d", "beta"):
+        assert np.isfinite(start_of(name, image)[1]).all()
+
+
 def test_two_sources_are_told_apart():
     values = {"beta.x0": 14.0, "beta.y0": 15.0, "beta.S0": 9e-5, "beta_2.x0": 34.0,
               "beta_2.y0": 33.0, "beta_2.S0": 5e-5, "beta.rc": 2.0, "beta_2.rc": 2.0,

@@ -118,8 +118,11 @@ def test_a_bad_image_has_a_row_of_its_own(image, fitted):
     broken = image.replace(counts=counts, name="broken")
     negative = image.replace(counts=-1.0 - image.counts, name="negative")
     few = image.replace(name="few", mask=np.arange(48 * 48).reshape(48, 48) > 3)
-    result = js.fit("beta", [masked, image, broken, negative, few, image], progress=False)
-    bad = [0, 2, 3, 4]
+    exact = image.replace(rms=np.zeros(image.shape), name="without errors")
+    void = image.replace(area=np.zeros(image.shape), name="of no area")
+    rows = [masked, image, broken, negative, few, image, exact, void]
+    result = js.fit("beta", rows, progress=False)
+    bad = [0, 2, 3, 4, 6, 7]
     assert not np.isin(result.status[bad], result.USABLE).any(), result.table
     for row in bad:
         assert len(result.messages[row]) > 10

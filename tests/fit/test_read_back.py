@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,6 +89,19 @@ def test_the_same_result_comes_back(result, tmp_path, ending):
     same(result, again)
     if ending == "ecsv":
         assert (tmp_path / "again.ecsv").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_odd_names_and_messages_come_back(result, tmp_path, ending):
+    """A name that begins with # is no comment, which ECSV would leave out without a word."""
+    odd = ["#c", '#d, "e"', "#", "a b"]
+    data = [s.replace(name=name) for s, name in zip(result.spectra, odd, strict=True)]
+    messages = ['# "two, of" them', *result.messages[1:]]
+    other = replace(result, data=js.SpectrumList(data), messages=messages)
+    other.write(tmp_path / f"r.{ending}")
+    found = js.read_result(tmp_path / f"r.{ending}")
+    assert found.names == odd and found.messages == messages
+    np.testing.assert_array_equal(found.params, result.params)
 
 
 def test_a_table_says_what_made_it(result, spectra, tmp_path):
@@ -210,8 +224,16 @@ def test_images_come_back(tmp_path):
     back = js.read_result(path)
     same(result, back)
     assert js.read_result(path, image).data[0] is image
-    with pytest.raises(InputError, match="other data"):
-        js.read_result(path, simulated("const2d", seed=4))
+    flat = np.full(image.shape, 0.1)
+    for other in (
+        simulated("const2d", seed=4),
+        image.replace(background=flat),  # these were taken for the same
+        image.replace(rms=flat),
+        image.replace(psf=js.gaussian_psf(fwhm=2.0)),
+        image.replace(exposure_unit="s"),
+    ):
+        with pytest.raises(InputError, match="other data"):
+            js.read_result(path, other)
 
 
 def test_own_components_come_back(spectra, tmp_path):

@@ -113,6 +113,7 @@ def test_what_a_fit_is_worth_is_said():
     np.testing.assert_array_equal(result.table["stat_excess"], expected)
     assert abs(result.excess[0]) < 3 < result.excess[1]
     assert "2 of 3 rows more than 3 sigma above what the model expects" in result.summary()
+    assert "2 of 3 rows more than 3 sigma above" in result.table.meta["VERDICT"][0]
     assert "errors mean little" in result.row(1).summary()
     assert "errors mean little" not in result.row(0).summary()
 

@@ -11,6 +11,9 @@ POISSON = toy_spectrum(COUNTS, poisserr=True)
 MODELLED = toy_spectrum(COUNTS + 0.3, poisserr=False, stat_err=0.1 * (COUNTS + 1))
 DISGUISED = toy_spectrum(COUNTS, poisserr=False, stat_err=np.where(COUNTS > 0, ROOT, 1.87))
 BARE = toy_spectrum(COUNTS + 0.3, poisserr=False)
+EXACT = MODELLED.replace(stat_err=0.0 * COUNTS)
+NET = toy_spectrum(COUNTS + 0.3, poisserr=True, header={"HDUCLAS2": "NET"})
+SYSTEMATIC = toy_spectrum(COUNTS, poisserr=True, sys_err=np.full(4, 0.01))
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,10 @@ BARE = toy_spectrum(COUNTS + 0.3, poisserr=False)
         (POISSON, POISSON, "cash", "cash", "left out"),
         (POISSON, POISSON, "pgstat", "pgstat", "sqrt(counts)"),
         (POISSON, POISSON, "gehrels", "chi2-gehrels", "as asked"),
+        (POISSON, BARE, "pgstat", "pgstat", "no STAT_ERR; sqrt(counts)"),
+        (POISSON, EXACT, "auto", "pgstat", "0 throughout: it counts as known exactly"),
+        (NET, None, "auto", "cstat", "a background was subtracted already"),
+        (POISSON, SYSTEMATIC, "gehrels", "chi2-gehrels", "SYS_ERR of the background is left out"),
     ],
 )
 def test_choice(source, background, requested, name, note):

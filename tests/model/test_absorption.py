@@ -256,22 +256,24 @@ def test_wabs_is_split_where_its_energies_are_redshifted():
 
 @pytest.mark.parametrize("xsect", ["bcmc", "obcm"])
 def test_phabs_averages_logarithms_over_an_edge(xsect):
-    """In a bin over O K the oxygen counts with both its fits, by their shares of the bin."""
+    """In a bin over O K both fits of oxygen count, at the middles of their shares of the bin."""
     lo, hi, edge = 526.0, 545.0, 531.7
     middle = 0.5 * (lo + hi)
-    logs = {}
+    logs, own = {}, {0.0: 0.5 * (lo + edge), 531.7: 0.5 * (edge + hi)}
     from jaxspec.model.quadrature import load_data
 
     for z, start, _, scale, *c in load_data("balucinska_mccammon.txt"):
         if z == 8:
-            e = math.log(middle)
-            logs[start] = math.log(scale) + np.polyval(c[::-1], e) - 3 * e - 55.26204
+            for at in (own[start], middle):
+                e = math.log(at)
+                logs[start, at] = math.log(scale) + np.polyval(c[::-1], e) - 3 * e - 55.26204
     share = (edge - lo) / (hi - lo)
-    oxygen = math.exp(share * logs[0] + (1 - share) * logs[531.7])
+    below, above = (logs[key] for key in own.items())
+    oxygen = math.exp(share * below + (1 - share) * above)
     around = absorption.sigma_phabs(np.array([middle * 1e-3]), "wilm", xsect)
     number = list(xs.elements().z).index(8)
     abundance = xs.elements().abundance["wilm"][number]
-    rest = around - 1e22 * abundance * math.exp(logs[531.7])
+    rest = around - 1e22 * abundance * math.exp(logs[531.7, middle])
     bins = absorption.prepare_phabs(np.array([lo * 1e-3]), np.array([hi * 1e-3]), ("wilm", xsect))
     np.testing.assert_allclose(bins, rest + 1e22 * abundance * oxygen, rtol=1e-12)
     assert abs(bins / around - 1) > 0.1

@@ -87,7 +87,8 @@ def test_meaning_stands_on_the_objects(component):
         "norm" if component.kind == "add" and not component.domain == "image" else ""
     )
     names = set(component.names)
-    assert {n for pair in component.natural for n in (pair.of, pair.carried)} - {""} <= names
+    tied = {n for one in component.natural for n in (one.of, one.carried, one.rival)}
+    assert tied - {""} <= names
     if component.exchangeable:
         assert {n for part in component.exchangeable.parts for n in part} <= names
 

@@ -271,7 +271,7 @@ def test_against_xspec_on_coarse_bins(name, reference_dir):
 
 
 @pytest.mark.parametrize(
-    ("name", "worst"), [("phabs", 1e-3), ("TBabs", 2e-2), ("wabs", 1e-5)], ids=str
+    ("name", "worst"), [("phabs", 1.5e-4), ("TBabs", 2e-2), ("wabs", 1e-5)], ids=str
 )
 def test_transmission_against_xspec_on_coarse_bins(name, worst, reference_dir):
     """XSPEC's own bin rule, bins with edges included; it computes phabs and wabs in single."""
@@ -280,7 +280,7 @@ def test_transmission_against_xspec_on_coarse_bins(name, worst, reference_dir):
         edges = np.array(content["grids"][case["grid"]])
         value = evaluate(name, edges, case["params"], case["abund"], case["xsect"])
         expected = np.array(case["values"])
-        known = expected > 1e-10
+        known = expected > 1e-4  # below, XSPEC's single precision shows
         deviation = np.abs(value[known] / expected[known] - 1)
         assert np.median(deviation) < 1e-5
         assert deviation.max() < worst, case["params"]

@@ -72,6 +72,7 @@ PHA = {
     ),
     "negative exposure": (pha(EXPOSURE=-3.0), "EXPOSURE is -3 s"),
     "zero exposure": (pha(EXPOSURE=0.0), "EXPOSURE is 0 s"),
+    "a livetime": (pha(EXPOSURE=None, LIVETIME=90.0), r"EXPOSURE is missing \(LIVETIME is 90.0\)"),
     "no exposure": (pha(EXPOSURE=None), "EXPOSURE is missing; pass exposure="),
     "text exposure": (pha(EXPOSURE="long"), "EXPOSURE is 'long'"),
     "negative area": (pha(AREASCAL=-2.0), "AREASCAL is -2"),
@@ -81,6 +82,14 @@ PHA = {
     "no such link": (pha(RESPFILE="gone.rmf"), "RESPFILE is 'gone.rmf'.*response=None"),
     "no such background": (pha(BACKFILE="b.pha"), "BACKFILE is 'b.pha'.*background=None"),
     "no match": (pha(RESPFILE="%match%"), "bad.rsp or .*bad.rmf does not exist"),
+    "no axes but rows": (
+        pha().replace(b"NAXIS   =                    2", b"NAXIS   =                    0"),
+        "NAXIS is not 2",
+    ),
+    "a shift beyond numbers": (
+        pha(columns={"CHANNEL": ("I", np.arange(6))}, TZERO1=-1e30),
+        "CHANNEL",
+    ),
     "descending groups": (
         pha(channel=np.arange(6)[::-1], columns={"GROUPING": ("I", [1, -1, 1, 1, 1, 1])}),
         "does not ascend",
@@ -111,6 +120,17 @@ RMF = {
         "do not contain",
     ),
 }
+
+
+@pytest.mark.parametrize("columns", [{}, {"CHANNEL": None}])
+def test_a_background_without_rows(tmp_path, columns):
+    raw = pha(columns=columns).replace(
+        b"NAXIS2  =                    6", b"NAXIS2  =                    0"
+    )
+    (tmp_path / "b.pha").write_bytes(raw)
+    (tmp_path / "s.pha").write_bytes(pha(BACKFILE="b.pha"))
+    with pytest.raises(InputError, match="b.pha.*no channels"):
+        read_spectrum(tmp_path / "s.pha")
 
 
 @pytest.mark.parametrize("case", PHA)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxspec.errors import InputError
-from jaxspec.read.image import read_map
+from jaxspec.read.image import physical_keywords, read_map
 from jaxspec.read.region_shapes import Length
 from jaxspec.read.regions import parse_regions, read_regions
 
@@ -50,6 +50,43 @@ def test_scaled_and_blank_pixels(tmp_path):
     np.testing.assert_array_equal(
         read_map(tmp_path / "a.fits").data, [[10.5, 11.0], [11.5, np.nan]]
     )
+
+
+def test_blank_of_unsigned_integers_is_no_number(tmp_path):
+    hdu = fits.PrimaryHDU(np.array([[1, 2], [3, 65535]], np.uint16))
+    raw = hdu.header.copy()
+    raw["BLANK"] = 32767  # of the numbers as they are stored
+    stored = (np.array([[1, 2], [3, 65535]]) - 32768).astype(">i2").tobytes()
+    (tmp_path / "a.fits").write_bytes(
+        raw.tostring(padding=True).encode() + stored.ljust(2880, b"0")
+    )
+    np.testing.assert_array_equal(read_map(tmp_path / "a.fits").data, [[1, 2], [3, np.nan]])
+
+
+def test_an_extension_is_chosen_by_its_version(tmp_path):
+    parts = [fits.ImageHDU(counts() + n, name="SCI", ver=n) for n in (1, 2)]
+    path = write(tmp_path / "a.fits", None, extra=parts)
+    for wanted in ("SCI,2", " sci , 2", ("SCI", 2), 2, "2"):
+        np.testing.assert_array_equal(read_map(path, wanted).data, counts() + 2)
+    np.testing.assert_array_equal(read_map(f"{path}[SCI,2]").data, counts() + 2)
+    with pytest.raises(InputError, match="2 extensions 'SCI'.*SCI,1, SCI,2"):
+        read_map(path, "SCI")
+    with pytest.raises(InputError, match="no extension 'SCI,3'"):
+        read_map(path, "SCI,3")
+    with pytest.raises(InputError, match="'SCI,2' in brackets, and for 1 with hdu="):
+        read_map(f"{path}[SCI,2]", 1)
+    first = read_map(path)
+    np.testing.assert_array_equal(first.data, counts() + 1)
+    assert "1 was read, and not the other images 2 SCI" in first.diagnostics[-1]
+    assert first.header["EXPOSURE"] == 1000  # of the primary header, which has no data
+    other = write(tmp_path / "b.fits", counts(), extra=[fits.ImageHDU(counts(), name="SCI")])
+    assert "EXPOSURE" not in read_map(other, "SCI").header
+
+
+def test_a_cube_of_one_plane_is_an_image(tmp_path):
+    found = read_map(write(tmp_path / "a.fits", counts()[None, None], {"CTYPE3": "FREQ"}))
+    np.testing.assert_array_equal(found.data, counts())
+    assert found.wcs.pixel_to_world(19.5, 14.5).ra.deg == pytest.approx(150.0)
 
 
 def test_compressed_remote_and_selected(tmp_path):
@@ -99,11 +136,20 @@ def test_sky_coordinates_are_kept_in_silence(tmp_path):
         ({"LTM1_1": 0.5, "LTV1": 3.0, "LTM2_2": 0.25, "LTV2": 0.0}, (0.5, 3.0, 0.25, 0.0)),
         (dict(CRPIX1P=0.5, CRVAL1P=100.0, CDELT1P=4.0, CRPIX2P=0.5, CRVAL2P=0.0, CDELT2P=2.0),
          (0.25, -24.5, 0.5, 0.5)),
+        (dict(CRPIX1Q=0.5, CRVAL1Q=100.0, CD1_1Q=4.0, CRPIX2Q=0.5, CRVAL2Q=0.0, CD2_2Q=2.0,
+              WCSNAMEQ="PHYSICAL"), (0.25, -24.5, 0.5, 0.5)),
+        (dict(CRPIX1A=0.5, CRVAL1A=10.0, CRPIX2A=0.5, CRVAL2A=0.0, WCSNAMEA="PHYSICAL",
+              LTM1_1=7.0), (1.0, -9.5, 1.0, 0.5)),  # the name wins, and the step is 1
+        (dict(CRPIX1P=0.5, CRVAL1P=1.0, CDELT1P=4.0, CRPIX2P=0.5, CRVAL2P=0.0, CDELT2P=2.0,
+              WCSNAMEP="DETECTOR"), ()),
     ],
 )  # fmt: skip
 def test_physical_coordinates(tmp_path, header, expected):
     found = read_map(write(tmp_path / "a.fits", counts(), header)).header
-    assert tuple(found[k] for k in ("LTM1_1", "LTV1", "LTM2_2", "LTV2")) == expected
+    keys = ("LTM1_1", "LTV1", "LTM2_2", "LTV2")
+    assert tuple(found[k] for k in keys if k in found) == expected
+    turned = dict(CRPIX1P=1.0, CRVAL1P=0.0, CRPIX2P=1.0, CRVAL2P=0.0, PC1_2P=0.5)
+    assert physical_keywords(turned)["LTM1_2"]
 
 
 def bad_files(folder):
@@ -128,6 +174,14 @@ def bad_files(folder):
     raw = (folder / "good.fits").read_bytes()
     (folder / "axes.fits").write_bytes(raw[:160] + card + raw[240:])
     yield "two thousand million axes", folder / "axes.fits", {}, "NAXIS is 2147483648"
+    hdu = fits.CompImageHDU(np.zeros((64, 64), np.int16))
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(folder / "many.fits")
+    raw = (folder / "many.fits").read_bytes()
+    for axis in (b"ZNAXIS1", b"ZNAXIS2"):
+        at = raw.index(axis + b" = ")
+        raw = raw[: at + 10] + b"100000".rjust(20) + raw[at + 30 :]
+    (folder / "many.fits").write_bytes(raw)
+    yield "10^10 pixels", folder / "many.fits", {}, "100000 x 100000 pixels"
     yield "table", table, {}, "no 2-D image"
     yield "asked for a table", table, {"hdu": "EVENTS"}, "a table of 1 rows"
     yield "no such extension", folder / "good.fits", {"hdu": "NOPE"}, "no extension 'NOPE'"
@@ -147,6 +201,44 @@ def test_bad_files_are_named(tmp_path):
 def test_sky_coordinates_that_cannot_be_used_are_said(tmp_path, odd):
     found = read_map(write(tmp_path / "a.fits", counts(), odd))
     assert found.wcs is None and "sky coordinates" in found.diagnostics[0]
+
+
+def with_card(path, key, value):
+    """The file with other text as the value of a card, as no FITS writer would write it."""
+    raw, name = path.read_bytes(), key.ljust(8).encode() + b"= "
+    at = raw.index(name)
+    path.write_bytes(raw[: at + 10] + value.encode().rjust(20).ljust(70) + raw[at + 80 :])
+    return path
+
+
+@pytest.mark.parametrize("key", ["CRVAL1", "CRPIX2", "CDELT1", "EQUINOX"])
+@pytest.mark.parametrize("value", ["abc", "'text'", "NaN", "1.5.5", "T", "(1,2)"])
+def test_a_coordinate_that_is_no_number_places_nothing(tmp_path, key, value):
+    """wcslib passes over it: the image would lie at 0 degrees."""
+    path = write(tmp_path / "a.fits", counts(), {"EQUINOX": 2000.0})
+    found = read_map(with_card(path, key, value))
+    assert found.wcs is None and key in found.diagnostics[0]
+
+
+@pytest.mark.parametrize("key", ["CRVAL1", "CRPIX2"])
+def test_coordinates_that_are_not_there_are_not_zero(tmp_path, key):
+    path = write(tmp_path / "a.fits", counts())
+    path.write_bytes(path.read_bytes().replace(key.ljust(8).encode(), b"HISTORY "))
+    found = read_map(path)
+    assert found.wcs is None and f"no {key}" in found.diagnostics[0]
+
+
+def test_a_number_in_quotes_and_a_blank_equinox_are_understood(tmp_path):
+    path = write(tmp_path / "a.fits", counts(), {"EQUINOX": 2000.0})
+    found = read_map(with_card(with_card(path, "CRVAL1", "'150.0'"), "EQUINOX", ""))
+    assert found.wcs.wcs.crval.tolist() == [150.0, 2.0] and not found.diagnostics
+
+
+def test_a_card_that_cannot_be_read_is_said(tmp_path):
+    path = write(tmp_path / "a.fits", counts(), {"EXPOSURE": 100.0, "LTV1": 3.0})
+    found = read_map(with_card(with_card(path, "EXPOSURE", "100 s"), "LTV1", "3 4"))
+    assert "EXPOSURE" not in found.header and np.isnan(found.header["LTV1"])
+    assert any("EXPOSURE cannot be read" in text for text in found.diagnostics)
 
 
 # ---------------------------------------------------------------------- regions
@@ -301,6 +393,12 @@ def test_fits_table_on_the_sky(tmp_path):
     path = region_table(tmp_path / "a.fits", RA=[150.0], DEC=[2.0], R=[10.0] * u.arcsec)
     (found,) = read_regions(path)
     assert found.shapes[0].frame == "icrs" and found.shapes[0].outer[0] == Length(10.0, "arcsec")
+    turned = region_table(
+        tmp_path / "c.fits", X=[1.0] * u.pixel, Y=[2.0] * u.pixel, R=[[1.0, 2.0]] * u.mm,
+        SHAPE=["ellipse"], ROTANG=[np.pi / 2] * u.rad,
+    )  # fmt: skip
+    (found,) = read_regions(turned)
+    assert found.shapes[0].tilt == pytest.approx(90) and "R is in mm" in found.diagnostics[1]
     with pytest.raises(InputError, match="not an angle"):
         read_regions(region_table(tmp_path / "b.fits", RA=[150.0], DEC=[2.0], R=[10.0]))
 
@@ -314,6 +412,9 @@ def test_fits_table_on_the_sky(tmp_path):
         (dict(X=[1.0], Y=[1.0], R=[[2.0, 3.0]], SHAPE=["panda"]), "panda"),
         (dict(X=[np.inf], Y=[1.0], R=[2.0]), "not finite"),
         (dict(X=[[1.0, 2.0]], Y=[1.0], R=[2.0]), "row 1 cannot be used"),
+        (dict(X=[1.0], Y=[1.0], R=[2.0], COMPONENT=[np.nan]), "row 1 cannot be used"),
+        (dict(X=[1.0], Y=[1.0], R=["wide"]), "row 1 cannot be used"),
+        (dict(X=[1.0], Y=[1.0], R=[2.0], ROTANG=["x"], SHAPE=["rotbox"]), "row 1 cannot be used"),
         (dict(X=[1.0], Y=[1.0], R=[-2.0]), "not positive"),
     ],
 )
@@ -321,3 +422,14 @@ def test_bad_fits_tables(tmp_path, columns, words):
     with pytest.raises(InputError) as caught:
         read_regions(region_table(tmp_path / "a.fits", **columns))
     assert words in str(caught.value) and "a.fits" in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["NAXIS", "TFIELDS"])
+def test_more_axes_or_columns_than_can_be_are_refused_at_once(tmp_path, key):
+    """Astropy would ask for each of two thousand million."""
+    path = region_table(tmp_path / "a.fits", X=[1.0], Y=[2.0], R=[3.0])
+    raw = path.read_bytes()
+    at = raw.rindex(key.ljust(8).encode() + b"= ")
+    path.write_bytes(raw[: at + 10] + b"2147483648".rjust(20).ljust(70) + raw[at + 80 :])
+    with pytest.raises(InputError, match=f"{key} is 2147483648"):
+        read_regions(path)

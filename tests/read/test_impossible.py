@@ -9,6 +9,7 @@ from ogip_files import (
     COUNTS,
     DENSE,
     E_HI,
+    E_LO,
     E_MAX,
     E_MIN,
     arf,
@@ -36,8 +37,8 @@ def said(datum, text):
     return sum(text in note for note in datum.diagnostics)
 
 
-def with_units(low, high):
-    hdu = matrix_hdu()
+def with_units(low, high, factor=1):
+    hdu = matrix_hdu(e_lo=E_LO * factor, e_hi=E_HI * factor)
     hdu.columns[0].unit, hdu.columns[1].unit = low, high
     return to_bytes(hdu, ebounds_hdu())
 
@@ -81,6 +82,18 @@ TOLD = {
     "reversed E_MIN": (bounds(E_MIN[::-1]), "E_MIN lies above E_MAX in some channels"),
     "one without width": (bounds(e_max=np.where(E_MIN == E_MIN[2], E_MIN, E_MAX)), "no width"),
     "channels apart": (bounds(e_max=E_MAX - 0.5), "5 neighbouring channels do not meet"),
+    "photons in eV, blank": (
+        with_units("", "", 1e3),
+        "photons of 500-5000 keV are seen in channels that are called .* one of the units wrong",
+    ),
+    "channels in eV, blank": (
+        bounds(E_MIN * 1e3 + 1e3, E_MAX * 1e3 + 1e3),
+        "called 990-5790 keV: is one of the units wrong",
+    ),
+    "an area that nothing names": (
+        rmf() + arf()[2880:],
+        r"holds an area \(SPECRESP\) too",
+    ),
     "garbage behind": (rmf() + b"x" * 2880, "2880 bytes after the last extension"),
     "a damaged header behind": (
         rmf() + pha()[2880:4000],
@@ -111,6 +124,26 @@ def test_areas(put):
         read_arf(put("a.arf", arf(e_hi=E_HI * 1.5)))
     both = read_response(put("a.rmf", rmf()), put("a.arf", arf() + b"rubbish" * 10))
     assert said(both, "a.arf: 70 bytes after the last extension") == 1
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"),
+    [("m**2", 1e4), ("M2", 1e4), ("mm^2", 0.01), ("m**2 count/photon", 1e4), ("10**4 cm**2", 1e4)],
+)
+def test_units_of_areas(put, unit, factor):
+    area = np.array([10.0, 20, 30, 40])
+    found = read_arf(put("a.arf", arf(area=area / factor, area_unit=unit)))[2]
+    np.testing.assert_allclose(found, area, rtol=1e-6)
+    hdu = matrix_hdu(dense=DENSE / factor)
+    hdu.columns["MATRIX"].unit = unit
+    full = read_response(put("a.rsp", to_bytes(hdu, ebounds_hdu())))
+    np.testing.assert_allclose(full.matrix.toarray(), DENSE, rtol=1e-6)
+
+
+def test_units_that_are_none_of_area(put):
+    both = read_response(put("a.rmf", rmf()), put("a.arf", arf(area_unit="cm")))
+    assert said(both, "the unit 'cm' is none of area; taken as cm2") == 1
+    assert both.area.tolist() == [10, 20, 30, 40]
 
 
 def test_energies_out_of_order_cannot_be_noticed(tmp_path):

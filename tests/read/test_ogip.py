@@ -157,6 +157,13 @@ def test_header_values(put):
         (dict(TSTARTI=86399, TSTARTF=0.5, MJDREFI=50813, MJDREFF=1.0), "1998-01-01 23:59:59.500"),
         (dict(TSTART=1.0, TIMEUNIT="d", MJDREF=50814.0, TIMESYS="UTC"), "1998-01-02 00:00:00.000"),
         (dict(TSTART=10.0, TIMEZERO=50.0, MJDREF=50814.0), "1998-01-01 00:01:00.000"),
+        (dict(TSTART=2.0, TIMEUNIT="hrs", MJDREF=50814.0), "1998-01-01 02:00:00.000"),
+        (dict(TSTART=2000.0, TIMEUNIT="ms", MJDREF=50814.0), "1998-01-01 00:00:02.000"),
+        (dict(TSTART=60.0, MJDREF=0.0, MJDREFI=50814), "1998-01-01 00:01:00.000"),
+        (
+            dict(TSTART=2.0, TIMEUNIT="orbit", MJDREF=5e4, DATE_OBS="1998-01-03"),
+            "1998-01-03 00:00:00.000",
+        ),
         (dict(DATE_OBS="08/09/98"), "1998-09-08 00:00:00.000"),
         (dict(DATE_OBS="08/09/98", TIME_OBS="00:09:52"), "1998-09-08 00:09:52.000"),
         (dict(TSTART=60.0, TIMEZERO=60.0, MJDREF=50814.0), "1998-01-01 00:01:00.000"),
@@ -205,6 +212,13 @@ def test_type_two(put):
 def test_rows_are_not_spec_num(put):
     path = put("a.pha", type_two({"SPEC_NUM": ("I", [5, 6, 1])}))
     assert read_spectrum(path + "{1}").exposure == 10.0
+
+
+@pytest.mark.parametrize("odd", [("D", [1.0, np.nan, np.inf]), ("2A", ["x", "1", ""])])
+def test_numbers_of_spectra_that_are_none_are_not_asked(put, odd):
+    put("a.rsp", rmf())
+    found = read_spectra(put("a.pha", type_two({"SPEC_NUM": odd}, RESPFILE="a.rsp")))
+    assert [s.exposure for s in found] == [10.0, 20.0, 30.0]
 
 
 def test_type_two_variable_length(put):
@@ -353,6 +367,22 @@ def test_type_two_arf(put):
     assert read_arf(path + "{2}")[2].tolist() == [5, 6, 7, 8]
     with pytest.raises(InputError, match="type II"):
         read_arf(path)
+    for unit, right in (("eV", [5, 6, 7, 8]), ("Angstrom", None)):
+        for name, edges in (("ENERG_LO", E_LO), ("ENERG_HI", E_HI)):
+            columns[name] = ("4E", [edges * 1e3] * 2, unit)
+        path = put("a.arf", to_bytes(table("SPECRESP", columns)))
+        if right is None:
+            with pytest.raises(InputError, match="the unit is 'Angstrom'"):
+                read_arf(path + "{2}")
+        else:
+            np.testing.assert_allclose(read_arf(path + "{2}")[0], E_LO)
+
+
+def test_an_area_that_is_there_twice(put):
+    """A matrix that holds the area says so by its sums, where HDUCLAS3 says nothing."""
+    both = read_response(put("a.rmf", rmf(dense=DENSE * 20)), put("a.arf", arf()))
+    assert said(both, "a row that adds up to 20, and a.arf multiplies it")
+    assert not said(read_response(put("a.rmf", rmf()), put("a.arf", arf())), "adds up to")
 
 
 # ------------------------------------------------------------------ links
@@ -368,8 +398,9 @@ def test_links_are_followed(put):
     assert np.array_equal(s.response.area, [10, 20, 30, 40])
     assert said(s, "no ARF") is False
     none = dict(background=None, response=None, arf=None)
-    s = read_spectrum(s.path, **none)
-    assert s.background is s.response is None
+    for nothing in (none, dict.fromkeys(none, "None")):
+        s = read_spectrum(s.path, **nothing)
+        assert s.background is s.response is None
 
 
 def test_arguments_come_before_links(put):

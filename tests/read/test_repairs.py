@@ -113,6 +113,79 @@ def test_numbers_of_a_background_where_the_spectrum_is_bad(tmp_path):
         read(tmp_path, BACKFILE="b.pha")
 
 
+@pytest.mark.parametrize("name", ["COUNTS", "STAT_ERR", "BACKSCAL"])
+def test_numbers_of_a_background_where_it_alone_is_bad(tmp_path, name):
+    """Without them nothing can be subtracted there: the channels are left out, not kept whole."""
+    bad = np.array([0, 1, 0, 0, 5, 0])
+    odd = {name: ("D", np.where(bad, np.nan, 2.0)), "QUALITY": ("I", bad)}
+    (tmp_path / "b.pha").write_bytes(pha(columns=odd, POISSERR=name != "STAT_ERR"))
+    s = read(tmp_path, BACKFILE="b.pha")
+    assert s.quality.tolist() == [0, 5, 0, 0, 5, 0] and np.isfinite(s.background.counts).all()
+    assert said(s, "the background has no numbers in 2 channels; these are left out") == 1
+    assert bin_counts(s).counts.tolist() == COUNTS[bad == 0].tolist()
+    if name == "COUNTS":
+        corrected = read(tmp_path, CORRSCAL=1.0, CORRFILE="b.pha")
+        assert corrected.quality.tolist() == [0, 5, 0, 0, 5, 0]
+        odd["COUNTS"] = ("J", np.where(bad, -1, 2))
+        (tmp_path / "b.pha").write_bytes(pha(columns=odd))
+        assert read(tmp_path, BACKFILE="b.pha").quality.tolist() == [0, 5, 0, 0, 5, 0]
+
+
+def test_a_scale_that_is_missing_is_said(tmp_path):
+    (tmp_path / "b.pha").write_bytes(pha(BACKSCAL=2.0))
+    assert said(read(tmp_path, BACKFILE="b.pha"), "BACKSCAL is missing; 1 is assumed") == 1
+    (tmp_path / "b.pha").write_bytes(pha())
+    s = read(tmp_path, BACKFILE="b.pha", BACKSCAL=2.0)
+    assert said(s, "BACKSCAL of the background is missing") == 1 == len(s.diagnostics)
+
+
+def test_channels_that_are_all_and_yet_too_few(tmp_path):
+    """DETCHANS says that these are all channels: a response of more is one of another binning."""
+    (tmp_path / "r.rmf").write_bytes(rmf())
+    first = dict(counts=COUNTS[:4], columns={"CHANNEL": ("I", np.arange(4))}, RESPFILE="r.rmf")
+    s = read(tmp_path, **first)
+    assert said(s, "DETCHANS is 4 but r.rmf has 6 channels") == 1
+    assert len(s.response.channel) == 4
+    assert not said(read(tmp_path, **first, TLMIN1=0, TLMAX1=5, DETCHANS=6), "DETCHANS")
+
+
+RATES = {
+    "cts s-1": 1.0, "counts per second": 1.0, "Hz": 1.0, "cps": 1.0, "count/s/channel": 1.0,
+    "count/ks": 1e-3, "count min-1": 1 / 60,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", RATES)
+def test_units_of_rates(tmp_path, unit):
+    """COUNTS in a unit of rates are rates, however it is spelled, and multiples count."""
+    values = np.array([0.5, 1.0, 2.0, 0.0, 3.0, 4.0])
+    columns = {"COUNTS": ("D", values, unit), "STAT_ERR": ("D", values / 4, unit)}
+    s = read(tmp_path, columns=columns, POISSERR=False)
+    np.testing.assert_allclose(s.counts, 100 * RATES[unit] * values, rtol=1e-14)
+    np.testing.assert_allclose(s.stat_err, 25 * RATES[unit] * values, rtol=1e-14)
+    assert said(s, f"COUNTS has the unit {unit!r}; read as a rate") == 1
+    columns = {"COUNTS": None, "RATE": ("D", values, unit)}
+    np.testing.assert_allclose(read(tmp_path, columns=columns).counts, s.counts, rtol=1e-14)
+
+
+def test_units_that_are_no_counts_of_a_channel(tmp_path):
+    for unit in ("count/s/keV", "photons cm-2 s-1"):
+        with pytest.raises(InputError, match="column COUNTS: the unit is .* of each channel"):
+            read(tmp_path, columns={"COUNTS": ("D", np.ones(6), unit)})
+    s = read(tmp_path, columns={"COUNTS": ("D", np.ones(6), "furlong")})
+    assert s.counts.tolist() == [1.0] * 6 and said(s, "which is not known; taken as counts") == 1
+
+
+def test_hduclas3_that_is_not_of_the_column(tmp_path):
+    """Rates in a column COUNTS, which nothing but HDUCLAS3 says, and counts with RATE there."""
+    s = read(tmp_path, columns={"COUNTS": ("D", COUNTS / 8)}, HDUCLAS3="RATE")
+    assert s.counts.tolist() == (COUNTS * 12.5).tolist()
+    assert said(s, "COUNTS are not whole; read as a rate") == 1
+    s = read(tmp_path, HDUCLAS3="RATE")
+    assert s.counts.tolist() == COUNTS.tolist() and said(s, "is COUNTS; read as counts") == 1
+    assert read(tmp_path, HDUCLAS3="COUNT").diagnostics == ()
+
+
 def test_errors_without_a_meaning(tmp_path):
     for values in (np.full(6, -1.0), np.full(6, np.nan)):
         s = read(tmp_path, columns={"STAT_ERR": ("D", values)}, POISSERR=True)

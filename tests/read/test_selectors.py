@@ -373,6 +373,10 @@ def test_net_spectra_say_so(put):
     put("b.pha", pha())
     s = read_spectrum(put("a.pha", pha(BACKFILE="b.pha", HDUCLAS2="NET")))
     assert said(s, "HDUCLAS2 is NET")
+    path = put("both.pha", to_bytes(pha_hdu(HDUCLAS2="NET"), pha_hdu(HDUCLAS2="BKG")))
+    s = read_spectrum(path)  # what nothing names is not subtracted once more
+    assert s.background is None and said(s, "SPECTRUM (extension 2) was subtracted already")
+    assert read_spectrum(path, background=path + "[2]").background is not None
 
 
 def test_background_without_exposure(put):

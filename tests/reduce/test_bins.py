@@ -352,6 +352,16 @@ def test_channels_of_the_response():
         bin_edges(toy_spectrum(np.ones(12), response=rsp))
 
 
+def test_channels_in_another_order_are_found_by_number():
+    """A spectrum made by hand whose channels descend is the one whose channels ascend."""
+    up = toy_spectrum(np.arange(8.0))
+    down = up.replace(channel=up.channel[::-1], counts=up.counts[::-1])
+    assert channel_columns(down).tolist() == up.channel[::-1].tolist()
+    np.testing.assert_array_equal(bin_edges(down)[0], bin_edges(up)[0][::-1])
+    other = up.replace(channel=up.channel + 1)  # equally many, numbered otherwise
+    assert channel_columns(other).tolist() == list(range(8))
+
+
 def test_background_of_another_length():
     with pytest.raises(InputError, match="background: has 5 channels and the spectrum 4"):
         toy_spectrum(np.ones(4), background=toy_spectrum(np.ones(5), name="b"))

@@ -1,8 +1,10 @@
 """Images: read with their maps, masked, cut out, rebinned; every number stays where it was."""
 
+import re
 import subprocess
 import sys
 
+import astropy.units
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
@@ -55,6 +57,43 @@ def toy(ny=12, nx=17, seed=0):
     )
 
 
+# ---------------------------------------------------------------------- made by hand
+
+
+@pytest.mark.parametrize(
+    "field, value, words",
+    [
+        ("counts", np.ones(5), r"has shape \(5,\)"),
+        ("counts", "abc", "no array of numbers"),
+        ("counts", np.ones(SHAPE) + 1j, "complex"),
+        ("exposure", np.ones((30, 39)), r"\(30, 39\), and the counts \(30, 40\)"),
+        ("exposure", 1e4, r"has shape \(\)"),
+        ("exposure", np.ones(SHAPE) * astropy.units.ks, "has the unit ks"),
+        ("background", np.ones((1, 40)), r"\(1, 40\), and the counts"),
+        ("mask", np.zeros((30, 39), bool), r"\(30, 39\), and the counts"),
+        ("mask", np.zeros(SHAPE, int), "is int64, not bool"),  # ~mask would be -1
+        ("exposure_unit", "parsec", "is 'parsec'; use one of 'cm2 s'"),
+        ("psf", np.ones((3, 3)), "is ndarray; make it by"),
+        ("wcs", "TAN", "is str; make it by astropy.wcs.WCS"),
+    ],
+)
+def test_images_are_checked_where_they_are_made(field, value, words):
+    fields = dict(counts=np.ones(SHAPE), exposure=np.ones(SHAPE), mask=np.zeros(SHAPE, bool))
+    with pytest.raises(InputError, match=f"hand parameter {field}: .*{words}"):
+        Image("hand", **(fields | {field: value}))
+
+
+def test_arrays_of_an_image_are_numbers_and_its_mask_whole():
+    counts = np.ma.masked_greater(np.arange(12).reshape(3, 4), 9)
+    exposure = np.ones((3, 4), ">f4")
+    made = Image("hand", counts, exposure, np.eye(3, 4, dtype=bool))
+    np.testing.assert_array_equal(made.mask, np.eye(3, 4, dtype=bool) | (counts.data > 9))
+    for values in (made.counts, made.exposure):
+        assert type(values) is np.ndarray and values.dtype == np.float64 and values.dtype.isnative
+    same = made.replace(name="other")
+    assert same.counts is made.counts and same.mask is made.mask
+
+
 # ---------------------------------------------------------------------- reading
 
 
@@ -95,11 +134,14 @@ def test_what_an_exposure_map_holds(peak, unit, seconds, factor, kind):
 
 @pytest.mark.parametrize(
     "peak, seconds",
-    [(1.0, 2e4), (500.0, 500.0), (900.0, 2000.0), (600.0, np.nan), (5000.0, 60000.0)],
-)
+    [(1.0, 2e4), (500.0, 500.0), (900.0, 2000.0), (600.0, np.nan), (5000.0, 60000.0),
+     (95.0, 2e4), (20.0, 2e4), (145.0, 2e3)],  # per cent, ks, a survey
+)  # fmt: skip
 def test_an_exposure_map_that_tells_nothing_is_asked_about(peak, seconds):
     with pytest.raises(InputError, match="exposure_time=True"):
         time_factor(peak, "", seconds, "map")
+    with pytest.raises(InputError, match="exposure_time=True"):
+        time_factor(400.0, "relative", 2e4, "map")
 
 
 def test_without_a_map(tmp_path):
@@ -133,6 +175,8 @@ def test_masks_are_united_and_counted(tmp_path):
     assert "1 NaN pixels taken as unexposed" in notes and "91 unexposed pixels left out" in notes
     assert "regions:" in notes and "outside of keep:" in notes and "min_exposure:" in notes
     assert np.isfinite(image.exposure).all()
+    assert f"exposure map: {tmp_path}/exp.fits[PRIMARY]" in image.diagnostics  # what it was made of
+    assert re.search(r"regions: \d+ pixels left out by image; ", notes)
 
 
 def test_background_and_rms_maps(tmp_path):
@@ -152,7 +196,7 @@ def test_background_and_rms_maps(tmp_path):
     "change, words",
     [
         (dict(counts=-1.0), "counts of 1 good pixels cannot be used: -1.0 at x=7, y=4"),
-        (dict(counts=np.nan), "nan at x=7, y=4"),
+        (dict(counts=np.inf), "inf at x=7, y=4"),
         (dict(exposure=-1.0), "at x=7, y=4"),
         (dict(exposure=np.inf), "at x=7, y=4"),
         (dict(background=-1.0), "background of 1 good"),
@@ -175,6 +219,25 @@ def test_bad_pixels_are_refused_unless_masked(tmp_path, change, words):
     if key != "exposure":
         image = read_image(path, regions="image; circle(8, 5, 0.7)", **maps)
         assert image.mask.sum() == 1 and np.isfinite(image.counts).all()
+
+
+def test_pixels_without_a_number_are_left_out_and_said(tmp_path):
+    counts = np.ones(SHAPE)
+    counts[:3], counts[10, 10] = np.nan, 0.0
+    exposure = np.full(SHAPE, 4000.0)
+    exposure[:1] = 0.0
+    path = write(tmp_path / "img.fits", counts)
+    image = read_image(path, exposure=exposure, exposure_time=False)
+    np.testing.assert_array_equal(image.mask, np.isnan(counts))
+    assert np.isfinite(image.counts).all() and image.counts[image.good].sum() == 27 * 40 - 1
+    assert "80 pixels without a number (NaN or BLANK) left out" in image.diagnostics
+
+
+def test_an_image_is_no_map_of_itself(tmp_path):
+    path = write(tmp_path / "img.fits", np.full(SHAPE, 4.0))
+    for key in ("exposure", "background", "rms"):
+        with pytest.raises(InputError, match=f"the {key} map is the image itself"):
+            read_image(path, exposure_time=10.0, **{key: f"{path}[0]"})
 
 
 def test_grids_must_agree(tmp_path):
@@ -413,6 +476,15 @@ def test_rebinned_sky_and_physical_coordinates():
     assert big.shape == (8, 11) and big.pixel_size == pytest.approx(4 * image.pixel_size)
     assert big.sky(0, 0).separation(image.sky(1.5, 1.5)).arcsec < 1e-6
     assert big.sky(3, 5).separation(image.sky(13.5, 21.5)).arcsec < 1e-6
+    turned = {
+        f"CD{i}_{j}": v for i, j, v in ((1, 1, -9e-4), (1, 2, 4e-4), (2, 1, 4e-4), (2, 2, 9e-4))
+    }
+    old = {k: v for k, v in SKY.items() if not k.startswith("CDELT")}
+    turned = image.replace(wcs=WCS(fits.Header(old | turned)))
+    for f in (2, 3):
+        assert turned.rebin(f).pixel_size == pytest.approx(f * turned.pixel_size)
+        there = turned.sky(7 * f + (f - 1) / 2, 4 * f + (f - 1) / 2)
+        assert turned.rebin(f).sky(7, 4).separation(there).arcsec < 1e-6
     twice = image.rebin(2).rebin(2)
     np.testing.assert_allclose(twice.exposure, big.exposure)
     np.testing.assert_allclose(twice.area, big.area)
@@ -436,10 +508,14 @@ def test_rebinned_sky_and_physical_coordinates():
 
 def test_psf_is_rebinned_with_the_image():
     class Kernel:
-        def rebinned(self, factor):
-            return ("rebinned", factor)
+        factor = 1
 
-    assert toy().replace(psf=Kernel()).rebin(2).psf == ("rebinned", 2)
+        def rebinned(self, factor):
+            made = Kernel()
+            made.factor = factor
+            return made
+
+    assert toy().replace(psf=Kernel()).rebin(2).psf.factor == 2
 
 
 def test_where_and_the_words_for_it():

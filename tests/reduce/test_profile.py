@@ -227,6 +227,10 @@ def test_profiles_in_files(tmp_path):
         read_profile(tmp_path / "no.fits")
     with pytest.raises(InputError, match="no table with a radius"):
         read_profile(tmp_path / "ciao.fits", r="nope")
+    words = {"R": [1.0, 2.0], "SUR_BRI": ["a", "b"], "SUR_BRI_ERR": [1.0, 1.0]}
+    fits.BinTableHDU(Table(words)).writeto(tmp_path / "words.fits")
+    with pytest.raises(InputError, match="column SUR_BRI: the column does not hold numbers"):
+        read_profile(tmp_path / "words.fits")
 
 
 # ---------------------------------------------------------------------- real data

@@ -54,6 +54,13 @@ CIAO = "# Region file format: CIAO version 1.0\n"
         ("image; bpanda(60,40,0,360,1,10,6,30,20,1,0)",
          (abs(X - 60) < 15) & (abs(Y - 40) < 10) & ~((abs(X - 60) < 5) & (abs(Y - 40) < 3))),
         ("image; field()-circle(60,40,10)", R >= 10),
+        ("image; panda(60,40,30,30,1,5,20,1)", (R >= 5) & (R < 20)),  # DS9: all around
+        ("image; annulus(60,40,5,20,n=3)", (R >= 5) & (R < 20)),
+        ("# was: image; circle(3840,3360,80)\nimage\ncircle(60,40,5.05)", R < 5.05),
+        ("image; circle(60,40,5.05) # twice; circle(20,20,9)", R < 5.05),  # words: a comment
+        ("image; circle(60,40,5.05) # color=red or so; circle(20,20,9)", R < 5.05),
+        ("image; circle(60,40,5.05) # color=#ff0000 ruler=fk5 arcsec; circle(60,40,9)", R < 9),
+        (CIAO + "# circle(3840,3360,36); circle(3840,3360,80)\ncircle(3840,3360,20.2)", R < 5.05),
         ("rectangle(3800,3320,3880,3400)", (abs(X - 60) < 10) & (abs(Y - 40) < 10)),
         ("rotrectangle(3800,3320,3880,3400,90)", (abs(X - 60) < 10) & (abs(Y - 40) < 10)),
         ("ellipse(3840,3360,80,40,90)", np.hypot((X - 60) / 10, (Y - 40) / 20) < 1),
@@ -88,6 +95,18 @@ def test_a_piece_of_the_sky_is_the_same_piece_on_every_image(turn, flip):
     check(CIAO + "pie(10:00:00,+02:30:00,4,77.2,20.3,111.1)", plain, on)
 
 
+def test_north_of_another_equinox_is_that_of_the_regions():
+    """Near a pole the norths of 1950 and 2000 differ by degrees."""
+    from astropy.coordinates import FK5
+
+    on = image(fits.Header(dict(sky(), RADESYS="FK4", EQUINOX=1950.0, CRVAL2=80.0)))
+    there = on.wcs.pixel_to_world(X - 1, Y - 1).transform_to(FK5(equinox="J2000"))
+    middle = there[39, 59]
+    away, angle = middle.separation(there).arcsec, middle.position_angle(there).rad
+    inside = (abs(away * np.sin(angle)) < 200.15) & (abs(away * np.cos(angle)) < 10.1)
+    check(f'fk5; box({middle.ra.deg:.9f},{middle.dec.deg:.9f},400.3",20.2",0)', inside, on)
+
+
 def test_the_rule_of_ds9_and_that_of_ciao_differ():
     a, b, c = (np.hypot(X - x, Y - 40) < 8.1 for x in (40, 50, 45))
     shapes = "circle({},40,8.1)\n".format
@@ -107,6 +126,29 @@ def test_the_rule_of_ds9_and_that_of_ciao_differ():
     assert "plain numbers taken as physical" in notes[0] and "-shape as CIAO does" in notes[0]
     with pytest.raises(InputError, match="which DS9 does not"):
         image().masked(regions="image; circle(40,40,8)*circle(45,40,8)")
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ('fk5; circle(150:00:00,2:30:00,20")', "beyond 360 degrees.*as hours"),  # 150 h are 90 deg
+        ('fk5; circle(510.0,2.5,20")', "beyond 360 degrees"),
+        ('fk5; circle(10:75:00,2:30:00,20")', "60 minutes or seconds, or more"),
+        ('fk5; circle(10:00:00,2:30:75,20")', "60 minutes or seconds, or more"),
+    ],
+)
+def test_positions_that_wrap_around_are_refused(text, words):
+    with pytest.raises(InputError, match=words):
+        image().masked(regions=text)
+
+
+def test_what_settings_exclude():
+    ring = (R < 10.1) & ~(R < 5.05)
+    for word in ("0", "no", "false"):
+        check(f"image; circle(60,40,10.1); circle(60,40,5.05) # include={word}", ring)
+    check("global include=1\nimage\ncircle(60,40,5.05) # include=yes", R < 5.05)
+    with pytest.raises(InputError, match="global settings exclude all"):
+        image().masked(regions="global color=green include=0\nimage\ncircle(60,40,5)")
 
 
 def test_excluded_only_selects_everything_else(tmp_path):
@@ -163,6 +205,18 @@ def test_all_shapes_of_a_table(tmp_path):
     corners = [[3800.0, 3880.0, 3880.0, np.nan]], [[3320.0, 3320.0, 3400.0, np.nan]]
     path = table(tmp_path, SHAPE=["POLYGON"], X=corners[0], Y=corners[1], R=[0.0])
     check(path, (X < 70) & (Y > 30) & (Y - 40 < X - 60))
+    square = [3800.0, 3880.0, 3880.0, 3800.0], [3320.0, 3320.0, 3400.0, 3400.0]
+    for tail in ((0.0, 0.0), (square[0][0], square[1][0]), (square[0][3], square[1][3])):
+        x, y = ([[*side, fill, fill, 0.0]] for side, fill in zip(square, tail, strict=True))
+        if tail[0] == square[0][3]:  # the last corner again, and no zeros
+            x, y = ([row[0][:-1]] for row in (x, y))
+        path = table(tmp_path, SHAPE=["POLYGON"], X=x, Y=y, R=[0.0])
+        check(path, (abs(X - 60) < 10) & (abs(Y - 40) < 10))
+    millimetres = Table({"X": [3840.0], "Y": [3360.0], "R": [20.0]})
+    millimetres["X"].unit = millimetres["Y"].unit = "mm"
+    millimetres.write(tmp_path / "mm.fits")
+    with pytest.raises(InputError, match="mm, which is no position on the sky"):
+        image().masked(regions=tmp_path / "mm.fits")
     path = table(tmp_path, SHAPE=["CIRCLE"], X=[3840.0], Y=[3360.0], R=[20.0],
                  extra={"MFORM1": "DETX,DETY"})  # fmt: skip
     with pytest.raises(InputError, match="DETX,DETY"):
@@ -188,7 +242,63 @@ def test_compound_region_objects():
     check(one ^ two, (np.hypot(X - 40, Y - 40) < 8.1) ^ (np.hypot(X - 45, Y - 40) < 8.1))
 
 
+def test_excluded_objects_cut_the_others_of_their_list():
+    from regions import Regions
+
+    text = "image\ncircle(60,40,10.1)\n-circle(60,40,5.05)"
+    ring = (R < 10.1) & ~(R < 5.05)
+    for found in (Regions.parse(text, format="ds9"), list(Regions.parse(text, format="ds9"))):
+        check(found, ring)
+        np.testing.assert_array_equal(image().masked(keep=found).mask, ~ring)
+    check(Regions.parse(text, format="ds9")[0], R < 10.1)
+    with pytest.raises(InputError, match="put what it cuts out into the text"):
+        image().masked(keep=["image; circle(60,40,10)", "image; -circle(60,40,5)"])
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("# RA DEC R\n150.0 2.5 0.005", "says that its positions are RA and Dec"),
+        ("ra,dec,radius\n150.0,2.5,0.005", "says that its positions are RA and Dec"),
+        ("150.0 2.5 20", "has no circle on the image"),
+        ("60 40 5\n10:00:00 2:30:00 20", "source 2 is"),
+    ],
+)
+def test_a_list_of_the_sky_is_not_taken_for_pixels(tmp_path, text, words):
+    (tmp_path / "list.txt").write_text(text)
+    with pytest.raises(InputError, match=words):
+        image().masked(regions=tmp_path / "list.txt")
+
+
+def test_a_list_that_fits_the_sky_and_the_image_is_asked_for(tmp_path):
+    (tmp_path / "list.txt").write_text("50.01 20.01 3\n49.98 19.99 2\n")
+    on = image(fits.Header(dict(sky(), CRVAL1=50.0, CRVAL2=20.0)))
+    with pytest.raises(InputError, match="if they are RA and Dec"):
+        on.masked(regions=tmp_path / "list.txt")
+    plain = image().masked(regions=tmp_path / "list.txt").mask  # of a field elsewhere: pixels
+    assert plain[19, 49] and plain.sum() < 40
+    (tmp_path / "names.txt").write_text("x y r\n60 40 5.05\n")
+    check(tmp_path / "names.txt", R < 5.05)
+
+
 # ---------------------------------------------------------------------- masks that are images
+
+
+@pytest.mark.parametrize("odd", [{"LTV1": np.nan}, {"LTM2_2": 0.0}])
+def test_physical_coordinates_that_are_no_numbers_are_refused_where_they_are_used(odd):
+    on = image(sky())
+    on.header.update(PHYSICAL | odd)
+    check("image; circle(60,40,10)", R < 10, on)
+    with pytest.raises(InputError, match="are no numbers"):
+        on.masked(regions="physical; circle(3840,3360,40)")
+
+
+@pytest.mark.parametrize(
+    "text", ["polygon(1,1,5,1,5,1e300)", "circle(1e300,1,5)", "ellipse(5,5,1e308,1e308,3)"]
+)
+def test_regions_that_no_number_can_hold_are_refused(text):
+    with pytest.raises(InputError, match="pixels far"):
+        image().masked(regions=f"image; {text}")
 
 
 def test_a_mask_may_be_a_fits_image(tmp_path):
@@ -201,7 +311,9 @@ def test_a_mask_may_be_a_fits_image(tmp_path):
         fits.writeto(tmp_path / f"{name}.fits", values)
         found = js.read_image(tmp_path / "n.fits", mask=tmp_path / f"{name}.fits")
         np.testing.assert_array_equal(found.mask, ~good)
-        assert f"mask: {(~good).sum()} pixels left out" in found.diagnostics
+        assert (
+            f"mask: {(~good).sum()} pixels left out by {tmp_path}/{name}.fits" in found.diagnostics
+        )
     extra = fits.ImageHDU((~good).astype("i2"), name="OTHER")
     fits.HDUList([fits.PrimaryHDU(good.astype("i2")), extra]).writeto(tmp_path / "two.fits")
     other = js.read_image(tmp_path / "n.fits", mask=f"{tmp_path}/two.fits[OTHER]")

@@ -6,6 +6,7 @@ from astropy.io import fits
 
 import jaxspec as js
 from jaxspec.errors import InputError
+from jaxspec.likelihood.image_prepare import suited
 from jaxspec.reduce.units import exposure_kind, kind_of_map, parse_unit
 
 SHAPE = (9, 12)
@@ -26,14 +27,15 @@ def written(path, value, unit=None, **header):
         ("m2", 1e4, "cm2"), ("cm**2 count/photon", 1, "cm2"),
         ("cm**2 sec", 1, "cm2 s"), ("cm^2 s count / photon", 1, "cm2 s"),
         ("(cm**2 s ct ph-1)", 1, "cm2 s"), ("s*cm^2", 1, "cm2 s"), ("cm²·s", 1, "cm2 s"),
-        ("cm2-s", 1, "cm2 s"), ("cm**(2) ks", 1e3, "cm2 s"), ("cm^2 s/photon", 1, "cm2 s"),
+        ("Sec.", 1, "s"), ("MSEC", 1e6, "s"), ("cm2-s", 1, "cm2 s"),
+        ("cm**(2) ks", 1e3, "cm2 s"), ("cm^2 s/photon", 1, "cm2 s"),
     ],
 )  # fmt: skip
 def test_every_spelling_of_an_exposure(text, factor, kind):
     assert exposure_kind({"BUNIT": text}, None, "map") == (pytest.approx(factor), kind)
 
 
-@pytest.mark.parametrize("text", ["", "Primary Array", "none", "UNITLESS", "1", "%"])
+@pytest.mark.parametrize("text", ["", "Primary Array", "none", "UNITLESS", "N/A", "1", "%"])
 def test_what_is_no_unit_stays_unknown(text):
     assert parse_unit(text) is None and exposure_kind({"BUNIT": text}, None, "map") is None
 
@@ -42,7 +44,9 @@ def test_what_is_no_unit_stays_unknown(text):
     "text, what",
     [
         ("count/s", "a rate"), ("cts s^-1", "a rate"), ("COUNTS PER SECOND", "a rate"),
-        ("cps", "a rate"), ("c/s", "a rate"), ("1/s", "a rate"),
+        ("cps", "a rate"), ("c/s", "a rate"), ("c s-1", "a rate"), ("1/s", "a rate"),
+        ("Hits/s", "a rate"), ("count sec-1 arcmin-2 (0.1-2.4 keV)", "a rate"),
+        ("1/cm2/s", "a flux"), ("erg s-1 cm-2 arcsec-2", "a flux"), ("e-", "not counts"),
         ("count s**(-1) pixel-1", "a rate"),
         ("count/s/arcmin**2", "a rate"), ("photon/cm**2/s", "a flux"),
         ("PHOTONS CM-2 SEC-1", "a flux"), ("erg/s/cm^2", "a flux"), ("ph/s/cm2/arcsec2", "a flux"),
@@ -67,7 +71,9 @@ def test_what_is_neither_counts_nor_an_exposure_is_refused(tmp_path, text, what)
     assert js.read_image(odd, unit="count").counts[0, 0] == np.float32(2e-3)  # BUNIT is wrong
 
 
-@pytest.mark.parametrize("text", ["count", "Counts", "CTS/PIXEL", "ct pixel-1", "events", None])
+@pytest.mark.parametrize(
+    "text", ["count", "Counts", "CTS/PIXEL", "events", "counts (0.5-2 keV)", "N/A", None]
+)
 def test_counts_are_counts(tmp_path, text):
     image = js.read_image(written(tmp_path / "n.fits", 3.0, text, EXPOSURE=5e3))
     assert (image.counts == 3).all() and not any("BUNIT" in note for note in image.diagnostics)
@@ -75,6 +81,11 @@ def test_counts_are_counts(tmp_path, text):
             == 3000).all()  # fmt: skip
     odd = js.read_image(written(tmp_path / "o.fits", 3.0, "FLOCKS", EXPOSURE=5e3))
     assert any("'FLOCKS'" in note for note in odd.diagnostics)
+    for text in ("rate", "flux", "FLOCKS"):  # nobody knows what these are
+        odd = written(tmp_path / "o.fits", 3.5, text, EXPOSURE=5e3)
+        with pytest.raises(InputError, match=f"BUNIT is '{text}', which is not known"):
+            js.read_image(odd)
+        assert js.read_image(odd, unit="count").counts[0, 0] == 3.5
 
 
 def test_the_user_says_a_unit_that_the_map_lacks(tmp_path):
@@ -132,6 +143,31 @@ def test_an_unknown_unit_is_claimed_by_no_label():
             assert js.fit("beta", radial).unit("S0") == brightness
     label = js.plot.profile(image, center=(20, 15), kind="counts").axes[0].get_ylabel()
     assert label.startswith("Counts")
+
+
+def test_units_of_a_model_stay_with_its_copies_and_follow_the_next_image():
+    """A posterior has a copy of the model, and said cm2 of every exposure."""
+    flat = np.full((9, 12), 2500.0)
+    image = js.Image("toy", flat / 500, flat, flat < 0, exposure_unit="s")
+    model = suited(js.Model("beta"), image)
+    for one in (model.copy(), model.at(model.values), suited(model, image)):
+        assert one["S0"].unit == "ct / (s pixel)"
+    for unit, wanted in (("cm2 s", "ct / (s cm2 pixel)"), ("", "ct / (exposure pixel)")):
+        again = suited(model, image.replace(exposure_unit=unit))
+        assert again["S0"].unit == again.copy()["S0"].unit == wanted
+
+
+def test_what_was_guessed_of_an_image_reaches_its_result(tmp_path):
+    image = written(tmp_path / "n.fits", 3.0, "FLOCKS", EXPOSURE=5e4)
+    area = written(tmp_path / "e.fits", 400.0)  # no BUNIT: an area, by its numbers
+    region = "physical; circle(99, 99, 3)"
+    found = js.read_image(image, exposure=area, regions=region)
+    said = " ".join(js.fit("background", found).notes)
+    for words in ("multiplied by 50000 s (cm2 s); it peaks at 400", "'FLOCKS', no unit; taken",
+                  "physical taken as image", "1 regions touch no pixel"):  # fmt: skip
+        assert words in said
+    sure = js.read_image(image, unit="count", exposure=area, exposure_unit="cm2")
+    assert list(js.fit("background", sure).notes) == ["cstat: counts."]
 
 
 def test_fractions_of_counts_are_said_in_the_result():

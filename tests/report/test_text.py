@@ -9,6 +9,7 @@ from toy import toy_response
 
 from jaxspec._text import with_error
 from jaxspec.errors import InputError
+from jaxspec.fit.summary import verdict
 from jaxspec.model.catalogue import CATALOGUE
 from jaxspec.model.surface_catalogue import SURFACES
 from jaxspec.read.write import write_arf, write_pha, write_response
@@ -46,7 +47,8 @@ def test_screen_table_has_a_line_per_row_and_the_counts(result):
     assert lines[0].split() == ["spectrum", "MJD", "PhoIndex", "norm", "stat", "dof", "status"]
     assert lines[1].split()[:2] == ["s0", "50000.0"] and lines[1].endswith("OK")
     assert lines[6].startswith("broken") and lines[6].endswith("IO_ERROR")
-    assert lines[-1] == f"6 rows: {status_counts(result)}" and "4 OK" in lines[-1]
+    assert lines[-2] == f"6 rows: {status_counts(result)}" and "4 OK" in lines[-2]
+    assert lines[-1] == verdict(result)[0] and lines[-1].startswith("stat/dof median")
     assert with_error(result.value("norm")[0], result.error("norm")[0]) in lines[1]
 
 
@@ -61,10 +63,10 @@ def test_screen_table_is_narrow_and_short(result):
         **{k: getattr(result, k)[some] for k in fields},
     )
     lines = screen_table(many).splitlines()
-    assert len(lines) == 25 + 3 and lines[-2] == "... 15 more rows"
-    assert "IO_ERROR" in lines[-3]  # a late failure is among the rows shown
+    assert len(lines) == 25 + 4 and lines[-3] == "... 15 more rows"
+    assert "IO_ERROR" in lines[-4]  # a late failure is among the rows shown
     narrow = screen_table(many, width=60).splitlines()
-    assert max(map(len, narrow[:26])) <= 60 and "norm" in narrow[-2]
+    assert max(map(len, narrow[:26])) <= 60 and "norm" in narrow[-3]
 
 
 def test_all_models_are_listed():
@@ -124,6 +126,18 @@ def test_a_spectrum_whose_response_is_missing_is_described_with_the_problem(fold
     text = describe_file(folder / "lost.pha")
     assert "net rate" in text
     assert "problem" not in text or "absent.rsp" in text
+
+
+def test_what_can_be_read_beside_a_link_to_nothing_is_described(folder):
+    """The response where the background is missing; and why nothing could be fitted."""
+    s = spectrum("half", background=0)
+    header = {"RESPFILE": "toy.rsp", "BACKFILE": "absent.pha"}
+    zero = np.zeros(len(s.channel))
+    bare = s.replace(header=header, response=None, poisserr=False, stat_err=zero)
+    write_pha(bare, folder / "half.pha", respfile="toy.rsp", backfile="absent.pha")
+    text = describe_file(folder / "half.pha")
+    assert "32 channels, 0 to 16 keV" in text and "absent.pha does not exist" in text
+    assert text.count("problem") == 2 and "STAT_ERR is 0 everywhere" in text
 
 
 @pytest.mark.parametrize(

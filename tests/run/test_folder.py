@@ -76,9 +76,12 @@ def test_a_summary_names_no_files_elsewhere(tmp_path):
     out = tmp_path / "out"
     (tmp_path / "mine.txt").write_text("mine")
     an_earlier_run(out)
-    for files in (["../mine.txt", str(tmp_path / "mine.txt"), ".", "..", 3, "summary.json"], "abc"):
+    elsewhere = ["../mine.txt", str(tmp_path / "mine.txt"), ".", "..", 3, "summary.json"]
+    for files in (elsewhere, "abc", ["n" * 3000, "a\0b"]):
         text = json.dumps({"command": COMMAND, "files": files})
         (out / "summary.json").write_text(text)
         assert earlier_files(out) == []
         finish(out, {"command": COMMAND, "files": []})
+    (out / "summary.json").write_text("[" * 100_000)
+    assert earlier_files(out) == []
     assert (tmp_path / "mine.txt").read_text() == "mine" and (out / "fit.ecsv").exists()

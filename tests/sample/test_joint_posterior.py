@@ -124,6 +124,8 @@ def test_what_was_left_out_and_equal_names(spectra):
     for row, said in ((1, "bad has no part in it: The counts"), ("one", "no row named 'one'")):
         with pytest.raises(InputError, match=said):
             found.of(row)
+    with pytest.raises(InputError, match=r"of one datum; use .of\(row\)"):
+        found.derived()
     table = js.fit(model, some, joint=["a", "a", "b"], stat="cstat").table
     assert "bad was left out" in table["message"][0] and "left out" not in table["message"][1]
     table = js.fit(model, some, joint=["a", "b", "c"], stat="cstat").table

@@ -28,10 +28,11 @@ ERROR = np.array([0.1, 0.0, 1e-6, 0.3, 0.05, 5e-7, 1.5, 0.1, 0.02])
 BOUNDS = Bounds(LOW, HIGH, FREE, AMPLITUDE, SCALE, np.zeros(9, bool))
 INDEX = np.flatnonzero(FREE)
 (DOUBLE,) = (c for c in SURFACES if c.name == "double_beta")
-TIES = tuple(
+ALONE = tuple(
     spaces.Tie(*(np.flatnonzero(INDEX == i)[0].item() for i in places), natural)
     for places, natural in zip(((4, 3), (7, 6)), DOUBLE.natural, strict=True)
 )
+TIES = ALONE[0], ALONE[1]._replace(rival=ALONE[0].of)
 
 free_of = jax.jit(partial(spaces.to_free, TIES))
 volume_of = jax.jit(lambda space, u: spaces.free_and_volume(TIES, space, u)[1])
@@ -115,6 +116,23 @@ def test_the_centre_of_a_beta_model_depends_on_the_width_alone():
     assert rc**2 / (3 * beta - 0.5) == pytest.approx(
         width, rel=3e-3
     )  # rc is not far below its limit
+
+
+def test_two_slopes_move_by_their_difference_and_their_rounded_maximum():
+    """The larger kappa stays, whichever it is, where the difference grows at its expense alone."""
+    far = BOUNDS._replace(lower=np.where(np.isin(np.arange(9), [4, 7]), 0.17, LOW))
+    space = spaces.make_space(THETA, far, TIES, ERROR)
+    for slopes in ((0.4, 2.0), (2.0, 0.4)):
+        theta = THETA.copy()
+        theta[[4, 7]] = slopes
+        u = spaces.from_theta(TIES, space, theta, ERROR[INDEX])
+        moved = np.asarray(free_of(space, u + 0.1 * np.eye(8)[3]))
+        kappa = np.array([[1 / (3 * b - 0.5) for b in pair] for pair in (slopes, moved[[3, 6]])])
+        large = int(np.argmax(kappa[0]))
+        shifts = kappa[1] - kappa[0]
+        assert abs(shifts[large]) < 1e-4 < 1e-3 < abs(shifts[1 - large])
+        assert (shifts[1 - large] > 0) == (large == 1)
+    assert space.soft[3] == space.soft[6]  # one unit for both
 
 
 def test_a_start_on_a_limit_is_moved_inside():

@@ -19,7 +19,7 @@ from toy_posterior import (
 
 import jaxspec as js
 from jaxspec.errors import InputError, MissingExtraError
-from jaxspec.sample.netcdf import to_arviz
+from jaxspec.sample.netcdf import SEAL, sealed, to_arviz
 from jaxspec.sample.store import read_posterior
 
 xarray = pytest.importorskip("xarray")
@@ -208,6 +208,12 @@ def edit(path, **attributes):
     with h5netcdf.File(path, "a") as file:
         for key, value in attributes.items():
             file.attrs[key] = value
+    seal(path)
+
+
+def seal(path):
+    """What was changed on purpose is read."""
+    Path(path).write_bytes(sealed(Path(path).read_bytes().partition(SEAL)[0]))
 
 
 def test_files_that_are_not_ours(posterior, saved, tmp_path):
@@ -219,6 +225,9 @@ def test_files_that_are_not_ours(posterior, saved, tmp_path):
         read_posterior(text)
     plain = tmp_path / "plain.nc"
     xarray.Dataset({"a": ("x", np.arange(3))}).to_netcdf(plain, engine="h5netcdf")
+    with pytest.raises(InputError, match="its end, a hash of the rest, is missing"):
+        read_posterior(plain)
+    seal(plain)
     with pytest.raises(InputError, match=r"its format is None, not 'jaxspec posterior 2'"):
         read_posterior(plain)
     cut = tmp_path / "cut.nc"
@@ -240,6 +249,12 @@ def test_files_that_are_not_ours(posterior, saved, tmp_path):
         {"settings": "{"},
         {"settings": "[]"},
         {"settings": "{}"},
+        {"settings": "[" * 50_000},
+        {"settings": '{"data": {}, "elsewhere": 3}'},
+        {"settings": '{"data": {}, "priors": []}'},
+        {"settings": '{"data": {}, "priors": {"beta.rc": 3}}'},
+        {"settings": '{"data": {}, "seconds": {"fit": "x"}}'},
+        {"best": "[1.0]"},
         {"names": '["C0"]'},
         {"best": '["a"]'},
         {"log_constant": "much"},
@@ -277,6 +292,7 @@ def test_arrays_of_other_lengths_are_refused(posterior, tmp_path):
     saved = posterior.save(tmp_path / "y.nc")
     with pytest.importorskip("h5py").File(saved, "a") as file:
         del file["sample_stats/n_steps"]
+    seal(saved)
     with pytest.raises(InputError, match="y.nc: is not a posterior"):
         read_posterior(saved)
 
@@ -295,6 +311,22 @@ def test_any_other_data_are_refused(posterior, saved, image):
         with pytest.raises(InputError, match=f"differ in {words}; give the same data"):
             read_posterior(saved, data=image.replace(**change))
     assert read_posterior(saved, data=image.replace(name="another name")).data is not None
+
+
+def test_pixels_of_another_size_are_refused(posterior, tmp_path, image):
+    """The likelihood is the same, and a core radius in arcsec is another."""
+    from astropy.wcs import WCS
+
+    def on_the_sky(step):
+        wcs = WCS(naxis=2)
+        wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-step, step]
+        return image.replace(wcs=wcs)
+
+    path = replace(posterior, data=on_the_sky(0.001)).save(tmp_path / "p.nc")
+    assert read_posterior(path, data=on_the_sky(0.001)).data is not None
+    assert read_posterior(path, data=image).data is not None
+    with pytest.raises(InputError, match="pixels of 3.6 arcsec, and those of the data given"):
+        read_posterior(path, data=on_the_sky(0.002))
 
 
 def test_a_posterior_knows_what_it_was_made_from(posterior, saved, image):

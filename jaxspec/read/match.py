@@ -1,0 +1,74 @@
+"""Where the channels of a spectrum stand among those of its response, background or correction."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxspec._types import Spectrum
+from jaxspec.errors import InputError
+
+_PER_CHANNEL = "channel counts stat_err sys_err quality grouping areascal backscal".split()
+
+
+def positions(spectrum, hdu, channel, name, limits=None):
+    """Index of the channels of the spectrum among ``channel``; None if they are the same.
+
+    TLMIN and TLMAX say of which channels those of the spectrum are a part. Where there are as many
+    as in ``channel``, the first is the first one there, whatever their numbers. ``limits`` are
+    TLMIN and TLMAX of ``channel`` where it is a part as well, as a background's.
+    """
+    wanted, header = spectrum.channel, spectrum.header
+    first, last = header.get("TLMIN1"), header.get("TLMAX1")
+    lowest, highest = (int(channel[0]), int(channel[-1])) if limits is None else limits
+    if first is not None and first != lowest and last - first == highest - lowest:
+        shift = first - lowest
+        place = _places(wanted - shift, channel)
+        if place is not None:
+            note = f"channels {wanted[0]}-{wanted[-1]} are those from {wanted[0] - shift} in {name}"
+            return place, (note,)
+    if np.array_equal(wanted, channel):
+        return None, ()
+    place, detchans = _places(wanted, channel), header.get("DETCHANS")
+    if place is not None:
+        if detchans == len(wanted) and len(channel) != len(wanted):
+            return place, (
+                f"DETCHANS is {detchans:g} but {name} has {len(channel)} channels: those of the "
+                "same numbers are taken; do they belong to each other?",
+            )
+        return place, ()
+    place = wanted - wanted[0]
+    if len(channel) != len(wanted) and len(channel) == detchans:
+        place = wanted - hdu.integer(f"TLMIN{_column(hdu)}", int(wanted[0] > 0))
+    counted = len(channel) in (len(wanted), detchans)
+    if counted and place.min() >= 0 and place.max() < len(channel):
+        note = f"channels {wanted[0]}-{wanted[-1]} are those from {channel[0]} in {name}"
+        return place, (note,)
+    raise InputError(
+        f"has {len(wanted)} channels ({wanted[0]}-{wanted[-1]}) but {name} has "
+        f"{len(channel)} ({channel[0]}-{channel[-1]})",
+        file=spectrum.path,
+        hdu=hdu.label,
+        column="CHANNEL",
+        remedy="use files that were made for each other",
+    )
+
+
+def _column(hdu):
+    return hdu.columns["CHANNEL"].n if hdu.has("CHANNEL") else 0
+
+
+def _places(wanted, channel):
+    """Where each of ``wanted`` is in ``channel``, or None."""
+    order = np.argsort(channel, kind="stable")
+    place = order[np.minimum(np.searchsorted(channel, wanted, sorter=order), len(channel) - 1)]
+    return place if np.array_equal(channel[place], wanted) else None
+
+
+def take_channels(spectrum: Spectrum, index) -> Spectrum:
+    """Return the spectrum with the channels at ``index``, in that order."""
+    changes = {}
+    for name in _PER_CHANNEL:
+        value = getattr(spectrum, name)
+        if np.ndim(value):
+            changes[name] = value[index]
+    return spectrum.replace(**changes)
