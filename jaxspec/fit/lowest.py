@@ -17,12 +17,12 @@ from jaxspec.fit.parts import alone, combine_chunk, parts_of, rate_chunk
 from jaxspec.fit.start import alike, distinct_starts, lowest_unlike, places
 
 # Chosen on 550 PCA spectra (3-25 keV) against the lowest minimum that any of some hundred starts
-# has found; rows that are more than 1 above it are counted. A is TBabs*(bbody+powerlaw+gaussian)
-# on 109 rows, most of them hard ones; for it the first two are doubled.
-FEW = 16  # candidates that are descended for STEPS iterations, for each part beyond the first: 16
-# leave 30 of A, 32 leave 11
-BEST = 6  # that go on to their minimum: 6 and 2 leave 10 rows of TBabs*(diskbb+powerlaw), 3 leave 3
-STEPS = 12  # 6 leave twice as many of A
+# has found; rows that are more than 1 above it are counted. There are more with each part beyond
+# the second: TBabs*(bbody+powerlaw+gaussian) on 109 rows, most of them hard ones, is A.
+FEW = 16  # candidates that are descended for STEPS iterations: 8 leave 5 rows of the four models
+# with one or two parts, 16 leave 2. Twice as many with three parts: 16 leave 30 of A, 32 leave 11
+BEST = 3  # that go on to their minimum: 6 leave 1 row of the four models, for a third more time
+STEPS = 6  # with three parts 12: 6 leave twice as many of A
 HARDLY = 16  # lanes up to which all candidates go on: there are few to learn from
 ROUNDS = 6  # in which lanes learn; the last ones find next to nothing
 OTHERS = 6  # solutions of other lanes that are tried in a round: 3 leave 19 rows of
@@ -39,10 +39,12 @@ def lowest_minimum(group, progress=None):
     everyone = np.arange(len(group.full.index))
     parts = parts_of(group.models[0])
     more = max(1, len(parts.tables) - 1)
-    best_few = BEST * more if len(everyone) > HARDLY else HARDLY * more
+    best_few = BEST * more**2 if len(everyone) > HARDLY else HARDLY * more
     starts, value = screen_parts(group, parts, FEW * more)
     first = int(np.isfinite(value).any(axis=0).sum()) or 1
-    tried = [_descend(group, everyone, starts[:, rank], progress, STEPS) for rank in range(first)]
+    tried = [
+        _descend(group, everyone, starts[:, rank], progress, STEPS * more) for rank in range(first)
+    ]
     thetas = np.stack([end.theta for end in tried], axis=1)
     value = np.stack([end.local.value for end in tried], axis=1)
     best, known = _unlike(thetas, value, group.numbers, best_few)
