@@ -27,10 +27,8 @@ from jaxspec.model.expression import leaves
 
 COMBINED = 16384  # combinations at most; starts are made finer while there are fewer
 COLUMNS = 512  # of one part at most
-LIKE = (
-    0.25  # of the way through the values of every shape: what is nearer is one family. On 109 PCA
-)
-# spectra with TBabs*(bbody+powerlaw+gaussian) 0.35 leaves 27 in a higher minimum, this 11
+LIKE = 0.25  # of the way through the values of every shape: what is nearer is one family. Of 109
+# PCA spectra with TBabs*(bbody+powerlaw+gaussian) 0.35 leaves 27 in a higher minimum, this 11
 SCANNED = 128  # energies at which a part is looked for: 3 % apart in 0.3-10 keV
 EVERYWHERE = -0.1, 1.25  # parts of the band: what is beyond it makes counts in it, too
 ABOUT = 0.1  # of an energy that the user has set: how far from there it is looked for
@@ -101,7 +99,7 @@ def alone(model, parts) -> np.ndarray:
     All shapes of each part of several; and those that stand at an energy all over the band, as they
     are and as sharp as they may be. An energy that the user has set is looked for about that value.
     """
-    shared, own = _owners(model.tree)
+    _, own = _owners(model.tree)
     starts = [p.starts for _, p in model.tree.parameters]
     free = np.array([p.free for p in model.parameters])
     rows = []
