@@ -12,7 +12,7 @@ import jaxspec as js
 from jaxspec import Status
 from jaxspec.errors import InputError
 from jaxspec.likelihood import image_prepare
-from jaxspec.sample import lanes, relabel
+from jaxspec.sample import lanes, modes, relabel
 from jaxspec.sample.diagnostics import ess_bulk
 from jaxspec.sample.nuts import advance
 from jaxspec.sample.tune import mover
@@ -255,13 +255,13 @@ def test_the_check_alone_makes_it_exact(large, exact, monkeypatch):
     """Without the expansion the stand-in is wrong by standard deviations; checked, it is right."""
 
     def unmended(u, gradient, hessian, unit):
-        return lanes.no_correction(u, unit)
+        return modes.no_correction(u, unit)
 
     def unchecked(objective, target, key, max_depth, check, sampler):
         return mover(objective, target, key, max_depth, False, sampler)
 
     monkeypatch.setattr(image_prepare, "RATIO", 0.5)
-    monkeypatch.setattr(lanes, "Correction", unmended)
+    monkeypatch.setattr(modes, "Correction", unmended)
     checked = js.sample("beta", large, **COARSE)
     assert 0.2 < checked.acceptance < 0.7
     assert_same(checked, exact)
