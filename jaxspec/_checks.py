@@ -55,6 +55,10 @@ def spectrum_arrays(spectrum) -> dict:
 
 
 def _check_parts(spectrum, n):
+    response = spectrum.response
+    if response is not None and not hasattr(response, "e_min"):
+        found = f"is a {type(response).__name__}"
+        raise _wrong(spectrum, "response", found, "give what jaxspec.read_response returns")
     for name in ("background", "correction"):
         other = getattr(spectrum, name)
         if other is not None and not hasattr(other, "counts"):

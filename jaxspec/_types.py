@@ -100,6 +100,7 @@ class Response:
     wide : tuple of Wide, redistribution on wider energy bins that adds to ``matrix``.
     doubtful : tuple of (lo, hi) keV, where the ARF has other energy bins; no fit may use them.
     full : bool, whether the file said that the matrix holds the effective area (HDUCLAS3 FULL).
+    telescope : str, TELESCOP of the file.
 
     The arrays cannot be changed: `replace` makes another response.
 
@@ -121,6 +122,7 @@ class Response:
     wide: tuple[Wide, ...] = ()
     doubtful: tuple[tuple[float, float], ...] = ()
     full: bool = False
+    telescope: str = ""
 
     def __post_init__(self):
         for name, value in response_arrays(self).items():

@@ -157,7 +157,7 @@ def _starts_from(kind, hints, models, stat, numbers):
 
 def _group(kind, models, full, coarse, numbers, starts, hints) -> Group:
     functions = models[0].link_map().functions
-    band = full.band() if full.band and numbers.candidates.spread.any() else None
+    band = full.band() if full.band and numbers.energy.any() else None
     own = lane_numbers(models, len(full.index), hints, band)
     return Group(
         kind.make_term(models[0], full.stat), functions, models, full, coarse, numbers, own, starts

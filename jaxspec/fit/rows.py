@@ -32,6 +32,10 @@ TOGETHER = (
     "can be changed together without any effect on the model: there is no single minimum, and "
     "errors are not defined; freeze one of them."
 )
+OUTSIDE = (
+    "lies outside of the fitted energies: only what the response brings into them speaks of it; "
+    "limits keep it inside."
+)
 LIMIT = "the iteration limit was reached; raise max_iter, or set a better start"
 STUCK = "no step leads down any more, as where the statistic has a kink; set a better start"
 
@@ -145,6 +149,23 @@ class Rows:
         for lane in np.flatnonzero(status == Status.DEGENERATE):
             which = self._names(found.alike[lane]) or "Some parameters"
             self.messages[rows[lane]] = f"{which} {TOGETHER}"
+
+        self._say_what_is_outside(group, params, np.isin(status, FitResult.USABLE))
+
+    def _say_what_is_outside(self, group, params, usable):
+        """Add to messages and notes which energies lie outside of what was fitted."""
+        place = np.flatnonzero(usable)
+        rows = group.full.index[place]
+        band = group.own.band
+        if not (band[:, 1] > band[:, 0]).any():  # nothing of the model stands at an energy
+            return
+        for i, p in enumerate(self.model.parameters):
+            if p.role != "energy" or not p.free:
+                continue
+            values, (low, high) = params[place, i], band[place].T
+            for row in rows[(values < low) | (values > high)]:
+                self.notes[f"{p.full_name} {OUTSIDE}"] += 1
+                self.messages[row] += f" {p.full_name} {OUTSIDE}"
 
     def _names(self, which):
         """Full names of the parameters in ``which`` (n_par,) bool."""

@@ -108,6 +108,8 @@ def refuse_wholes(parts):
     first = parts[0]
     if not all(_same_energies(first, other) for other in parts[1:]):
         return  # the wide wings of a line are stored on a coarser grid than its core
+    if any(_equal(first, other) for other in parts[1:]):
+        _refuse(found, ["nothing: one is a copy of another"])
     if all(str(h.get("HDUCLAS3", "")).strip().upper() == "REDIST" for h in found):
         sums = [_typical_sum(part) for part in parts]
         if max(sums) < WHOLE < sum(sums):
@@ -116,6 +118,12 @@ def refuse_wholes(parts):
     if None not in versions and len(set(versions)) == len(parts):
         if all(_alike(first, other) for other in parts[1:]):
             _refuse(found, ["EXTVER, and fill the same channels"])
+
+
+def _equal(one, other):
+    """Whether two matrices are the same ones."""
+    names = ("indptr", "first", "width", "data")
+    return all(np.array_equal(getattr(one, n), getattr(other, n)) for n in names)
 
 
 def _typical_sum(part):

@@ -338,7 +338,21 @@ def _on_channels(other, spectrum, hdu, name):
     header = other.header or {}
     limits = (header["TLMIN1"], header["TLMAX1"]) if "TLMIN1" in header else None
     index, notes = positions(spectrum, hdu, other.channel, other.path or name, limits)
+    notes += _other_telescope(spectrum, header.get("TELESCOP"), f"the {name}")
     return (other if index is None else take_channels(other, index)), notes
+
+
+def _other_telescope(spectrum, found, what):
+    """Note where a file says that it is of another mission than the spectrum."""
+    own, found = (str(x or "").strip() for x in ((spectrum.header or {}).get("TELESCOP"), found))
+    if (
+        not own
+        or not found
+        or own.upper() == found.upper()
+        or "NONE" in (own.upper(), found.upper())
+    ):
+        return ()
+    return (f"{what} is of {found} (TELESCOP), the spectrum of {own}: do they belong together?",)
 
 
 def _braces(row):
@@ -394,6 +408,7 @@ def _spectrum_response(options, spectrum, hdus, place, cache, places):
     if arf is None and np.all(response.area == 1.0) and not response.full:
         notes += (f"no ARF is loaded: {response.name} is taken to hold the effective area",)
     index, more = positions(spectrum, place.hdu, response.channel, response.name)
+    more += _other_telescope(spectrum, response.telescope, f"the response {response.name}")
     if index is not None:
         response = cache.select(response, index)
     return response, notes + more

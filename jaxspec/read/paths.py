@@ -120,6 +120,12 @@ def chosen(address: Address, available) -> list[int]:
                 remedy="choose as in {2}, {1-3} or {1,4}",
             )
         low, high = match["low"], match["high"]
+        if low.isdigit() and high and high.isdigit() and int(low) > int(high):
+            raise InputError(
+                f"{{{address.numbers}}} runs from {low} down to {high}",
+                file=address.file,
+                remedy=f"choose as in {{{high}-{low}}}",
+            )
         ends = [int(end) for end in (low, high) if end and end.isdigit()]
         if high is not None or not ends:
             first = int(low) if low.isdigit() else -math.inf

@@ -149,7 +149,9 @@ def parse_pha(
     exposure = _exposure(table, exposure, argument)
     quality, grouping = quality_flags(table, n), grouping_flags(table, n)
     flags = quality
-    if unused is not None and len(unused) == n and unused.any():
+    if unused is not None and len(unused) != n:
+        unused = None  # other channels: compared, or refused, where they are matched
+    if unused is not None and unused.any():
         flags = np.where(unused, 5, 0 if quality is None else quality).astype(np.int16)
     counts, factor = _counts(table, n, exposure, flags)
     flag = poisserr_flag(table, poisserr)

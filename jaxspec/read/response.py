@@ -380,6 +380,7 @@ def parse_rmf(hdus, name: str, address=None, spare_ebounds=None) -> Response:
         diagnostics=tuple(notes + sum_notes),
         wide=wide,
         full=_is_full(found[0]),
+        telescope=str(found[0].get("TELESCOP") or "").strip(),
     )
 
 

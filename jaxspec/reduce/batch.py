@@ -139,6 +139,11 @@ def _plan(spectrum, plans):
     )
     key = (id(response), choice)
     if key not in plans:
+        seen = response.matrix.data
+        if not (response.area.any() and (seen[:1].any() or seen.any() or response.wide)):
+            raise InputError(
+                f"the response {response.name} has no effective area: nothing of a model is seen"
+            )
         bounds = (response.channel.tobytes(), response.e_min.tobytes(), response.e_max.tobytes())
         if (bounds, choice) not in plans:  # responses of one instrument share their channels
             index, n_bins = spectrum_bins(spectrum)

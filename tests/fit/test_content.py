@@ -247,3 +247,16 @@ def test_equal_responses_are_folded_once():
     model = js.Model("powerlaw")
     (batch,) = make_batches(model, same, ["cstat"] * 2, 1, lambda *_: None)
     assert batch.n_inputs == 1
+
+
+def test_a_response_without_area_is_a_row_with_a_status():
+    spectrum = toy_spectrum(np.full(32, 50))
+    blind = spectrum.replace(response=spectrum.response.replace(area=np.zeros(40)))
+    result = js.fit("powerlaw", [spectrum, blind], stat="cstat")
+    assert result.status[0] == Status.OK and result.status[1] == Status.BAD_DATA
+    assert "no effective area" in result.messages[1]
+
+
+def test_a_response_is_no_path():
+    with pytest.raises(InputError, match="response: is a str"):
+        toy_spectrum(np.full(32, 50)).replace(response="a.rsp")

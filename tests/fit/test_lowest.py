@@ -50,6 +50,17 @@ def test_a_spectrum_alone_ends_where_it_does_among_others(broken, result):
         np.testing.assert_allclose(alone.stat, result.stat[row], rtol=1e-9)
 
 
+def test_a_break_outside_of_the_data_is_said(broken):
+    model = js.Model("bknpower")
+    model["BreakE"].set(14.0, min=12.0)
+    result = js.fit(model, broken.notice("1-9"), stat="cstat")
+    usable = result.usable
+    assert usable.any()
+    said = [m for m, u in zip(result.messages, usable, strict=True) if u]
+    assert all("BreakE lies outside of the fitted energies" in m for m in said)
+    assert any("BreakE lies outside" in note for note in result.notes)
+
+
 def test_a_value_that_the_user_set_is_where_a_fit_starts(broken):
     model = js.Model("bknpower")
     model["BreakE"].set(4.0)

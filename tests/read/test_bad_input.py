@@ -195,6 +195,10 @@ def test_files_that_do_not_belong_together(tmp_path):
         read_spectrum(tmp_path / "a.pha", response=tmp_path / "a.rmf")
     with pytest.raises(InputError, match="9 channels .* but .*b.pha has 6"):
         read_spectrum(tmp_path / "a.pha", background=tmp_path / "b.pha")
+    bad = {"QUALITY": ("I", [5] + [0] * 8)}  # channels of which a background is not asked
+    (tmp_path / "q.pha").write_bytes(pha(columns=bad, counts=np.ones(9, int)))
+    with pytest.raises(InputError, match="9 channels .* but .*b.pha has 6"):
+        read_spectrum(tmp_path / "q.pha", background=tmp_path / "b.pha")
     with pytest.raises(InputError, match="a.arf: has 1 energies but a.rmf has 4"):
         read_response(tmp_path / "a.rmf", tmp_path / "a.arf")
     with pytest.raises(InputError, match="b.arf: bin 4 is 3.25-3.5 keV but 3-5 keV in a.rmf"):

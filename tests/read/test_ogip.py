@@ -246,6 +246,18 @@ def test_background_row_of_a_type_two_file(put):
     assert [s.background.exposure for s in spectra] == [10.0, 10.0, 30.0]
 
 
+def test_another_mission_is_said(put):
+    put("a.rsp", to_bytes(matrix_hdu(TELESCOP="NuSTAR"), ebounds_hdu()))
+    put("b.pha", pha(TELESCOP="ASCA"))
+    path = put("a.pha", pha(TELESCOP="XMM", BACKFILE="b.pha", RESPFILE="a.rsp"))
+    spectrum = read_spectrum(path)
+    assert said(spectrum, "the background is of ASCA")
+    assert said(spectrum, "the response a.rsp is of NuSTAR")
+    put("b.pha", pha(TELESCOP="xmm "))
+    put("a.rsp", to_bytes(matrix_hdu(), ebounds_hdu()))
+    assert not said(read_spectrum(path), "belong together")
+
+
 # ------------------------------------------------------------------ responses
 
 

@@ -75,6 +75,19 @@ def test_extension_after_a_plus(put):
 # ------------------------------------------------------------------ responses
 
 
+def test_numbers_that_run_down():
+    with pytest.raises(InputError, match=r"\{3-1\} runs from 3 down to 1; choose as in \{1-3\}"):
+        chosen(Address("a.pha", None, "3-1"), range(1, 5))
+
+
+def test_a_matrix_twice_in_one_file(put):
+    """No part of a response is another part of it."""
+    path = put("a.rsp", to_bytes(ebounds_hdu(), matrix_hdu(dense=DENSE), matrix_hdu(dense=DENSE)))
+    with pytest.raises(InputError, match="one is a copy of another"):
+        read_response(path)
+    assert factor(read_response(path + "{2}")) == 1
+
+
 def several(*keywords, dense=DENSE, bounds=None, **common):
     """Response file whose matrices are 1, 2, ... times one."""
     parts = [matrix_hdu(dense=dense * k, **common, **own) for k, own in enumerate(keywords, 1)]
