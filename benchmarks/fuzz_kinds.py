@@ -185,26 +185,20 @@ def _profile(place):
 # ------------------------------------------------------------------ what jaxspec wrote itself
 
 
-def _posterior(place):
-    import jaxspec as js
+def _read_back(name):
+    """A file that jaxspec wrote, read by its function of that name."""
 
-    def read(path, fit):
-        found = js.read_posterior(path)
-        str(found), found.table
-        return "read"
+    def of(place):
+        import jaxspec as js
 
-    return read
+        def read(path, fit):
+            found = getattr(js, name)(path)
+            str(found), found.table
+            return "read"
 
+        return read
 
-def _table(place):
-    import jaxspec as js
-
-    def read(path, fit):
-        found = js.read_result(path)
-        str(found), found.table
-        return "read"
-
-    return read
+    return of
 
 
 def _summary(place):
@@ -232,8 +226,8 @@ KINDS = {
     "image": Kind(("*.fits", "*.fits.gz"), _images),
     "regions": Kind(("*.reg", "*_reg.fits"), _regions),
     "profile": Kind(("p*",), _profile),
-    "table": Kind(("*.ecsv", "*.fits", "*.parquet"), _table),
-    "posterior": Kind(("*.nc",), _posterior),
+    "table": Kind(("*.ecsv", "*.fits", "*.parquet"), _read_back("read_result")),
+    "posterior": Kind(("*.nc",), _read_back("read_posterior")),
     "summary": Kind(("summary.json",), _summary),
     "pha": Kind(("*.pha", "*.pha.gz", "*.pha.Z", "*.pi"), _spectra),
     "several": Kind(("two.pha", "parts.pha"), _several),

@@ -82,7 +82,7 @@ def screen_parts(group, parts, few):
     def work(lanes, own, chunk):
         args = group.term, group.functions, group.full.shared, lanes, group.numbers
         best = combine_chunk(*args, own, parts, few)
-        return _rated(*args, group.own.take(chunk), parts.thetas[best], parts.spread)
+        return _rated(*args, group.own.take(chunk), parts.thetas[best])
 
     thetas, value = _over_alike(group, work)
     order = np.argsort(value, axis=1, kind="stable")
@@ -90,12 +90,12 @@ def screen_parts(group, parts, few):
     return thetas, np.take_along_axis(value, order, axis=1)
 
 
-def _rated(term, functions, shared, lanes, numbers, own, rows, spread):
+def _rated(term, functions, shared, lanes, numbers, own, rows):
     """`rate_chunk` in pieces of `FEW` rows: one program, whatever their number is."""
     made = []
     for i in range(0, rows.shape[1], FEW):
         some = rows[:, np.minimum(np.arange(i, i + FEW), rows.shape[1] - 1)]
-        made.append(rate_chunk(term, functions, shared, lanes, numbers, own, some, spread))
+        made.append(rate_chunk(term, functions, shared, lanes, numbers, own, some))
     thetas, value = (np.concatenate(x, axis=1) for x in zip(*made, strict=True))
     return thetas[:, : rows.shape[1]], value[:, : rows.shape[1]]
 
@@ -158,12 +158,12 @@ def _freed(group, end, which, starts, progress):
 
 
 def _scanned(group, end, parts, progress):
-    """Change one part of each solution where that alone, with new amplitudes, lowers the statistic.
+    """Try each solution with one part changed, and new amplitudes, where that promises most.
 
     That is where the residuals are: a line as narrow as the resolution has no slope that leads to
     it from further away.
     """
-    rows = alone(group.models[0], parts)
+    rows = alone(group.models[0], parts, group.numbers.candidates.spread)
     if not len(rows):
         return end
     own, before = group.own._replace(given=end.theta), end.local.value
@@ -171,7 +171,7 @@ def _scanned(group, end, parts, progress):
     def work(lanes, _, chunk):
         args = group.term, group.functions, group.full.shared, lanes, group.numbers
         table = np.broadcast_to(rows, (len(chunk), *rows.shape))
-        thetas, value = _rated(*args, own.take(chunk), table, parts.spread)
+        thetas, value = _rated(*args, own.take(chunk), table)
         same = _same(thetas, own.given[chunk][:, None], group.numbers)
         value = np.where(same & (value > before[chunk, None] - GAIN), np.inf, value)
         order = np.arange(value.shape[1])

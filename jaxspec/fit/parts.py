@@ -18,11 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec.fit.compiled import bounds_of, on_one_grid, over_lanes
-from jaxspec.fit.start import SWEEPS, placed, places, with_amplitudes
+from jaxspec.fit.start import SWEEPS, drawn, placed, places, weighted_data, with_amplitudes
 from jaxspec.likelihood.hints import untouched
 from jaxspec.likelihood.objective import linked
 from jaxspec.likelihood.spectrum import project
-from jaxspec.likelihood.statistics import STATISTICS
 from jaxspec.model.expression import leaves
 
 COMBINED = 16384  # combinations at most; starts are made finer while there are fewer
@@ -37,6 +36,8 @@ ABOUT = 0.1  # of an energy that the user has set: how far from there it is look
 class Parts(NamedTuple):
     """Candidate shapes of the additive parts of a model. Amplitudes in them say nothing.
 
+    Energies are parts of the band where ``spread`` of the `Candidates` of the model says so.
+
     Parameters
     ----------
     tables : tuple of (n_shared, n_own, n_par), one for each part
@@ -45,14 +46,12 @@ class Parts(NamedTuple):
         A combination: which of what is shared, which of what each part has for itself.
     thetas : (n_combined, n_par), all shapes of it.
     place : (n_combined, n_par), see `jaxspec.fit.start.places`.
-    spread : (n_par,) bool, energies, which are parts of each lane's band.
     """
 
     tables: tuple
     chosen: np.ndarray
     thetas: np.ndarray
     place: np.ndarray
-    spread: np.ndarray
 
 
 def parts_of(model) -> Parts:
@@ -63,12 +62,8 @@ def parts_of(model) -> Parts:
     values = _as_fine_as_may_be(defined, shared, own)
     rng = np.random.default_rng(0)
     common = _rows([values[i] for i in shared], COLUMNS, rng)
-    alone = [_rows([values[i] for i in some], COLUMNS // len(common) or 1, rng) for some in own]
-    spread = np.array([p.role == "energy" and len(p.starts) > 1 for p in defined])
-    given = np.full(len(defined), np.nan)
-    for i, p in enumerate(model.parameters):
-        if not untouched(p):
-            given[i], spread[i] = p.value, False
+    single = [_rows([values[i] for i in some], COLUMNS // len(common) or 1, rng) for some in own]
+    given = np.array([np.nan if untouched(p) else p.value for p in model.parameters])
 
     def filled(*pieces):
         n = len(pieces[0][1])
@@ -78,26 +73,26 @@ def parts_of(model) -> Parts:
         return np.where(np.isnan(given), thetas, given)
 
     tables = []
-    for some, rows in zip(own, alone, strict=True):
+    for some, rows in zip(own, single, strict=True):
         both = np.repeat(common, len(rows), axis=0), np.tile(rows, (len(common), 1))
         made = filled((shared, both[0]), (some, both[1]))
         tables.append(made.reshape(len(common), len(rows), -1))
-    sizes = [len(common), *map(len, alone)]
+    sizes = [len(common), *map(len, single)]
     if math.prod(sizes) <= COMBINED:
         chosen = np.indices(sizes).reshape(len(sizes), -1).T
-    else:  # every choice of each is in as many of them as any other
-        chosen = [rng.permutation(np.resize(np.arange(n), COMBINED)) for n in sizes]
-        chosen = np.stack(chosen, axis=1)
-    pieces = [(shared, common), *zip(own, alone, strict=True)]
+    else:
+        chosen = drawn([np.arange(n) for n in sizes], COMBINED, rng)
+    pieces = [(shared, common), *zip(own, single, strict=True)]
     thetas = filled(*((i, rows[at]) for (i, rows), at in zip(pieces, chosen.T, strict=True)))
-    return Parts(tuple(tables), chosen, thetas, places(thetas), spread)
+    return Parts(tuple(tables), chosen, thetas, places(thetas))
 
 
-def alone(model, parts) -> np.ndarray:
+def alone(model, parts, spread) -> np.ndarray:
     """Rows (n_row, n_par) that change one part of a solution only; NaN is what keeps its value.
 
     All shapes of each part of several; and those that stand at an energy all over the band, as they
-    are and as sharp as they may be. An energy that the user has set is looked for about that value.
+    are and as sharp as they may be. An energy that the user has set is looked for about that value;
+    ``spread`` (n_par,) bool, see `Candidates`, tells the others.
     """
     _, own = _owners(model.tree)
     starts = [p.starts for _, p in model.tree.parameters]
@@ -112,7 +107,7 @@ def alone(model, parts) -> np.ndarray:
             p, step = model.parameters[i], (np.arange(SCANNED) + 0.5) / SCANNED
             sharp = np.repeat(middle[:1], SCANNED, axis=0)
             sharp[:, i] = p.value * (1.0 + ABOUT * (2.0 * step - 1.0))
-            if parts.spread[i]:
+            if spread[i]:
                 sharp[:, i] = EVERYWHERE[0] + step * (EVERYWHERE[1] - EVERYWHERE[0])
             moved = _only([i], sharp)
             for j in set(some) - {i}:
@@ -168,8 +163,7 @@ def _rows(choices, most, rng):
     n = math.prod(map(len, choices))
     if n <= most:
         return np.array(list(itertools.product(*choices)), float).reshape(n, len(choices))
-    turns = [rng.permutation(np.resize(np.arange(len(c)), most)) for c in choices]
-    return np.stack([c[t] for c, t in zip(choices, turns, strict=True)], axis=1)
+    return drawn(choices, most, rng)
 
 
 @partial(jax.jit, static_argnames=("term", "functions", "shared", "few"))
@@ -193,7 +187,7 @@ def combine_chunk(term, functions, shared, lanes, numbers, own, parts, few):
     unit = numbers.candidates.scalable & amplitude
 
     def flux(part, grid, row):
-        theta = jnp.where(unit, 1.0, placed(row, parts.spread, own.band, box))
+        theta = jnp.where(unit, 1.0, placed(row, numbers.candidates.spread, own.band, box))
         params = linked(functions, numbers.links, theta)
         return part.flux(grid.e_lo, grid.e_hi, grid.tables, params)
 
@@ -208,14 +202,14 @@ def combine_chunk(term, functions, shared, lanes, numbers, own, parts, few):
 
 
 @partial(jax.jit, static_argnames=("term", "functions", "shared"))
-def rate_chunk(term, functions, shared, lanes, numbers, own, rows, spread):
+def rate_chunk(term, functions, shared, lanes, numbers, own, rows):
     """Give rows of shapes to lanes of a chunk, with the amplitudes that are best there.
 
     Parameters
     ----------
     term, functions, shared : static; lanes, numbers : see `jaxspec.fit.compiled.fit_chunk`.
     own : LaneNumbers, with ``given`` for what is NaN in the rows.
-    rows : (n_lane, n_row, n_par); ``spread`` (n_par,) bool, see `Parts`.
+    rows : (n_lane, n_row, n_par), see `Parts`.
 
     Returns
     -------
@@ -223,14 +217,15 @@ def rate_chunk(term, functions, shared, lanes, numbers, own, rows, spread):
     value : (n_lane, n_row), their statistic; infinite where it is not finite.
     """
     lanes, axes = on_one_grid(term, shared, lanes)
-    scalable, links = numbers.candidates.scalable, numbers.links
+    known, links = numbers.candidates, numbers.links
 
     def one(lane, own, rows):
         box = bounds_of(numbers, own)
 
         def rated(row):
-            theta = jnp.where(jnp.isnan(row), own.given, placed(row, spread, own.band, box))
-            return with_amplitudes(term, functions, lane, links, scalable, box, theta)
+            theta = placed(row, known.spread, own.band, box)
+            theta = jnp.where(jnp.isnan(row), own.given, theta)
+            return with_amplitudes(term, functions, lane, links, known.scalable, box, theta)
 
         return jax.vmap(rated)(rows)
 
@@ -243,9 +238,7 @@ def _distances(term, lane, fluxes, chosen):
 
     Without the constant that all combinations have.
     """
-    target, variance = STATISTICS[term.stat].net(lane.bins)
-    usable = (lane.mask > 0) & (variance > 0)
-    weight = jnp.where(usable, 1.0 / jnp.where(usable, variance, 1.0), 0.0)
+    target, weight = weighted_data(term, lane)
     n_part, at = len(fluxes), chosen[:, 0]
     columns = [
         project(f.reshape(-1, f.shape[-1]), lane.inputs.matrix).reshape(*f.shape[:2], -1)

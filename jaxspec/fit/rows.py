@@ -149,20 +149,16 @@ class Rows:
         for lane in np.flatnonzero(status == Status.DEGENERATE):
             which = self._names(found.alike[lane]) or "Some parameters"
             self.messages[rows[lane]] = f"{which} {TOGETHER}"
-
         self._say_what_is_outside(group, params, np.isin(status, FitResult.USABLE))
 
     def _say_what_is_outside(self, group, params, usable):
         """Add to messages and notes which energies lie outside of what was fitted."""
         place = np.flatnonzero(usable)
-        rows = group.full.index[place]
-        band = group.own.band
-        if not (band[:, 1] > band[:, 0]).any():  # nothing of the model stands at an energy
-            return
+        rows, band = group.full.index[place], group.own.band[place]
         for i, p in enumerate(self.model.parameters):
             if p.role != "energy" or not p.free:
                 continue
-            values, (low, high) = params[place, i], band[place].T
+            values, (low, high) = params[place, i], band.T
             for row in rows[(values < low) | (values > high)]:
                 self.notes[f"{p.full_name} {OUTSIDE}"] += 1
                 self.messages[row] += f" {p.full_name} {OUTSIDE}"

@@ -113,8 +113,7 @@ def _combinations(choices, lengths, most):
     """
     rng = np.random.default_rng(0)
     if not lengths and math.prod(map(len, choices)) > most:
-        turns = [rng.permutation(np.resize(np.arange(len(c)), most)) for c in choices]
-        return np.stack([np.array(c)[t] for c, t in zip(choices, turns, strict=True)], axis=1)
+        return drawn(choices, most, rng)
     if math.prod(map(len, choices)) > MANY:
         return np.stack([rng.choice(c, most) for c in choices], axis=1)
     rows = np.array(list(itertools.product(*choices)), dtype=float)
@@ -122,6 +121,12 @@ def _combinations(choices, lengths, most):
     if len(rows) > most:
         rows = rows[np.sort(rng.permutation(len(rows))[:most])]
     return rows
+
+
+def drawn(choices, n, rng):
+    """Rows (n, len(choices)) drawn of the product; each value is in as many as any other."""
+    turns = [rng.permutation(np.resize(np.arange(len(c)), n)) for c in choices]
+    return np.stack([np.asarray(c)[t] for c, t in zip(choices, turns, strict=True)], axis=1)
 
 
 def amplitudes(tree):
@@ -183,9 +188,7 @@ def with_amplitudes(term, functions, lane, links, scalable, box, theta):
     others : see `rank_candidates`.
     """
     stat = STATISTICS[term.stat]
-    target, variance = stat.net(lane.bins)
-    usable = (lane.mask > 0) & (variance > 0)
-    weight = jnp.where(usable, 1.0 / jnp.where(usable, variance, 1.0), 0.0)
+    target, weight = weighted_data(term, lane)
     index, is_log = amplitudes(term.forward.tree)
     index, is_log = np.array(index, dtype=int), np.array(is_log, dtype=bool)
     tiny = jnp.finfo(target.dtype).tiny
@@ -216,6 +219,13 @@ def with_amplitudes(term, functions, lane, links, scalable, box, theta):
     scaled = jnp.where(is_log, theta[index] + jnp.log10(jnp.maximum(amount, tiny)), amount)
     theta = theta.at[index].set(jnp.where(active, scaled, theta[index]))
     return jnp.clip(theta, box.lower, box.upper), value
+
+
+def weighted_data(term, lane):
+    """Rates (n_bin,) that a model should be near, and their weights; 0 where nothing is known."""
+    target, variance = STATISTICS[term.stat].net(lane.bins)
+    usable = (lane.mask > 0) & (variance > 0)
+    return target, jnp.where(usable, 1.0 / jnp.where(usable, variance, 1.0), 0.0)
 
 
 def _non_negative(matrix, right, start, active):

@@ -25,7 +25,7 @@ def is_poisson(spectrum) -> bool:
         return False
     if spectrum.poisserr:
         return True
-    if spectrum.stat_err is None or (np.abs(counts - np.rint(counts)) > 1e-3).any():
+    if spectrum.stat_err is None or _has_fractions(counts):
         return False
     seen = counts > 0
     root = np.sqrt(counts[seen])
@@ -87,7 +87,12 @@ def _was_subtracted(spectrum):
     """Whether the counts are what is left of others."""
     kind = str((spectrum.header or {}).get("HDUCLAS2", "")).strip().upper()
     counts = in_use(spectrum.counts, spectrum.quality)
-    return kind == "NET" and bool((abs(counts - np.rint(counts)) > 1e-3).any())
+    return kind == "NET" and _has_fractions(counts)
+
+
+def _has_fractions(counts):
+    """Whether not all numbers are whole, to what rounding leaves."""
+    return bool((np.abs(counts - np.rint(counts)) > 1e-3).any())
 
 
 def _systematic(spectrum):

@@ -345,12 +345,8 @@ def _on_channels(other, spectrum, hdu, name):
 def _other_telescope(spectrum, found, what):
     """Note where a file says that it is of another mission than the spectrum."""
     own, found = (str(x or "").strip() for x in ((spectrum.header or {}).get("TELESCOP"), found))
-    if (
-        not own
-        or not found
-        or own.upper() == found.upper()
-        or "NONE" in (own.upper(), found.upper())
-    ):
+    names = {own.upper(), found.upper()}
+    if len(names) == 1 or names & {"", "NONE"}:
         return ()
     return (f"{what} is of {found} (TELESCOP), the spectrum of {own}: do they belong together?",)
 
