@@ -38,6 +38,7 @@ def make_good(folder):
     shutil.copytree(folder / "pha", folder / "several")
     _several(spectrum, folder / "several")
     shutil.copytree(folder / "several", folder / "inspect")
+    shutil.copy(folder / "response" / "a.arf", folder / "inspect")
     for kind in ("image", "profile", "table", "posterior", "summary"):
         (folder / kind).mkdir()
     image = js.simulate_cluster("double", size=64, seed=1, folder=folder / "image")
@@ -47,7 +48,7 @@ def make_good(folder):
         (folder / "regions" / name).write_text(text)
     _region_tables(folder / "regions")
     _profiles(folder / "profile")
-    _results(spectrum, folder)
+    _results(spectrum, image, folder)
     if real := os.environ.get("JAXSPEC_DATA"):
         _real(Path(real), folder)
 
@@ -77,6 +78,7 @@ def _spectra(source, spectrum, folder):
     js.write_pha(spectrum.replace(counts=spectrum.counts // 9), pha / "correction.pha")
     rate = spectrum.counts / spectrum.exposure
     _rates(spectrum.channel, rate, names, pha / "rate.pha")
+    _text_table(spectrum, names, pha / "text.pha")
 
 
 def _rates(channel, rate, names, path):
@@ -96,6 +98,23 @@ def _rates(channel, rate, names, path):
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(path)
 
 
+def _text_table(spectrum, names, path):
+    """Counts in an ASCII table of FITS."""
+    from astropy.io import fits
+
+    columns = [
+        fits.Column("CHANNEL", "I6", array=spectrum.channel),
+        fits.Column("COUNTS", "I9", unit="count", array=spectrum.counts.astype(int)),
+    ]
+    table = fits.TableHDU.from_columns(columns, name="SPECTRUM")
+    table.header.update(
+        HDUCLASS="OGIP", HDUCLAS1="SPECTRUM", POISSERR=True, EXPOSURE=500.0, AREASCAL=1.0,
+        BACKSCAL=1.0, DETCHANS=len(spectrum.channel), RESPFILE=names["respfile"],
+        BACKFILE=names["backfile"], ANCRFILE="none",
+    )  # fmt: skip
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(path)
+
+
 def compressed(raw):
     """Bytes as compress(1) writes them with codes of 9 bits, each byte by itself."""
     bits = np.unpackbits(np.frombuffer(raw, "u1").astype("<u2").view("u1"), bitorder="little")
@@ -104,7 +123,7 @@ def compressed(raw):
 
 
 def _responses(spectrum, folder):
-    """An RSP as jaxspec writes it, two matrices in one file, an ARF, an RMF in extensions."""
+    """An RSP as jaxspec writes it, two matrices in one file, ARFs of both types, an RMF."""
     from astropy.io import fits
 
     import jaxspec as js
@@ -117,6 +136,16 @@ def _responses(spectrum, folder):
     js.write_arf(
         (spectrum.response.e_lo, spectrum.response.e_hi, np.full(n, 2.0)), folder / "a.arf"
     )
+    low, high = np.tile(spectrum.response.e_lo, (2, 1)), np.tile(spectrum.response.e_hi, (2, 1))
+    columns = [
+        fits.Column("SPEC_NUM", "J", array=[1, 2]),
+        fits.Column("ENERG_LO", f"{n}E", unit="keV", array=low),
+        fits.Column("ENERG_HI", f"{n}E", unit="keV", array=high),
+        fits.Column("SPECRESP", f"{n}E", unit="cm**2", array=np.full((2, n), 2.0)),
+    ]
+    rows = fits.BinTableHDU.from_columns(columns, name="SPECRESP")
+    rows.header.update(HDUCLASS="OGIP", HDUCLAS1="RESPONSE", HDUCLAS2="SPECRESP")
+    fits.HDUList([fits.PrimaryHDU(), rows]).writeto(folder / "rows.arf")
     with fits.open(folder / "made.rsp") as hdus:
         matrix = next(h for h in hdus if "MATRIX" in h.name)
         more = [fits.BinTableHDU(matrix.data, matrix.header.copy()) for _ in range(2)]
@@ -216,8 +245,8 @@ def _profiles(folder):
         fits.BinTableHDU.from_columns(columns).writeto(folder / f"{name}.fits")
 
 
-def _results(spectrum, folder):
-    """Tables of results in every format, a joint fit, a posterior, the summary of a run."""
+def _results(spectrum, image, folder):
+    """Tables of results in every format, joint fits, posteriors, the summary of a run."""
     import jaxspec as js
 
     two = [spectrum, spectrum.replace(name="b")]
@@ -228,11 +257,15 @@ def _results(spectrum, folder):
     together.write(folder / "table" / "together.ecsv")
     models = {"a": ("powerlaw", two[:1]), "b": ("powerlaw", two[1:])}
     js.fit(models, joint=True).write(folder / "table" / "joint.ecsv")
-    drawn = js.sample(
-        js.Model("powerlaw"), spectrum.replace(background=None), draws=30, warmup=30, chains=2,
-        seed=1, progress=False,
-    )  # fmt: skip
-    drawn.save(folder / "posterior" / "p.nc")
+    js.fit("beta", image).write(folder / "table" / "image.ecsv")
+    for name, model, data in (
+        ("p.nc", "powerlaw", spectrum.replace(background=None)),
+        ("image.nc", "beta", image),
+    ):
+        drawn = js.sample(
+            js.Model(model), data, draws=30, warmup=30, chains=2, seed=1, progress=False
+        )
+        drawn.save(folder / "posterior" / name)
     names = ["fits.ecsv", "spectra.png"]
     text = json.dumps({"command": "jaxspec fit", "finished": True, "files": names}, indent=2)
     (folder / "summary" / "summary.json").write_text(text)

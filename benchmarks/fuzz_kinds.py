@@ -69,6 +69,8 @@ def _responses(place):
     (source,) = place.glob("*_s2.pha")
 
     def read(path, fit):
+        if path.name == "rows.arf":
+            return _fitted(js.read_pha(source, arf=f"{path}{{2}}"), fit)
         if path.suffix == ".arf":
             return _fitted(js.read_pha(source, arf=path), fit)
         if path.suffix == ".rmf":
@@ -232,7 +234,7 @@ KINDS = {
     "pha": Kind(("*.pha", "*.pha.gz", "*.pha.Z", "*.pi"), _spectra),
     "several": Kind(("two.pha", "parts.pha"), _several),
     "response": Kind(("*.rsp", "*.rsp.gz", "*.rsp2", "*.rmf", "*.arf"), _responses),
-    "inspect": Kind(("*.pha", "*.pha.gz", "*.rsp"), _inspected),
+    "inspect": Kind(("*.pha", "*.pha.gz", "*.rsp", "*.arf"), _inspected),
 }
 
 

@@ -15,7 +15,7 @@ from jaxspec.errors import InputError
 from jaxspec.fit.joint_result import JointResult
 from jaxspec.fit.result import FitResult, Together
 from jaxspec.fit.sets import Untied
-from jaxspec.fit.store import FORMAT, INFORMATION, result_digest
+from jaxspec.fit.store import FACTS, FORMAT, HASHES, INFORMATION, result_digest
 from jaxspec.fit.tables import ending
 from jaxspec.likelihood.forward import kind_of
 from jaxspec.model.record import model_of
@@ -24,9 +24,6 @@ from jaxspec.read.paths import read_bytes
 from jaxspec.reduce.data import DataList
 from jaxspec.reduce.recorded import recorded
 from jaxspec.reduce.spectra import SpectrumList
-
-_FACTS = ("time", "exposure", "counts")
-_HASHES = ("data_sha256", "response_key")
 
 
 def read_result(path, data=None, *, components=()) -> FitResult | JointResult:
@@ -190,7 +187,7 @@ def _result(columns, meta, data, components, file) -> FitResult:
     )  # fmt: skip
     covariances = {kind: _covariance(blank, columns, kind, len(names)) for kind in INFORMATION}
     made = replace(blank, params=_params(blank, columns), covariances=covariances)
-    if found["sha256"] != result_digest(made):
+    if found["sha256"] != result_digest(made, columns, origins):
         raise InputError(
             "is damaged or was changed: its numbers are not those that were written",
             file=file,
@@ -282,7 +279,7 @@ _ORIGIN = (
 
 
 def _recorded(kind, names, columns, origins):
-    facts = np.stack([_float(columns[name]) for name in _FACTS], axis=1)
+    facts = np.stack([_float(columns[name]) for name in FACTS], axis=1)
     rows = zip(names, facts.tolist(), origins, strict=True)
     items = [recorded(kind, name, fact, origin) for name, fact, origin in rows]
     return (SpectrumList if kind == "spectrum" else DataList)(items)
@@ -299,7 +296,7 @@ def _checked(data, names, origins, file):
         )
     for name, item, origin in zip(names, items, origins, strict=True):
         given = kind_of(item).origin(item)
-        for key in _HASHES:
+        for key in HASHES:
             if origin.get(key) and given.get(key) != origin[key]:
                 raise InputError(
                     f"row {name!r} was fitted to other data than {item.name!r} (its {key} differs; "

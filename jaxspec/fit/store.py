@@ -18,7 +18,9 @@ from jaxspec.fit.priors import prior_text
 from jaxspec.likelihood.forward import kind_of
 from jaxspec.model.record import model_record
 
-FORMAT = "jaxspec result 1"
+FORMAT = "jaxspec result 2"
+FACTS = ("time", "exposure", "counts")
+HASHES = ("data_sha256", "response_key")
 INFORMATION = ("observed", "expected")
 
 
@@ -28,9 +30,9 @@ def full_table(result):
 
     table = result.table.copy(copy_data=False)
     labelled = result.together is not None and result.together.names is not None
-    meta = result_meta(result)
+    members = data_table(result) if labelled else table
+    meta = result_meta(result, members)
     if labelled:  # a row is a set; the rows of the data go along as text
-        members = data_table(result)
         add_origin(members, result.data)
         _add(members, state_columns(result))
         meta["MEMBERS"] = {"meta": plain(members.meta.get("DATA", {})), "rows": as_lists(members)}
@@ -50,7 +52,10 @@ def joint_table(joint):
         rows = data_table(result)
         add_origin(rows, result.data)
         _add(rows, state_columns(result))
-        parts[name] = {"meta": plain({**rows.meta, **result_meta(result)}), "rows": as_lists(rows)}
+        parts[name] = {
+            "meta": plain({**rows.meta, **result_meta(result, rows)}),
+            "rows": as_lists(rows),
+        }
     slots = [[[name, int(i)] for name, i in members] for members in joint.slots]
     own = {n: {"own": u.own.tolist(), "fixed": u.fixed.tolist()} for n, u in joint.own.items()}
     first = next(iter(joint.values()))
@@ -104,27 +109,44 @@ def _square(result, kind):
     return result.covariances[kind][np.ix_(range(len(result)), result.shown, result.shown)]
 
 
-def result_meta(result) -> dict:
-    """What all rows have in common: the model with its limits and links, how it was fitted."""
+def result_meta(result, rows) -> dict:
+    """What all rows have in common: the model with its limits and links, how it was fitted.
+
+    ``rows`` is the table with a row for each datum.
+    """
     together = result.together
+    origins = [kind_of(item).origin(item) for item in result.data]
     return {
         "PARAMS": model_record(result.model, prior_text)["parameters"],
         "RESULT": {
             "format": FORMAT,
             "kind": kind_of(result.data[0]).one,
             "n_free": int(result.n_free),
-            "sha256": result_digest(result),
+            "sha256": result_digest(result, rows, origins),
             "together": None if together is None else together_record(together),
         },
     }
 
 
-def result_digest(result) -> str:
-    """Hash of all numbers of a result, by which a table that was changed or damaged is known."""
+def result_digest(result, rows, origins) -> str:
+    """Hash by which a table that was changed or damaged is known.
+
+    Parameters
+    ----------
+    result : FitResult, of which all numbers, and the model but for its priors, are taken.
+    rows : table or dict of columns, with a row for each datum; `FACTS` of them are taken.
+    origins : list of dict, what each datum was made from; `HASHES` of them are taken.
+    """
     low = np.tril_indices(len(result.shown))
     arrays = [getattr(result, name) for name in _NUMBERS] + [result.params[:, result.shown]]
     arrays += [_square(result, kind)[:, low[0], low[1]] for kind in INFORMATION]
-    digest = hashlib.sha256()
+    arrays += [np.ma.filled(getattr(rows[k], "value", rows[k]), np.nan) for k in FACTS]
+    made = model_record(result.model)
+    for entry in made["parameters"]:
+        entry["prior"] = None
+        entry["value"] = None if entry["link"] else entry["value"]
+    known = [[str(origin.get(k) or "") for k in HASHES] for origin in origins]
+    digest = hashlib.sha256(json.dumps([made, known]).encode())
     for values in arrays:
         values = np.array(values, dtype="<f8", order="C")
         values[np.isnan(values)] = np.nan  # of one kind

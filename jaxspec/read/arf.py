@@ -9,7 +9,7 @@ from jaxspec.read.choose import partner_row
 from jaxspec.read.extensions import find_hdu, listed, names_of
 from jaxspec.read.matrices import numbers_of
 from jaxspec.read.paths import Address, chosen
-from jaxspec.read.plausible import check_areas, rest_note
+from jaxspec.read.plausible import check_areas, file_notes
 from jaxspec.read.response import check_energies, energy_grid, in_kev, numbers
 from jaxspec.read.units import square_centimetres
 
@@ -38,14 +38,13 @@ def parse_arf(hdus, address=None, source=None):
     """
     address = Address(hdus[0].file) if address is None else address
     hdu, row = choose_area(hdus, address, source)
-    rest = rest_note(hdus)
     if row is not None:
         grid, notes = _arf_row(hdu, row)
     else:
         e_lo, e_hi, order, notes = energy_grid(hdu)
         area = _positive_area(hdu, numbers(hdu, "SPECRESP"), notes)
         grid = e_lo, e_hi, area if order is None else area[order]
-    return grid, (*notes, *([rest] if rest else []))
+    return grid, (*notes, *file_notes(hdus, [hdu]))
 
 
 def choose_area(hdus, address, source=None):
@@ -119,6 +118,7 @@ def _positive_area(hdu, area, notes):
         notes.append(f"{hdu.label}: the unit {unit!r} is none of area; taken as cm2")
     elif factor != 1.0:
         area = area * factor
+        notes.append(f"{hdu.label}: SPECRESP is in {unit}; multiplied by {factor:g}, to cm2")
     if not np.isfinite(area).all() or np.any(area < 0):
         i = int(np.argmin(np.isfinite(area) & (area >= 0)))
         raise hdu.fail(f"row {i + 1} is {area[i]}", "SPECRESP", "remake the ARF")

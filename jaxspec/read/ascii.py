@@ -33,6 +33,7 @@ def binary_tables(raw: bytes, file: str) -> bytes:
                     for c in table.columns
                 ]
                 keep = hdu.header.copy(strip=True)
+                keep.remove("DATASUM", ignore_missing=True)  # that of the text
                 hdu = fits.BinTableHDU.from_columns(columns, header=keep)
             out.append(hdu)
         stream = io.BytesIO()

@@ -140,6 +140,16 @@ class HDU:
         """Bytes of the header and the data unit."""
         return self.raw[self.begin : self.start + self.size]
 
+    @cached_property
+    def data_sum(self) -> int:
+        """Sum of the data unit in one's complement of 32 bits, as DATASUM is (FITS 4.0)."""
+        end = min(self.start + self.size + -self.size % 2880, len(self.raw))
+        words = np.frombuffer(self.raw, ">u4", max(end - self.start, 0) // 4, min(self.start, end))
+        total = int(words.sum(dtype=np.uint64))
+        while total >> 32:
+            total = (total & 0xFFFFFFFF) + (total >> 32)
+        return total
+
     # ------------------------------------------------------------------ tables
 
     @property
@@ -162,6 +172,7 @@ class HDU:
         if self.get("ZTABLE") is True:
             raise self.fail("is a compressed table", remedy="unpack the file with funpack")
         width, offset, columns = self.integer("NAXIS1", 0), 0, {}
+        self._doubled = set()
         for n in range(1, min(self.integer("TFIELDS", 0), 999) + 1):
             column = self._column(n, offset)
             name = str(self.get(f"TTYPE{n}", "")).strip().upper()
@@ -170,8 +181,8 @@ class HDU:
                 if column.code != "X"
                 else ((column.repeat + 7) // 8)
             )
-            if name and column.repeat:
-                columns.setdefault(name, column)
+            if name and column.repeat and columns.setdefault(name, column) is not column:
+                self._doubled.add(columns[name].n)
         if offset != width:
             raise self.fail(f"the columns take {offset} bytes but a row has {width}")
         if not 0 <= width * self.n_rows <= self.size:  # NAXIS may be damaged, and NAXIS2 be whole
@@ -206,6 +217,9 @@ class HDU:
         return str(self.get(f"TUNIT{self.columns[name].n}", "")).strip()
 
     def _view(self, column):
+        if column.n in self._doubled:
+            name = str(self.get(f"TTYPE{column.n}")).strip()
+            raise self.fail("there are several columns of this name", name, "rename all but one")
         if column.code not in _DTYPE:
             raise self.fail(f"columns of type {column.code} cannot hold numbers")
         kind, size, shape = _DTYPE[column.code], _BYTES[column.code], (self.n_rows,)

@@ -12,7 +12,9 @@ import numpy as np
 
 from jaxspec.errors import InputError
 from jaxspec.read.astropy_hdus import astropy_hdus, readable
+from jaxspec.read.fits import open_hdus
 from jaxspec.read.paths import decompress, read_bytes, split_selectors
+from jaxspec.read.plausible import file_notes
 
 _KEYS = (
     "TELESCOP INSTRUME DETNAM FILTER OBJECT OBSERVER OBS_ID DATE-OBS DATE-END TSTART TSTOP MJDREF "
@@ -40,6 +42,7 @@ class Map(NamedTuple):
         Celestial coordinates of (x, y), None where the file has none that can be used.
     file, hdu : str, for messages.
     diagnostics : tuple of str, what was assumed.
+    doubts : tuple of str, why the file may be damaged.
     """
 
     data: np.ndarray
@@ -48,6 +51,7 @@ class Map(NamedTuple):
     file: str
     hdu: str
     diagnostics: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def fail(self, problem, remedy=None):
         """Return the error that says what is wrong here."""
@@ -109,6 +113,7 @@ def read_map(path, hdu=None) -> Map:
         data = np.array(chosen.data, dtype=np.float64, order="C")
         data = data.reshape(data.shape[-2:])
         inherited = _inherited(hdus[0], header)
+        doubts = _doubts(raw, file, hdus.index(chosen))
     if not data.size:
         raise InputError("the image has no pixel", file=file, hdu=label)
     wcs, notes = celestial_wcs(header, lost)
@@ -117,7 +122,16 @@ def read_map(path, hdu=None) -> Map:
     keep = inherited | {key: header[key] for key in _KEYS if key in header}
     if others:
         notes = (*notes, f"{file}: {label} was read, and not the other images {others}")
-    return Map(data, keep | physical_keywords(header, lost), wcs, file, label, notes)
+    return Map(data, keep | physical_keywords(header, lost), wcs, file, label, notes, doubts)
+
+
+def _doubts(raw, file, index):
+    """Why the file may be damaged, as far as its headers can be read without astropy."""
+    try:
+        hdus = open_hdus(raw, file, ascii_tables=False)
+        return tuple(file_notes(hdus, hdus[index : index + 1]))
+    except InputError:
+        return ()
 
 
 def _inherited(primary, header):
@@ -265,6 +279,8 @@ def physical_keywords(header, lost=()) -> dict:
             return found
     keys = ("LTM1_1", "LTM1_2", "LTM2_1", "LTM2_2", "LTV1", "LTV2")
     found = {k: _number(header, k) for k in keys if k in header or k in lost}
+    if len(scales := found.keys() & {"LTM1_1", "LTM2_2"}) == 1 and found[scales.pop()] != 1.0:
+        return {"LTM1_1": np.nan, "LTM2_2": np.nan, "LTV1": 0.0, "LTV2": 0.0} | found
     if found:
         return {"LTM1_1": 1.0, "LTM2_2": 1.0, "LTV1": 0.0, "LTV2": 0.0} | found
     return next((p for a in "PL" if not names[a] and (p := _alternate(header, lost, a))), {})

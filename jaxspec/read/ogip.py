@@ -25,6 +25,7 @@ from jaxspec.read.links import Found, asked, fetch, follow
 from jaxspec.read.match import positions, take_channels
 from jaxspec.read.paths import decompress, split_selectors, stem
 from jaxspec.read.pha import builtin_background, parse_pha
+from jaxspec.read.plausible import scales_note
 from jaxspec.read.repair import NEVER
 
 
@@ -339,6 +340,7 @@ def _on_channels(other, spectrum, hdu, name):
     limits = (header["TLMIN1"], header["TLMAX1"]) if "TLMIN1" in header else None
     index, notes = positions(spectrum, hdu, other.channel, other.path or name, limits)
     notes += _other_telescope(spectrum, header.get("TELESCOP"), f"the {name}")
+    notes += scales_note(spectrum.areascal, other.areascal, name)
     return (other if index is None else take_channels(other, index)), notes
 
 

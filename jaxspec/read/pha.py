@@ -12,20 +12,21 @@ from jaxspec.read.choose import COUNTED
 from jaxspec.read.fits import HDU
 from jaxspec.read.match import take_channels
 from jaxspec.read.paths import is_set
-from jaxspec.read.plausible import EXPOSURE, SEVERAL, rest_note, seconds_in
+from jaxspec.read.plausible import COUNTABLE, EXPOSURE, SEVERAL, file_notes, seconds_in
 from jaxspec.read.repair import (
     are_whole,
     count_factor,
     error_column,
+    error_factor,
     forgive,
     grouping_flags,
     note_lost_starts,
+    note_odd_counts,
     poisserr_flag,
     quality_flags,
     scaling,
     without_errors,
 )
-from jaxspec.read.units import counted
 
 _TEXT_KEYS = (
     "TELESCOP INSTRUME DETNAM FILTER OBJECT OBS_ID DATE-OBS DATE-END TIME-OBS TIME-END TIMESYS "
@@ -94,6 +95,8 @@ class _Row:
         if isinstance(value, bytes | np.bytes_):
             value = value.decode("latin-1")
         try:
+            if value is True:  # of type bool, which would be 1
+                raise ValueError
             return float(value)
         except ValueError:
             raise self.fail(f"{key} is {value!r}, not a number") from None
@@ -142,8 +145,7 @@ def parse_pha(
         Naming the column or keyword that is missing or cannot be right.
     """
     table = _Row(hdu, hdus[0], row)
-    if rest := rest_note(hdus):
-        table.notes.append(rest)
+    table.notes += file_notes(hdus, [hdu])
     channel = _channels(table)
     n = len(channel)
     exposure = _exposure(table, exposure, argument)
@@ -278,15 +280,12 @@ def _counts(table, n, exposure, quality):
     if len(values) != n:
         raise table.fail(f"has {len(values)} values for {n} channels", name)
     factor = count_factor(table, name, values, exposure)
-    values = forgive(table, name, values * factor, ~np.isfinite(values), quality)
-    if np.any(values < 0):
-        table.notes.append(f"{name} is negative in {np.sum(values < 0)} channels")
+    wrong = ~(np.isfinite(values) & (abs(values * factor) <= COUNTABLE))
+    values = forgive(table, name, values * factor, wrong, quality)
+    note_odd_counts(table, name, values)
     if name != "COUNTS" and "COUNTS" in table.columns:
         table.notes.append(f"{name} and COUNTS are both there; {name} is taken, as XSPEC does")
-        if "STAT_ERR" in table.columns and table.hdu.unit("STAT_ERR"):
-            kind = counted(table.hdu.unit("STAT_ERR"))
-            if kind is not None and kind[0] == "count":
-                return values, kind[1]
+    factor = error_factor(table, name, factor, exposure)
     return values, factor
 
 
@@ -316,10 +315,10 @@ def _header(table):
         if value is None:
             continue
         try:
-            value = float(value) if isinstance(value, str | bool) else value
+            value = float(value) if isinstance(value, str) else value
         except ValueError:
             value = math.nan
-        if math.isfinite(value):
+        if math.isfinite(value) and not isinstance(value, bool):
             header[key] = value
         elif key != "CORRSCAL" or is_set(header.get("CORRFILE")):
             table.notes.append(f"{key} is not a number; left out")

@@ -6,6 +6,8 @@ may be meant becomes a sentence among the diagnostics.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from jaxspec._checks import ROUNDING, bounds_ascend
@@ -16,10 +18,16 @@ SPIKE = 1e3  # times both neighbours; an absorption edge is a factor of ten at m
 ONE_COUNT = 1.1  # sum of a row of a redistribution, above which a photon makes several counts
 EXPOSURE = 1e13  # seconds, 300 000 years; many detectors may be added up in one spectrum
 SEVERAL = 20.0  # detectors or observations whose exposures may be added up in a span of time
+COUNTABLE = 1e15  # counts of a channel; above, a double does not hold every whole number
+FAINTEST = 1e-35  # counts of a channel; below lie whole numbers that are read as real ones
+LONELY = 10.0  # times the counts of all other channels together
 PERCENT = 100.0  # SYS_ERR of more is beyond the counts even if it is meant in per cent
+MOST_ERROR = 1e4  # of the counts, on the median
 LEAST_ERROR = 1e-7  # of the counts: sqrt(N) / N needs 1e14 counts for it
 APART = 30.0  # times; energies of photons and channels, eV beside keV are 1000
 UNLIKE = 1e-3  # of the relative errors of the other channels
+_ONCE = ("EXPOSURE", "AREASCAL", "BACKSCAL", "CORRSCAL", "POISSERR", "RESPFILE", "ANCRFILE")
+_ONCE += ("BACKFILE", "CORRFILE", "HDUCLAS3", "TELESCOP")
 _TIMES = dict(
     ns=1e-9, us=1e-6, ms=1e-3, ks=1e3, min=60.0, minutes=60.0, h=3600.0, hr=3600.0, hours=3600.0,
     d=86400.0, day=86400.0, days=86400.0, yr=31557600.0,
@@ -156,18 +164,53 @@ def energies_note(e_lo, e_hi, matrix, e_min, e_max) -> str:
     return ""
 
 
+def scales_note(own, other, name) -> tuple[str, ...]:
+    """What to say where AREASCAL of a spectrum and of its background are worlds apart."""
+    own, other = float(np.mean(own)), float(np.mean(other))
+    if 1 / APART < other / own < APART:
+        return ()
+    return (f"AREASCAL of the {name} is {other:.4g}, that of the spectrum {own:.4g}: is it right?",)
+
+
 def seconds_in(unit) -> float | None:
     """Seconds in a unit of time, None for what is none or is the second."""
     return _TIMES.get(str(unit).strip().strip("[]").strip().lower())
 
 
-def rest_note(hdus) -> str:
+def file_notes(hdus, used) -> list[str]:
+    """What is odd about a file and the extensions that are used of it, in sentences."""
+    rest = _rest(hdus)
+    notes = [rest] if rest else []
+    for hdu in used:
+        end = hdu.start + hdu.size
+        if hdu.raw[end : end + -hdu.size % 2880].strip(b"\0 "):
+            notes.append(
+                f"{hdu.label}: the data go on behind row {hdu.n_rows}, the last by NAXIS2; not read"
+            )
+        stated = str(hdu.get("DATASUM", "")).strip()
+        if stated.isdigit() and int(stated) != hdu.data_sum:
+            notes.append(
+                f"{hdu.label}: DATASUM does not fit: the data were changed afterwards (some tools "
+                "leave it as it was), or are damaged"
+            )
+        head = hdu.raw[hdu.begin : hdu.end]
+        cards = Counter(head[i : i + 9] for i in range(0, len(head), 80))
+        twice = [key for key in _ONCE if cards[b"%-8b=" % key.encode()] > 1]
+        if twice:
+            said = ", ".join(f"{key} = {hdu.get(key)}" for key in twice)
+            notes.append(f"{hdu.label}: several values of a keyword; the first is taken: {said}")
+    return notes
+
+
+def _rest(hdus) -> str:
     """What is in a file after its extensions, in a sentence, or an empty text."""
     last = hdus[-1]
     raw, end = last.raw, last.start + last.size
     if end > len(raw):
         return f"the file ends {end - len(raw)} bytes inside of {last.label}: was it cut short?"
     end += -last.size % 2880
+    if end > len(raw):
+        return f"the file ends inside of the last block of {last.label}: was it cut short?"
     rest = raw[end:]
     if not rest.strip(b"\0 "):
         return ""

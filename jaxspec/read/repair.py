@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxspec.read.plausible import LEAST_ERROR, PERCENT, UNLIKE
+from jaxspec.read.plausible import FAINTEST, LEAST_ERROR, LONELY, MOST_ERROR, PERCENT, UNLIKE
 from jaxspec.read.units import counted
 
 NEVER = (1, 5)  # QUALITY of channels that are never used
@@ -124,6 +124,8 @@ def without_errors(table, channel, counts, errors, quality):
     if not real.any():
         return quality  # no errors at all: said where they are needed
     typical = float(np.median(share[real]))
+    if not LEAST_ERROR < typical < MOST_ERROR:
+        table.notes.append(f"STAT_ERR is {typical:.3g} of the counts on the median: is it damaged?")
     none = seen & (share < LEAST_ERROR) & (share < UNLIKE * typical)
     real &= ~none
     if np.any(abs(errors - np.sqrt(abs(counts)))[real] > UNLIKE * errors[real]):
@@ -192,6 +194,38 @@ def count_factor(table, name, values, exposure):
         elif not is_rate:
             table.notes.append("HDUCLAS3 is RATE but the column is COUNTS; read as counts")
     return factor * (exposure if is_rate or kind == "rate" else 1.0)
+
+
+def note_odd_counts(table, name, counts):
+    """Say what is odd about counts (n_channel,): below 0, next to nothing, all in one channel."""
+    if np.any(counts < 0):
+        table.notes.append(f"{name} is negative in {np.sum(counts < 0)} channels")
+    size = abs(counts)
+    if np.any((size > 0) & (size < FAINTEST)):
+        i = int(np.argmax((size > 0) & (size < FAINTEST)))
+        table.notes.append(f"{name} of row {i + 1} is {counts[i]:.3g}: is its TFORM right?")
+    i = int(np.argmax(size))
+    others = size.sum() - size[i]
+    if 0 < i < len(size) - 1 and size[i] > LONELY * max(others, 1000.0 / LONELY) and others > 0:
+        table.notes.append(
+            f"{name} of row {i + 1} is {counts[i]:.6g} counts, all others together are "
+            f"{others:.6g}: is it damaged?"
+        )
+
+
+def error_factor(table, name, factor, exposure):
+    """Counts in one of STAT_ERR, by its own TUNIT; ``factor``, that of ``name``, if it has none."""
+    unit = table.hdu.unit("STAT_ERR") if "STAT_ERR" in table.columns else ""
+    found, own = counted(unit), counted(table.hdu.unit(name))
+    if not unit or (name != "COUNTS" and "COUNTS" not in table.columns and own == found):
+        return factor
+    if found is None or found[0] == "density":
+        table.notes.append(f"STAT_ERR has the unit {unit!r}; taken as that of {name}")
+        return factor
+    made = found[1] * (exposure if found[0] == "rate" else 1.0)
+    if made != factor:
+        table.notes.append(f"STAT_ERR is in {unit}, {name} is not; each is read in its own unit")
+    return made
 
 
 def are_whole(values):

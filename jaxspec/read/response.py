@@ -12,7 +12,7 @@ from jaxspec._types import Response, Wide
 from jaxspec.read.fits import HDU
 from jaxspec.read.matrices import area_in, choose_ebounds, choose_matrices, refuse_wholes
 from jaxspec.read.paths import Address
-from jaxspec.read.plausible import bounds_notes, check_matrix, energies_note, rest_note
+from jaxspec.read.plausible import bounds_notes, check_matrix, energies_note, file_notes
 from jaxspec.read.units import square_centimetres
 
 KEV = dict(ev=1e-3, kev=1.0, mev=1e3, gev=1e6, tev=1e9)
@@ -196,6 +196,8 @@ def _read_runs(hdu: HDU, channel):
             row = int(np.searchsorted(indptr, at + np.argmin(good), "right"))
             raise hdu.fail(f"row {row} holds NaN or infinity", "MATRIX", "remake the response")
     check_matrix(hdu, indptr, data, notes)
+    if (factor := square_centimetres(hdu.unit("MATRIX"))) not in (None, 1.0):
+        notes.append(f"{hdu.label}: MATRIX is in {hdu.unit('MATRIX')}; multiplied by {factor:g}")
     row = np.repeat(np.arange(len(n_grp)), n_grp)
     runs = _Runs(hdu, e_lo, e_hi, order, row, first - offset, width, indptr, data)
     return runs, grid_notes + notes
@@ -348,8 +350,8 @@ def parse_rmf(hdus, name: str, address=None, spare_ebounds=None) -> Response:
     found = choose_matrices(hdus, address)
     bounds: Any = choose_ebounds(hdus, found, spare_ebounds)
     channel, e_min, e_max, notes = _ebounds(bounds)
-    if rest := rest_note(hdus):
-        notes.append(f"{name}: {rest}")
+    own = [] if bounds is spare_ebounds else [bounds]
+    notes += [f"{name}: {note}" for note in file_notes(hdus, [*own, *found])]
     if bounds is spare_ebounds:
         notes.append(f"{name}: no EBOUNDS; taken from the spectrum")
     parts = []

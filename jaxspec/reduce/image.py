@@ -290,7 +290,7 @@ def read_image(
             remedy="use jaxspec.read_psf(path, ...), jaxspec.gaussian_psf or jaxspec.king_psf",
         )
     counts = in_counts(read_map(path, hdu), "image", unit)
-    notes, blank = list(counts.diagnostics), np.isnan(counts.data)
+    notes, blank = [*counts.diagnostics, *counts.doubts], np.isnan(counts.data)
     if (seconds := seconds_given(exposure_time, counts)) is not None:
         time = seconds
     else:
@@ -319,6 +319,7 @@ def read_image(
             check_apart(counts, found, key)
             maps[key] = found.data
             notes += [*_read_from(found, key), *(n for n in found.diagnostics if n.startswith(key))]
+    notes += [f"PSF: {doubt}" for doubt in getattr(psf, "doubts", ())]
     if area is not None:
         found = companion(area, counts.data.shape, counts.wcs, "area")
         maps["area"] = found.data
@@ -342,4 +343,5 @@ def read_image(
 
 def _read_from(found, what):
     """Note on the file of a map; an array has none."""
-    return [] if found.hdu == "array" else [f"{what}: {found.file}[{found.hdu}]"]
+    doubts = [f"{what}: {doubt}" for doubt in found.doubts]
+    return [] if found.hdu == "array" else [f"{what}: {found.file}[{found.hdu}]", *doubts]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from jaxspec.errors import InputError
+from jaxspec.read.plausible import LONELY
 from jaxspec.reduce.units import counts_scale
 
+LEAST_EXPOSURE = 1e-9  # of the largest; a pixel of less has seen nothing
+LEAST_RMS = 1e-6  # of the median; a pixel of less would outweigh all others
 UNITS = ("cm2 s", "s", "cm2", "")
 
 
@@ -119,7 +122,12 @@ def unexposed(exposed, counts, found):
         raise found.fail(
             f"the exposure is {exposed[y, x]} at x={x}, y={y}", remedy="mend the exposure map"
         )
-    blank, mask, notes = np.isnan(exposed), ~(exposed > 0), []
+    blank, dark, notes = np.isnan(exposed), ~(exposed > 0), []
+    mask = ~(exposed > LEAST_EXPOSURE * np.max(exposed, initial=0.0, where=~blank))
+    if few := (mask & ~dark).sum():
+        notes.append(
+            f"exposure map: {few} pixels below {LEAST_EXPOSURE:g} of the largest taken as unexposed"
+        )
     if blank.any():
         notes.append(f"exposure map: {blank.sum()} NaN pixels taken as unexposed")
     if mask.any():
@@ -136,9 +144,12 @@ def checked(image):
         odd = int((image.counts[good] % 1 != 0).sum())
         if odd:
             notes.append(f"{odd} good pixels hold fractions of counts")
+        notes += _lonely(image, good)
     else:
         _refuse(image, good & ~np.isfinite(image.counts), "counts")
         _refuse(image, good & ~(np.isfinite(image.rms) & (image.rms > 0)), "rms")
+        typical = float(np.median(image.rms[good])) if good.any() else 0.0
+        _refuse(image, good & (image.rms < LEAST_RMS * typical), "rms")
         notes.append("rms: a fit uses chi2")
     if image.area is not None:
         _refuse(image, good & ~((image.area > 0) & (image.area <= 1)), "area")
@@ -157,10 +168,24 @@ def checked(image):
     return image.replace(diagnostics=(*image.diagnostics, *notes), **changes)
 
 
+def _lonely(image, good):
+    """What to say of a pixel that outshines all others."""
+    counts = np.where(good, image.counts, 0.0)
+    y, x = np.unravel_index(np.argmax(counts), counts.shape)
+    most, total = counts[y, x], counts.sum()
+    if not most > max(LONELY * (total - most), 1000.0):
+        return []
+    others = f"{total - most:.6g}"
+    return [f"the pixel x={x}, y={y} holds {most:.6g} counts, all others {others}: is it damaged?"]
+
+
 def _refuse(image, bad, key):
     if bad.any():
         y, x = np.argwhere(bad)[0]
-        limit = {"rms": "positive", "area": "above 0 and at most 1"}.get(key, "zero or more")
+        limit = {
+            "rms": f"positive, and not below {LEAST_RMS:g} of the others",
+            "area": "above 0 and at most 1",
+        }.get(key, "zero or more")
         if key == "counts" and image.rms is not None:
             limit = "finite"
         raise InputError(

@@ -10,6 +10,7 @@ import numpy as np
 from jaxspec.errors import InputError
 from jaxspec.read.fits import open_hdus
 from jaxspec.read.paths import decompress, read_bytes, split_selectors, stem
+from jaxspec.read.plausible import file_notes
 from jaxspec.reduce.center import centroid
 from jaxspec.reduce.pixels import Pixels
 from jaxspec.reduce.regrid import in_pixels, position
@@ -38,6 +39,7 @@ class RadialProfile:
     nodes : (radii, weights), both (n, NODES), or None
         Where the exposed pixels of each annulus are; a fit averages the model over them. None for
         a table, whose model is taken at ``r``.
+    diagnostics : tuple of str, what is odd about the file that it was read from.
     """
 
     r_lo: np.ndarray
@@ -54,6 +56,7 @@ class RadialProfile:
     sb_unit: str = ""
     name: str = ""
     nodes: tuple[np.ndarray, np.ndarray] | None = None
+    diagnostics: tuple[str, ...] = ()
 
     def __len__(self):
         return len(self.r)
@@ -125,12 +128,13 @@ class RadialProfile:
         unit : str
             Of the radii.
         **names
-            ``name``, ``sb_unit``.
+            ``name``, ``sb_unit``, ``diagnostics``.
 
         Raises
         ------
         InputError
-            If lengths differ, something is not finite, or an error is not positive.
+            If lengths differ, something is not finite, an error is not positive, or a radius is
+            there twice.
 
         Examples
         --------
@@ -149,6 +153,17 @@ class RadialProfile:
                 raise InputError(
                     f"is {v[n]} in row {n + 1}", parameter=label, remedy="leave that row out"
                 )
+        values, first, number = np.unique(r, return_index=True, return_counts=True)
+        if np.any(number > 1):
+            n = int(np.argmax(number))
+            raise InputError(
+                f"is {values[n]} in row {first[n] + 1} and in {number[n] - 1} more",
+                parameter="r",
+                remedy="leave out all but one",
+            )
+        if np.any(r_lo > r_hi):
+            n = int(np.argmax(r_lo > r_hi))
+            raise InputError(f"is {r_lo[n]}, above r_hi, in row {n + 1}", parameter="r_lo")
         one, zero = np.ones_like(r), np.zeros_like(r)
         return cls(r_lo, r_hi, r, sb, one, one, zero, sb_err, r_unit=unit, **names)
 
@@ -373,7 +388,7 @@ def read_profile(path, *, r=None, sb=None, sb_err=None, unit=None) -> RadialProf
 
 def _from_fits(raw, file, wanted, unit):
     known = (_R, _SB, _ERR)
-    for hdu in open_hdus(raw, file):
+    for hdu in (hdus := open_hdus(raw, file)):
         names = [_first(hdu, *pair) for pair in zip(wanted, known, strict=True)]
         if None in names:
             continue
@@ -385,10 +400,11 @@ def _from_fits(raw, file, wanted, unit):
         elif (width := _first(hdu, None, _WIDTH)) is not None:
             half = _numbers(hdu, width)
             lo, hi = np.maximum(radius - half, 0.0), radius + half
-        unit = unit or hdu.unit(names[0]) or "pixel"
+        unit, notes = unit or hdu.unit(names[0]) or "pixel", tuple(file_notes(hdus, [hdu]))
         return RadialProfile.from_table(
-            radius, sb, err, lo, hi, unit, sb_unit=hdu.unit(names[1]), name=stem(file)
-        )
+            radius, sb, err, lo, hi, unit, sb_unit=hdu.unit(names[1]), name=stem(file),
+            diagnostics=notes,
+        )  # fmt: skip
     raise InputError(
         "no table with a radius, a surface brightness and its error",
         file=file,

@@ -40,6 +40,7 @@ class Psf:
     scale : float, size of a pixel of the kernel in pixels of the image.
     center : (x, y), where on the kernel the source is; its first pixel has the centre (0, 0).
     name : str
+    doubts : tuple of str, why the file that it was read from may be damaged.
 
     Examples
     --------
@@ -54,6 +55,7 @@ class Psf:
     scale: float = 1.0
     center: tuple[float, float] = (0.0, 0.0)
     name: str = ""
+    doubts: tuple[str, ...] = ()
 
     @classmethod
     def from_image(
@@ -212,7 +214,7 @@ def read_psf(path, *, image_pixel_size=None, pixel_size=None, center=None, hdu=N
         missing = "image_pixel_size" if pixel_size else "pixel_size"
         raise InputError(known, file=found.file, hdu=found.hdu, remedy=f"give {missing}= in arcsec")
     try:
-        return Psf.from_image(
+        psf = Psf.from_image(
             found.data,
             pixel_size=pixel_size,
             image_pixel_size=image_pixel_size,
@@ -221,6 +223,7 @@ def read_psf(path, *, image_pixel_size=None, pixel_size=None, center=None, hdu=N
         )
     except InputError as error:
         raise InputError(str(error), file=found.file, hdu=found.hdu) from None
+    return replace(psf, doubts=found.doubts)
 
 
 class Grid(NamedTuple):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -288,6 +289,19 @@ def test_what_is_no_result_is_refused(result, tmp_path):
         assert old in text
         other.write_text(text.replace(old, new))
         with pytest.raises(InputError, match="other.ecsv"):
+            js.read_result(other)
+    hashed = str(QTable.read(path)["data_sha256"][0])
+    damaged = {  # a frozen value, a limit, an exposure, what the data were
+        r"(full_name: constant.factor.*?value: )0.5\b": r"\g<1>0.6",
+        r"(full_name: powerlaw.PhoIndex.*?max: )4.0\b": r"\g<1>5.0",
+        r"(?<= )2000.0(?= )": "2001.0",
+        hashed: hashed[::-1],
+    }
+    for pattern, new in damaged.items():
+        changed, number = re.subn(pattern, new, text, count=1, flags=re.DOTALL)
+        assert number == 1 and changed != text, pattern
+        other.write_text(changed)
+        with pytest.raises(InputError, match=r"other.ecsv: is damaged or was changed"):
             js.read_result(other)
     value = repr(float(result.stat[1]))
     assert value in text

@@ -14,6 +14,8 @@ from jaxspec.errors import InputError
 from jaxspec.read.image import physical_keywords, read_map
 from jaxspec.read.region_shapes import Length
 from jaxspec.read.regions import parse_regions, read_regions
+from jaxspec.reduce.image import read_image
+from jaxspec.reduce.psf import read_psf
 
 SKY = dict(CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CRPIX1=20.5, CRPIX2=15.5, CRVAL1=150.0)
 SKY |= dict(CRVAL2=2.0, CDELT1=-0.001, CDELT2=0.001, EXPOSURE=1000.0, TELESCOP="TOY")
@@ -433,3 +435,31 @@ def test_more_axes_or_columns_than_can_be_are_refused_at_once(tmp_path, key):
     path.write_bytes(raw[: at + 10] + b"2147483648".rjust(20).ljust(70) + raw[at + 80 :])
     with pytest.raises(InputError, match=f"{key} is 2147483648"):
         read_regions(path)
+
+
+def test_files_that_may_be_damaged_say_so(tmp_path):
+    """NAXIS2 of a smaller image, bytes behind the end, a DATASUM that does not fit."""
+    path = write(tmp_path / "a.fits", counts())
+    raw = path.read_bytes()
+    assert read_map(path).doubts == ()
+    short = raw.replace(b"NAXIS2  =                   30", b"NAXIS2  =                   29")
+    path.write_bytes(short)
+    assert read_map(path).doubts == (
+        "PRIMARY: the data go on behind row 29, the last by NAXIS2; not read",
+    )
+    path.write_bytes(raw + raw[-80:].replace(b"\0", b"x"))
+    assert "bytes after the last extension" in read_map(path).doubts[0]
+    write(path, counts(), {"DATASUM": "17"})
+    assert "DATASUM does not fit" in read_map(path).doubts[0]
+    found = read_image(path)
+    assert any("PRIMARY: DATASUM does not fit" in n for n in found.diagnostics)
+    psf = read_psf(path, pixel_size=1.0, image_pixel_size=1.0)
+    good = write(tmp_path / "b.fits", counts())
+    notes = read_image(good, psf=psf, background=path).diagnostics
+    assert [n.partition(":")[0] for n in notes if "DATASUM" in n] == ["background", "PSF"]
+
+
+def test_one_physical_scale_is_no_scale(tmp_path):
+    """The other was lost: 1 would put regions elsewhere."""
+    header = read_map(write(tmp_path / "a.fits", counts(), {"LTM2_2": 0.25, "LTV1": 3.0})).header
+    assert np.isnan(header["LTM1_1"]) and header["LTM2_2"] == 0.25

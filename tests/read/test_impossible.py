@@ -5,6 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from ogip_files import (
     COUNTS,
     DENSE,
@@ -279,7 +280,7 @@ def test_garbage_behind_a_spectrum(tmp_path):
     assert said(read_spectrum(tmp_path / "s.pha"), "1000 bytes after the last extension") == 1
     (tmp_path / "s.pha").write_bytes(pha(extra=[table("GTI", {"START": ("D", [1.0])})])[:-2000])
     s = read_spectrum(tmp_path / "s.pha")
-    assert said(s, "the file ends") == 0  # only the fill was cut
+    assert said(s, "ends inside of the last block of GTI") == 1  # the fill: was there more?
     (tmp_path / "s.pha").write_bytes(pha(extra=[table("GTI", {"START": ("D", [1.0])})])[:-2876])
     assert said(read_spectrum(tmp_path / "s.pha"), "the file ends 4 bytes inside of GTI") == 1
 
@@ -350,3 +351,117 @@ def test_inspect_shows_what_was_assumed(tmp_path):
     assert "background: BACKSCAL is 0; taken as 1" in text
     (tmp_path / "f.rsp").write_bytes(rmf(HDUCLAS3="FULL", dense=DENSE * 50))
     assert "with the area in it (HDUCLAS3 FULL)" in describe_file(tmp_path / "f.rsp")
+
+
+def card(key, value):
+    return f"{key:8s}= {value:>20}".encode()
+
+
+def test_data_behind_the_last_row_are_said(put):
+    """NAXIS2 is too small: the other rows would be lost without a word."""
+    raw = pha(channel=np.arange(40), counts=np.arange(40))
+    s = read_spectrum(put("s.pha", raw.replace(card("NAXIS2", 40), card("NAXIS2", 4))))
+    assert len(s.counts) == 4 and said(s, "SPECTRUM: the data go on behind row 4, the last by") == 1
+    raw = rmf().replace(card("NAXIS2", 6), card("NAXIS2", 4))
+    with pytest.raises(InputError, match="EBOUNDS has 4 channels|channels"):
+        read_response(put("r.rmf", raw))
+
+
+def test_a_datasum_that_does_not_fit_is_said(put):
+    """Of a spectrum, an area and a matrix; that of an ASCII table is not asked of its copy."""
+    hdu = pha_hdu()
+    hdu.add_datasum()
+    raw = to_bytes(hdu)
+    assert not said(read_spectrum(put("s.pha", raw)), "DATASUM")
+    damaged = raw[:-2880] + raw[-2880:].replace(b"\x00\x09", b"\x01\x09")  # 9 -> 265 counts
+    s = read_spectrum(put("s.pha", damaged))
+    assert s.counts[2] == 265 and said(s, "SPECTRUM: DATASUM does not fit") == 1
+    text = fits.TableHDU.from_columns(
+        [fits.Column(n, "I6", array=v) for n, v in (("CHANNEL", np.arange(6)), ("COUNTS", COUNTS))],
+        header=hdu.header.copy(strip=True),
+        name="SPECTRUM",
+    )
+    text.add_datasum()
+    s = read_spectrum(put("t.pha", to_bytes(text)))
+    assert s.counts.tolist() == COUNTS.tolist() and not said(s, "DATASUM")
+    matrix, bounds = matrix_hdu(), ebounds_hdu()
+    matrix.header["DATASUM"], bounds.header["DATASUM"] = "123", "0"
+    notes = read_response(put("r.rmf", to_bytes(matrix, bounds))).diagnostics
+    assert sum("MATRIX: DATASUM" in n or "EBOUNDS: DATASUM" in n for n in notes) == 2
+
+
+def test_one_name_for_two_columns_is_refused_where_it_is_read(put):
+    columns = {"AREASCAL": ("E", np.full(6, 0.9)), "ARFASCAL": ("E", np.full(6, 0.01))}
+    raw = pha(columns=columns)
+    assert read_spectrum(put("s.pha", raw)).areascal[0] == np.float32(0.9)
+    twice = raw.replace(b"'ARFASCAL'", b"'AREASCAL'")
+    with pytest.raises(InputError, match="s.pha.*AREASCAL: there are several columns of this name"):
+        read_spectrum(put("s.pha", twice))
+    unused = twice.replace(b"AREASCAL", b"OTHER   ")
+    assert read_spectrum(put("s.pha", unused)).areascal == 1.0
+
+
+def test_one_keyword_with_two_values_is_said(put):
+    hdu = pha_hdu(BACKSCAL=2.0)
+    hdu.header.append(("EXPOSURE", 7.0))
+    s = read_spectrum(put("s.pha", to_bytes(hdu)))
+    assert s.exposure == 100 and said(s, "the first is taken: EXPOSURE = 100.0") == 1
+
+
+@pytest.mark.parametrize("key", ["EXPOSURE", "BACKSCAL", "AREASCAL"])
+def test_true_is_no_number(put, key):
+    with pytest.raises(InputError, match=f"{key} is True, not a number"):
+        read_spectrum(put("s.pha", pha(**{key: True})))
+
+
+@pytest.mark.parametrize(
+    "name, unit, own, error, words",
+    [
+        ("COUNTS", "count", "count/s", 200.0, "STAT_ERR is in count/s, COUNTS is not"),
+        ("COUNTS", "count", "count", 2.0, ""),
+        ("COUNTS", "count", "pixel", 2.0, "STAT_ERR has the unit 'pixel'; taken as that of COUNTS"),
+        ("RATE", "count/s", "count", 2.0, "STAT_ERR is in count, RATE is not"),
+        ("RATE", "count/s", "", 200.0, ""),
+        ("RATE", "", "count/s", 200.0, ""),
+        ("RATE", "count", "count", 200.0, ""),
+    ],
+)
+def test_errors_are_in_their_own_unit(put, name, unit, own, error, words):
+    columns = {"COUNTS": None, name: ("E", COUNTS + 0.5, unit), "STAT_ERR": ("E", [2.0] * 6, own)}
+    s = read_spectrum(put("s.pha", pha(columns=columns, POISSERR=False)))
+    assert s.counts[1] == (4.5 if name == "COUNTS" else 450) and s.stat_err.tolist() == [error] * 6
+    assert said(s, "STAT_ERR") == bool(words) and said(s, words or "STAT_ERR") == bool(words)
+
+
+def test_counts_that_no_detector_gives(put):
+    """Whole numbers that are read as real ones, or the other way round; one damaged channel."""
+    raw = pha().replace(b"'J       '", b"'E       '")
+    assert said(read_spectrum(put("s.pha", raw)), "COUNTS of row 2 is 5.61e-45: is its TFORM") == 1
+    raw = pha(columns={"COUNTS": ("D", COUNTS * 1.0)}).replace(b"'D       '", b"'K       '")
+    with pytest.raises(InputError, match="COUNTS: row 2 is 4.6"):
+        read_spectrum(put("s.pha", raw))
+    one = np.where(np.arange(6) == 3, 43776, COUNTS)
+    words = "COUNTS of row 4 is 43776 counts, all others together are 21: is it damaged?"
+    assert said(read_spectrum(put("s.pha", pha(counts=one))), words) == 1
+    assert not said(read_spectrum(put("s.pha", pha())), "damaged")
+    errors = {"STAT_ERR": ("D", np.full(6, 1e-310))}
+    s = read_spectrum(put("s.pha", pha(columns=errors, POISSERR=False)))
+    assert said(s, "of the counts on the median: is it damaged?") == 1
+
+
+def test_an_area_of_the_background_that_is_worlds_apart_is_said(put):
+    put("b.pha", pha(AREASCAL=1024.0))
+    s = read_spectrum(put("s.pha", pha(BACKFILE="b.pha")))
+    assert said(s, "AREASCAL of the background is 1024, that of the spectrum 1: is it right?") == 1
+    put("b.pha", pha(AREASCAL=4.0))
+    assert not said(read_spectrum(put("s.pha", pha(BACKFILE="b.pha"))), "AREASCAL of")
+
+
+def test_areas_that_are_converted_are_said(put):
+    path = put("a.arf", arf(area_unit="m**2"))
+    area = read_response(put("r.rmf", rmf()), path)
+    assert area.area[0] == 1e5 and said(area, "SPECRESP is in m**2; multiplied by 10000") == 1
+    hdu = matrix_hdu()
+    hdu.columns["MATRIX"].unit = "m**2"
+    found = read_response(put("m.rmf", to_bytes(hdu, ebounds_hdu())))
+    assert found.matrix[0, 0] == 5e3 and said(found, "MATRIX is in m**2; multiplied by 1") == 1

@@ -202,6 +202,7 @@ def test_background_and_rms_maps(tmp_path):
         (dict(background=-1.0), "background of 1 good"),
         (dict(background=np.nan), "background of 1 good"),
         (dict(rms=0.0), "rms of 1 good"),
+        (dict(rms=1e-30), "rms of 1 good pixels cannot be used: 1e-30 at x=7, y=4"),
     ],
 )
 def test_bad_pixels_are_refused_unless_masked(tmp_path, change, words):
@@ -231,6 +232,15 @@ def test_pixels_without_a_number_are_left_out_and_said(tmp_path):
     np.testing.assert_array_equal(image.mask, np.isnan(counts))
     assert np.isfinite(image.counts).all() and image.counts[image.good].sum() == 27 * 40 - 1
     assert "80 pixels without a number (NaN or BLANK) left out" in image.diagnostics
+    exposure[20, 5], counts[25, 9] = 1e-300, 3e6
+    path = write(tmp_path / "img.fits", counts)
+    image = read_image(path, exposure=exposure, exposure_time=False)
+    assert image.mask[20, 5] and image.mask.sum() == 121
+    assert "exposure map: 1 pixels below 1e-09 of the largest taken as unexposed" in (
+        image.diagnostics
+    )
+    words = "the pixel x=9, y=25 holds 3e+06 counts, all others 1077: is it damaged?"
+    assert words in image.diagnostics
 
 
 def test_an_image_is_no_map_of_itself(tmp_path):

@@ -193,6 +193,8 @@ def test_from_table():
         (([1, 2], [5.0, 4.0], [0.5, 0.0]), "sb_err: is 0.0 in row 2"),
         (([1, -2], [5.0, 4.0], [0.5, 1.0]), "r"),
         (([1, 2], [np.nan, 4.0], [0.5, 1.0]), "sb"),
+        (([3, 1, 3], [5.0, 4.0, 5.0], [0.5, 1.0, 0.5]), "r.*is 3.0 in row 1 and in 1 more"),
+        (([1], [5.0], [0.5], [2.0], [1.0]), "r_lo.*is 2.0, above r_hi, in row 1"),
     ):
         with pytest.raises(InputError, match=words.split(":")[0]):
             RadialProfile.from_table(*args)
@@ -209,6 +211,11 @@ def test_profiles_in_files(tmp_path):
     columns = dict(RADIUS=[0.5, 1.5], WIDTH=[0.5, 0.5], SB=[3.0, 2.0], ERR_SB=[0.1, 0.2])
     fits.BinTableHDU(Table(columns)).writeto(tmp_path / "p.fits")
     assert read_profile(tmp_path / "p.fits").r_hi.tolist() == [1, 2]
+    assert read_profile(tmp_path / "p.fits").diagnostics == ()
+    raw = (tmp_path / "p.fits").read_bytes()
+    raw = raw.replace(b"NAXIS2  =                    2", b"NAXIS2  =                    1")
+    (tmp_path / "short.fits").write_bytes(raw)
+    assert "the data go on behind row 1" in read_profile(tmp_path / "short.fits").diagnostics[0]
     other = read_profile(tmp_path / "p.fits", sb="ERR_SB", sb_err="sb")
     assert other.sb.tolist() == [0.1, 0.2]
     (tmp_path / "a.txt").write_text("# r dr sb err\n1 1 5 .1\n3 1 4 .2\n")
