@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxspec._types import Spectrum, observed_seconds
+from jaxspec._types import Spectrum
 from jaxspec.read.choose import COUNTED
 from jaxspec.read.fits import HDU
 from jaxspec.read.match import take_channels
 from jaxspec.read.paths import is_set
-from jaxspec.read.plausible import COUNTABLE, EXPOSURE, SEVERAL, file_notes, seconds_in
+from jaxspec.read.plausible import COUNTABLE, EXPOSURE, file_notes, seconds_in, times_notes
 from jaxspec.read.repair import (
     are_whole,
     count_factor,
@@ -185,7 +185,7 @@ def parse_pha(
         sha256=hdu.file_sha256,
     )
     spectrum = _ascending(spectrum, hdu)
-    _compare_times(table, spectrum)
+    table.notes += times_notes(spectrum.header or {}, spectrum.exposure)
     return spectrum.replace(diagnostics=tuple(table.notes))
 
 
@@ -248,19 +248,6 @@ def _exposure_unit(table):
         comment = table.hdu.comment("EXPOSURE")
         unit = comment.partition("]")[0] if comment[:1] == "[" else comment
     return seconds_in(unit)
-
-
-def _compare_times(table, spectrum):
-    """Say where the exposure cannot have been gathered in the time of the observation."""
-    header = spectrum.header or {}
-    if not str(header.get("TIMEUNIT", "s")).strip().lower().startswith("s"):
-        return
-    span = observed_seconds(header)
-    if span is not None and 0 < SEVERAL * span < spectrum.exposure:
-        table.notes.append(
-            f"EXPOSURE is {spectrum.exposure:.6g} s, but TSTOP - TSTART is {span:.6g} s: is it in "
-            "seconds?"
-        )
 
 
 def _counts_name(table):

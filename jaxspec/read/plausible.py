@@ -11,6 +11,7 @@ from collections import Counter
 import numpy as np
 
 from jaxspec._checks import ROUNDING, bounds_ascend
+from jaxspec._types import mjd_start, observed_seconds
 
 AREA = 1e14  # cm2; the largest telescopes, of showers in the air or in water, have 1e11
 NEGATIVE = 0.5  # of the positive sum of a row; it reaches 0.12 in a matrix of EPIC-pn
@@ -24,6 +25,7 @@ LONELY = 10.0  # times the counts of all other channels together
 PERCENT = 100.0  # SYS_ERR of more is beyond the counts even if it is meant in per cent
 MOST_ERROR = 1e4  # of the counts, on the median
 LEAST_ERROR = 1e-7  # of the counts: sqrt(N) / N needs 1e14 counts for it
+LATEST = 1e5  # MJD, of the year 2132
 APART = 30.0  # times; energies of photons and channels, eV beside keV are 1000
 UNLIKE = 1e-3  # of the relative errors of the other channels
 _ONCE = ("EXPOSURE", "AREASCAL", "BACKSCAL", "CORRSCAL", "POISSERR", "RESPFILE", "ANCRFILE")
@@ -162,6 +164,22 @@ def energies_note(e_lo, e_hi, matrix, e_min, e_max) -> str:
             f"{e_min.min():.4g}-{e_max.max():.4g} keV: is one of the units wrong?"
         )
     return ""
+
+
+def times_notes(header, exposure) -> list[str]:
+    """What is odd about the times of a header, in sentences; ``exposure`` in seconds."""
+    notes, begin = [], mjd_start(header)
+    if begin > LATEST:
+        notes.append(f"TSTART and MJDREF give MJD {begin:.6g}, far in the future: is one wrong?")
+    span = observed_seconds(header)
+    if span is not None and span < 0:
+        notes.append(f"TSTOP is {-span:.6g} s before TSTART")
+    in_seconds = str(header.get("TIMEUNIT", "s")).strip().lower().startswith("s")
+    if span is not None and in_seconds and 0 < SEVERAL * span < exposure:
+        notes.append(
+            f"EXPOSURE is {exposure:.6g} s, but TSTOP - TSTART is {span:.6g} s: is it in seconds?"
+        )
+    return notes
 
 
 def scales_note(own, other, name) -> tuple[str, ...]:

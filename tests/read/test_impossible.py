@@ -25,6 +25,7 @@ from ogip_files import (
 
 import jaxspec as js
 from jaxspec._status import Status
+from jaxspec._types import start_times
 from jaxspec.errors import InputError
 from jaxspec.read import paths
 from jaxspec.read.cache import ResponseCache
@@ -465,3 +466,12 @@ def test_areas_that_are_converted_are_said(put):
     hdu.columns["MATRIX"].unit = "m**2"
     found = read_response(put("m.rmf", to_bytes(hdu, ebounds_hdu())))
     assert found.matrix[0, 0] == 5e3 and said(found, "MATRIX is in m**2; multiplied by 1") == 1
+
+
+def test_times_that_cannot_be_are_said(put):
+    times = dict(TSTART=1e8, TSTOP=1.1e8, MJDREFI=50000, MJDREFF=0.5)
+    s = read_spectrum(put("s.pha", pha(**times)))
+    assert not said(s, "TST") and start_times([s])[0] == pytest.approx(51157.9, abs=0.1)
+    s = read_spectrum(put("s.pha", pha(**times | {"MJDREFF": 3000000000})))
+    assert said(s, "TSTART and MJDREF give MJD 3.00005e+09, far in the future") == 1
+    assert said(read_spectrum(put("s.pha", pha(**times | {"TSTOP": 0.0}))), "TSTOP is 1e+08 s") == 1
