@@ -96,6 +96,8 @@ def parse_unit(text) -> MapUnit | None:
             unit: Any = u.Unit(text)
     except (ValueError, TypeError, ZeroDivisionError, OverflowError):
         return None
+    if isinstance(unit, u.StructuredUnit):  # "ct,s": of several fields
+        return None
     try:
         parts = unit.decompose(bases={u.ct, u.ph, u.pix, u.cm, u.s, u.erg, u.deg, u.electron})
     except (ValueError, TypeError, AttributeError):  # mag, log(s), adu, K: nothing of ours

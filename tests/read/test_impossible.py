@@ -421,6 +421,7 @@ def test_true_is_no_number(put, key):
         ("COUNTS", "count", "count/s", 200.0, "STAT_ERR is in count/s, COUNTS is not"),
         ("COUNTS", "count", "count", 2.0, ""),
         ("COUNTS", "count", "pixel", 2.0, "STAT_ERR has the unit 'pixel'; taken as that of COUNTS"),
+        ("COUNTS", "count", "(1,2)", 2.0, "STAT_ERR has the unit '(1,2)'; taken as"),
         ("RATE", "count/s", "count", 2.0, "STAT_ERR is in count, RATE is not"),
         ("RATE", "count/s", "", 200.0, ""),
         ("RATE", "", "count/s", 200.0, ""),

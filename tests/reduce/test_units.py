@@ -35,7 +35,9 @@ def test_every_spelling_of_an_exposure(text, factor, kind):
     assert exposure_kind({"BUNIT": text}, None, "map") == (pytest.approx(factor), kind)
 
 
-@pytest.mark.parametrize("text", ["", "Primary Array", "none", "UNITLESS", "N/A", "1", "%"])
+@pytest.mark.parametrize(
+    "text", ["", "Primary Array", "none", "UNITLESS", "N/A", "1", "%", "ct,s", "(1,2)"]
+)
 def test_what_is_no_unit_stays_unknown(text):
     assert parse_unit(text) is None and exposure_kind({"BUNIT": text}, None, "map") is None
 
