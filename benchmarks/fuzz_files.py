@@ -71,11 +71,12 @@ def _spectra(source, spectrum, folder):
     quality = np.where(np.arange(n) % 40 == 3, 2, 0)
     whole = spectrum.replace(
         grouping=grouping, quality=quality, sys_err=np.full(n, 0.01), corrscal=0.5,
+        correction=spectrum.replace(counts=spectrum.counts // 9),
         areascal=np.linspace(0.9, 1, n), backscal=np.linspace(1, 2, n),
     )  # fmt: skip
     names = dict(respfile=next(pha.glob("*.rsp")).name, backfile=next(pha.glob("*_b2.pha")).name)
     js.write_pha(whole, pha / "whole.pha", corrfile="correction.pha", **names)
-    js.write_pha(spectrum.replace(counts=spectrum.counts // 9), pha / "correction.pha")
+    js.write_pha(whole.correction, pha / "correction.pha")
     rate = spectrum.counts / spectrum.exposure
     _rates(spectrum.channel, rate, names, pha / "rate.pha")
     _text_table(spectrum, names, pha / "text.pha")
