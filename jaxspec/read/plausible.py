@@ -22,6 +22,7 @@ SEVERAL = 20.0  # detectors or observations whose exposures may be added up in a
 COUNTABLE = 1e15  # counts of a channel; above, a double does not hold every whole number
 FAINTEST = 1e-35  # counts of a channel; below lie whole numbers that are read as real ones
 LONELY = 10.0  # times the counts of all other channels together
+LEAST_SCALE, MOST_SCALE = 1e-20, 1e15  # of AREASCAL and BACKSCAL, in whatever unit of area
 PERCENT = 100.0  # SYS_ERR of more is beyond the counts even if it is meant in per cent
 MOST_ERROR = 1e4  # of the counts, on the median
 LEAST_ERROR = 1e-7  # of the counts: sqrt(N) / N needs 1e14 counts for it

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxspec.read.plausible import FAINTEST, LEAST_ERROR, LONELY, MOST_ERROR, PERCENT, UNLIKE
+from jaxspec.read.plausible import (
+    FAINTEST,
+    LEAST_ERROR,
+    LEAST_SCALE,
+    LONELY,
+    MOST_ERROR,
+    MOST_SCALE,
+    PERCENT,
+    UNLIKE,
+)
 from jaxspec.read.units import counted
 
 NEVER = (1, 5)  # QUALITY of channels that are never used
@@ -152,15 +161,17 @@ def scaling(table, name, n, quality):
         if values == 0:
             table.notes.append(f"{name} is 0; taken as 1")
             return 1.0
-        if not 0 < values < np.inf:
-            raise table.fail(f"{name} is {values:g}, it must be positive", remedy="set it to 1")
+        if not LEAST_SCALE < values < MOST_SCALE:
+            wanted = "it must be positive" if not values > 0 else "which no scale is"
+            raise table.fail(f"{name} is {values:g}, {wanted}", remedy="set it to 1")
         return values
     good = np.ones(n, bool) if quality is None else quality == 0
-    wrong = ~(np.isfinite(values) & (values > 0))
+    wrong = ~((values > LEAST_SCALE) & (values < MOST_SCALE))
     real = wrong & good & (values != 0)
     if real.any():
         i = int(np.argmax(real))
-        raise table.fail(f"row {i + 1} is {values[i]:g}, it must be positive", name)
+        wanted = "it must be positive" if not values[i] > 0 else "which no scale is"
+        raise table.fail(f"row {i + 1} is {values[i]:g}, {wanted}", name)
     if np.any(wrong & good):
         table.notes.append(f"{name} is 0 in {np.sum(wrong & good)} channels; taken as 1 there")
     if np.any(wrong & ~good):

@@ -442,6 +442,9 @@ def test_counts_that_no_detector_gives(put):
     raw = pha(columns={"COUNTS": ("D", COUNTS * 1.0)}).replace(b"'D       '", b"'K       '")
     with pytest.raises(InputError, match="COUNTS: row 2 is 4.6"):
         read_spectrum(put("s.pha", raw))
+    raw = pha(columns={"BACKSCAL": ("D", np.full(6, 1.5))}).replace(b"'D       '", b"'K       '")
+    with pytest.raises(InputError, match="BACKSCAL: row 1 is 4.6.*e.18, which no scale is"):
+        read_spectrum(put("s.pha", raw))
     one = np.where(np.arange(6) == 3, 43776, COUNTS)
     words = "COUNTS of row 4 is 43776 counts, all others together are 21: is it damaged?"
     assert said(read_spectrum(put("s.pha", pha(counts=one))), words) == 1
