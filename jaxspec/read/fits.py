@@ -365,6 +365,11 @@ def _quoted(field):
     return field[1:end].rstrip().decode("latin-1")
 
 
+def _another(raw, at, end):
+    """Whether an extension begins in a header: its own end was damaged, and both would be one."""
+    return any(raw[i : i + 9] == b"XTENSION=" for i in range(at, end, 2880))
+
+
 def open_hdus(raw: bytes, file: str, ascii_tables: bool = True) -> list[HDU]:
     """Find the headers and data units in the bytes of a FITS file.
 
@@ -398,7 +403,7 @@ def open_hdus(raw: bytes, file: str, ascii_tables: bool = True) -> list[HDU]:
         end = raw.find(b"END", start)
         while end >= 0 and ((end - start) % 80 or raw[end + 3 : end + 80] != _BLANK):
             end = raw.find(b"END", end + 1)
-        if end < 0:
+        if end < 0 or _another(raw, start + 2880, end):
             break
         hdu = HDU(raw, file, len(hdus), start, end)
         hdus.append(hdu)

@@ -269,7 +269,7 @@ def _counts(table, n, exposure, quality):
     factor = count_factor(table, name, values, exposure)
     wrong = ~(np.isfinite(values) & (abs(values * factor) <= COUNTABLE))
     values = forgive(table, name, values * factor, wrong, quality)
-    note_odd_counts(table, name, values)
+    note_odd_counts(table, name, values, exposure)
     if name != "COUNTS" and "COUNTS" in table.columns:
         table.notes.append(f"{name} and COUNTS are both there; {name} is taken, as XSPEC does")
     factor = error_factor(table, name, factor, exposure)

@@ -20,6 +20,7 @@ ONE_COUNT = 1.1  # sum of a row of a redistribution, above which a photon makes 
 EXPOSURE = 1e13  # seconds, 300 000 years; many detectors may be added up in one spectrum
 SEVERAL = 20.0  # detectors or observations whose exposures may be added up in a span of time
 COUNTABLE = 1e15  # counts of a channel; above, a double does not hold every whole number
+MOST_RATE = 1e8  # counts/s; the brightest source gave 1e5 in the largest detector
 FAINTEST = 1e-35  # counts of a channel; below lie whole numbers that are read as real ones
 LONELY = 10.0  # times the counts of all other channels together
 LEAST_SCALE, MOST_SCALE = 1e-20, 1e15  # of AREASCAL and BACKSCAL, in whatever unit of area

@@ -14,6 +14,7 @@ from jaxspec.read.plausible import (
     LEAST_SCALE,
     LONELY,
     MOST_ERROR,
+    MOST_RATE,
     MOST_SCALE,
     PERCENT,
     UNLIKE,
@@ -207,14 +208,18 @@ def count_factor(table, name, values, exposure):
     return factor * (exposure if is_rate or kind == "rate" else 1.0)
 
 
-def note_odd_counts(table, name, counts):
-    """Say what is odd about counts (n_channel,): below 0, next to nothing, all in one channel."""
+def note_odd_counts(table, name, counts, exposure):
+    """Say what is odd about counts (n_channel,): negative, next to nothing, too many, a spike."""
     if np.any(counts < 0):
         table.notes.append(f"{name} is negative in {np.sum(counts < 0)} channels")
     size = abs(counts)
     if np.any((size > 0) & (size < FAINTEST)):
         i = int(np.argmax((size > 0) & (size < FAINTEST)))
         table.notes.append(f"{name} of row {i + 1} is {counts[i]:.3g}: is its TFORM right?")
+    if size.sum() > MOST_RATE * exposure:
+        table.notes.append(
+            f"{name} adds up to {size.sum():.3g} counts in {exposure:g} s: is its TFORM right?"
+        )
     i = int(np.argmax(size))
     others = size.sum() - size[i]
     if 0 < i < len(size) - 1 and size[i] > LONELY * max(others, 1000.0 / LONELY) and others > 0:

@@ -253,7 +253,8 @@ def _groups(hdu, name, n_grp) -> np.ndarray:
         raise hdu.fail("the column does not hold numbers", name)
     values = hdu.ragged(name, n_grp)
     if values.dtype.kind == "f":
-        if not np.isfinite(values).all() or np.any(abs(values) > 2**31):
+        whole = np.isfinite(values).all() and np.all(values == np.rint(values))
+        if not whole or np.any(abs(values) > 2**31):
             raise hdu.fail("holds numbers that cannot be channels", name)
     return values.astype(np.int64)
 
@@ -362,6 +363,8 @@ def parse_rmf(hdus, name: str, address=None, spare_ebounds=None) -> Response:
     if len(parts) > 1 and address.numbers is None:
         refuse_wholes(parts)
     e_lo, e_hi, matrix, wide, sum_notes = _sum_matrices(parts, channel)
+    if not matrix.data.any() and not any(part.data.any() for part in wide):
+        raise found[0].fail("every element is 0", "MATRIX", "remake the response")
     if note := energies_note(e_lo, e_hi, matrix, e_min, e_max):
         notes.append(f"{name}: {note}")
     if not parts[0].hdu.unit("MATRIX") and not _is_full(found[0]) and area_in(hdus, found):

@@ -53,6 +53,11 @@ ERRORS = {
     "negative matrix": (rmf(dense=-DENSE), "holds negative values that add up to -1, the"),
     "negative row": (rmf(dense=DENSE * [[1], [-1], [1], [1]]), "row 2 holds negative"),
     "mostly negative row": (rmf(dense=DENSE * [1, -0.6, 1, -1, 1, 1]), "holds negative"),
+    "all elements are 0": (rmf(dense=DENSE * 1e-60), "every element is 0"),
+    "whole numbers read as real": (
+        rmf(dense=np.eye(6)[:4], layout="scalar").replace(b"'J       '", b"'E       '"),
+        "F_CHAN: holds numbers that cannot be channels",
+    ),
     "huge elements": (rmf(dense=HUGE), "holds 1e.20, more than any area in cm2"),
 }
 
@@ -445,6 +450,10 @@ def test_counts_that_no_detector_gives(put):
     raw = pha(columns={"BACKSCAL": ("D", np.full(6, 1.5))}).replace(b"'D       '", b"'K       '")
     with pytest.raises(InputError, match="BACKSCAL: row 1 is 4.6.*e.18, which no scale is"):
         read_spectrum(put("s.pha", raw))
+    raw = pha(columns={"COUNTS": ("E", COUNTS * 1.0)}).replace(b"'E       '", b"'J       '")
+    words = "COUNTS adds up to 5.4e+09 counts in 10 s: is its TFORM right?"
+    s = read_spectrum(put("s.pha", raw.replace(card("EXPOSURE", 100.0), card("EXPOSURE", 10.0))))
+    assert said(s, words) == 1, s.diagnostics
     one = np.where(np.arange(6) == 3, 43776, COUNTS)
     words = "COUNTS of row 4 is 43776 counts, all others together are 21: is it damaged?"
     assert said(read_spectrum(put("s.pha", pha(counts=one))), words) == 1
@@ -479,3 +488,14 @@ def test_times_that_cannot_be_are_said(put):
     s = read_spectrum(put("s.pha", pha(**times | {"MJDREFF": 3000000000})))
     assert said(s, "TSTART and MJDREF give MJD 3.00005e+09, far in the future") == 1
     assert said(read_spectrum(put("s.pha", pha(**times | {"TSTOP": 0.0}))), "TSTOP is 1e+08 s") == 1
+
+
+def test_a_header_without_its_end_is_not_joined_to_the_next(put):
+    """The counts of the background would be those of the source."""
+    both = to_bytes(pha_hdu(HDUCLAS2="TOTAL"), pha_hdu(counts=COUNTS * 7, HDUCLAS2="BKG"))
+    at = both.find(b"END".ljust(80), 2880)
+    with pytest.raises(InputError, match="s.pha"):
+        read_spectrum(put("s.pha", both[:at] + b"EBD" + both[at + 3 :]))
+    at = both.find(b"END".ljust(80), at + 80)
+    s = read_spectrum(put("s.pha", both[:at] + b"EBD" + both[at + 3 :]))
+    assert s.counts.tolist() == COUNTS.tolist() and said(s, "header of extension 2 is damaged") == 1
