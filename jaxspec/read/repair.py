@@ -162,17 +162,19 @@ def scaling(table, name, n, quality):
         if values == 0:
             table.notes.append(f"{name} is 0; taken as 1")
             return 1.0
-        if not LEAST_SCALE < values < MOST_SCALE:
-            wanted = "it must be positive" if not values > 0 else "which no scale is"
-            raise table.fail(f"{name} is {values:g}, {wanted}", remedy="set it to 1")
+        if not 0 < values < np.inf:
+            raise table.fail(f"{name} is {values:g}, it must be positive", remedy="set it to 1")
         return values
     good = np.ones(n, bool) if quality is None else quality == 0
-    wrong = ~((values > LEAST_SCALE) & (values < MOST_SCALE))
+    wrong = ~(np.isfinite(values) & (values > 0))
     real = wrong & good & (values != 0)
     if real.any():
         i = int(np.argmax(real))
-        wanted = "it must be positive" if not values[i] > 0 else "which no scale is"
-        raise table.fail(f"row {i + 1} is {values[i]:g}, {wanted}", name)
+        raise table.fail(f"row {i + 1} is {values[i]:g}, it must be positive", name)
+    odd = good & ~wrong & ((values < LEAST_SCALE) | (values > MOST_SCALE))
+    if odd.any():
+        i = int(np.argmax(odd))
+        table.notes.append(f"{name} of row {i + 1} is {values[i]:.3g}: is its TFORM right?")
     if np.any(wrong & good):
         table.notes.append(f"{name} is 0 in {np.sum(wrong & good)} channels; taken as 1 there")
     if np.any(wrong & ~good):

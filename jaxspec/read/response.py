@@ -364,7 +364,7 @@ def parse_rmf(hdus, name: str, address=None, spare_ebounds=None) -> Response:
         refuse_wholes(parts)
     e_lo, e_hi, matrix, wide, sum_notes = _sum_matrices(parts, channel)
     if not matrix.data.any() and not any(part.data.any() for part in wide):
-        raise found[0].fail("every element is 0", "MATRIX", "remake the response")
+        notes.append(f"{name}: every element of the matrix is 0: is it damaged?")
     if note := energies_note(e_lo, e_hi, matrix, e_min, e_max):
         notes.append(f"{name}: {note}")
     if not parts[0].hdu.unit("MATRIX") and not _is_full(found[0]) and area_in(hdus, found):

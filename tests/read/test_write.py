@@ -113,7 +113,8 @@ def test_responses_round_trip(dense, first, write):
     back = read_response("memory://write/a.rmf")
     assert_same_response(response, back)
     full = write is write_response
-    assert back.full == full and all("adds up to" in text for text in back.diagnostics)
+    said = [text for text in back.diagnostics if "adds up to" not in text]
+    assert back.full == full and len(said) == (not dense.any())  # every element is 0
 
 
 def test_rmf_and_arf_together(rng):
