@@ -109,6 +109,6 @@ def _parsed(text):
             found: Any = u.Unit("1" + text if text.startswith("/") else text).decompose()
     except (ValueError, TypeError, OverflowError, u.UnitsError):
         return None
-    if not isinstance(found, u.UnitBase):  # "(1,2)" is a unit of several fields
+    if isinstance(found, u.StructuredUnit):  # "(1,2)", of several fields
         return None
     return found if 0 < found.scale < math.inf else None
