@@ -14,8 +14,10 @@ from jaxspec.reduce.bins import BinCounts
 from jaxspec.reduce.center import centroid, peak
 from jaxspec.reduce.merge import pad
 from jaxspec.reduce.profile import RadialProfile, profile
+from jaxspec.reduce.sources import find_sources
 
 N_ANNULI = 40
+NARROW = 2.0  # pixels, or widths of the PSF: wider light is not that of a point source
 
 
 class Hints(NamedTuple):
@@ -37,9 +39,8 @@ class Hints(NamedTuple):
 def image_hints(models, items, stat, rows) -> Hints:
     """Positions of the sources, the width of the first one, and its radial profile.
 
-    A source that is alone goes to the centroid; of several, the first goes to the brightest point
-    and each further one to the brightest that is left. The profile around the first says how
-    wide it is.
+    A source that is alone goes to the centroid; of several, each goes to where the image stands out
+    most from those before. The profile around the first (that is no point) says how wide it is.
 
     Parameters
     ----------
@@ -52,7 +53,9 @@ def image_hints(models, items, stat, rows) -> Hints:
     width, found = np.ones(len(items)), []
     for i, (model, data) in enumerate(zip(models, items, strict=True)):
         centers = place(model, data, given[i])
-        annuli, width[i] = annuli_around(data, centers[0] if centers else None)
+        owners = _owners(model, source_places(model))
+        centers = sorted(zip(centers, owners, strict=True), key=lambda pair: pair[1][0].point)
+        annuli, width[i] = annuli_around(data, centers[0][0] if centers else None)
         found.append(annuli)
     length = max(len(pad(annuli).x) for annuli in found)
     scenes = [pad(annuli, length) for annuli in found]
@@ -85,19 +88,54 @@ def untouched(parameter) -> bool:
 def place(model, data, given) -> list:
     """Put every source at its place in ``given`` (n_par,); gives the centres [(x, y), ...]."""
     values, pars = model.values, model.parameters
-    centers = []
     pairs = source_places(model)
-    # between two sources of their own place the centroid is on none of them
-    alone = sum(any(untouched(pars[i]) for i in pair) for pair in pairs) < 2
-    for pair in pairs:
-        if not isinstance(data, RadialProfile) and any(untouched(pars[i]) for i in pair):
-            first = source_at if alone else peak
-            found = peak(_without(data, centers)) if centers else first(data)
-            for i, value in zip(pair, found, strict=True):
-                if untouched(pars[i]):
-                    values[i] = given[i] = np.clip(value, pars[i].min, pars[i].max)
-        centers.append(tuple(values[i] for i in pair))
-    return centers
+    moving = [pair for pair in pairs if any(untouched(pars[i]) for i in pair)]
+    if isinstance(data, RadialProfile) or not moving:
+        return [tuple(values[i] for i in pair) for pair in pairs]
+    if len(pairs) == 1:
+        found = [source_at(data)]
+    else:
+        fixed = [pair for pair in pairs if all(pars[i].link is None for i in pair)]
+        known = [tuple(values[i] for i in pair) for pair in fixed if pair not in moving]
+        found = _assigned(model, moving, find_sources(data, len(moving), known), data, given)
+    for pair, where in zip(moving, found, strict=True):
+        for i, value in zip(pair, where, strict=True):
+            if untouched(pars[i]):
+                values[i] = given[i] = np.clip(value, pars[i].min, pars[i].max)
+    return [tuple(values[i] for i in pair) for pair in pairs]
+
+
+def _assigned(model, moving, found, data, given):
+    """Places [(x, y), ...] of the sources that move: point sources go to what is narrow.
+
+    If less is narrow than there are point sources, they take what was found last. Their amplitudes
+    are put into ``given`` (n_par,): the profile around another source, by which amplitudes are
+    found, does not show them.
+    """
+    owners = _owners(model, moving)
+    n = sum(owner.point for owner, _ in owners)
+    most = NARROW * max(1.0, 0.0 if data.psf is None else data.psf.width)
+    width = [one.scale if one.scale <= most else np.inf for one in found]
+    narrow = sorted(sorted(range(len(found)), key=lambda k: (width[k], -k))[:n])
+    wide = [k for k in range(len(found)) if k not in narrow]
+    made = []
+    ny, nx = data.shape
+    for owner, first in owners:
+        one = found[(narrow if owner.point else wide).pop(0)]
+        made.append((one.x, one.y))
+        pixel = int(np.clip(round(one.y), 0, ny - 1)), int(np.clip(round(one.x), 0, nx - 1))
+        for j in owner.places("amplitude") if owner.point else ():
+            p = model.parameters[first + j]
+            if untouched(p) and data.exposure[pixel] > 0:
+                flux = max(one.counts, 1.0) / data.exposure[pixel]
+                given[first + j] = np.clip(flux, p.min, p.max)
+    return made
+
+
+def _owners(model, pairs):
+    """Component of each pair of coordinates, and the index of its first parameter."""
+    at = [int(np.searchsorted(model.tree.first, pair[0], side="right")) - 1 for pair in pairs]
+    return [(model.tree.components[i], model.tree.first[i]) for i in at]
 
 
 def source_at(image) -> tuple[float, float]:
@@ -106,15 +144,6 @@ def source_at(image) -> tuple[float, float]:
         return centroid(image)
     except InputError:
         return peak(image)
-
-
-def _without(image, centers):
-    """The image with the surroundings of earlier sources masked."""
-    y, x = np.indices(image.shape)
-    reach = 0.1 * min(image.shape)
-    near = np.min([np.hypot(x - cx, y - cy) for cx, cy in centers], axis=0) < reach
-    left = image.mask | near
-    return image if left.all() else image.replace(mask=left)
 
 
 def annuli_around(data, center):

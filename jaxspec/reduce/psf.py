@@ -110,6 +110,12 @@ class Psf:
         """Return the PSF for an image of which factor x factor pixels were merged."""
         return replace(self, scale=self.scale / factor)
 
+    @property
+    def width(self) -> float:
+        """Standard deviation, in pixels of the image, of the Gaussian of the same peak and sum."""
+        peak = np.max(self.kernel) / np.sum(self.kernel)
+        return float(self.scale / np.sqrt(2 * np.pi * peak))
+
     @functools.cached_property
     def sampled(self) -> np.ndarray:
         """Kernel (2 hy + 1, 2 hx + 1) in pixels of the image, centred, sum 1.

@@ -2,12 +2,12 @@
 
 Chains that start around one mode find another one late or never, and R-hat does not know. Where
 the fit knows of other minima, space is cut into regions, one for each mode, and a chain moves in
-the coordinates of the region that it is in. Three reversible moves make a draw:
+the coordinates of the region that it is in. Reversible moves make a draw:
 
 - a jump: the same z in the coordinates of another mode, accepted by the ratio of the densities
   and of the volume elements;
 - NUTS inside of the region: what leaves it is refused;
-- a jump again.
+- a jump, NUTS and a jump again: the other way round it is the same move.
 
 The shares of the modes follow from the jumps: nothing is estimated beside the chains.
 """
@@ -26,6 +26,7 @@ from jaxspec.sample.target import Correction, log_stand_in, no_correction
 from jaxspec.sample.tune import Tuned, chunks, points
 from jaxspec.sample.warp import Warp, bend_of, invert, straight
 
+WALKS = 2  # of NUTS, in a draw
 SETTLING = 25  # draws in which the chains spread over the modes, not kept
 FEW_JUMPS = 100  # of all chains: a share of a half is then known to about 5 %
 TOLD = 3  # parameters that a sentence on the modes names
@@ -110,13 +111,19 @@ def advance_several(objective, target, regions, chains, key, n, check, *, max_de
         return choose(yes, moved, here), (new.diverging, new.num_steps, new.accept_prob)
 
     def move(here, keys):
-        keys = jax.vmap(lambda k: jax.random.split(k, 3))(keys)
+        n_step = 2 * WALKS + 1
+        keys = jax.vmap(lambda k: jax.random.split(k, n_step))(keys)
+
+        def walk_on(here, noticed, i):
+            here, seen = jax.vmap(walk)(here, keys[:, i])
+            diverging, steps, accepted = (a + b for a, b in zip(noticed, seen, strict=True))
+            return here, (diverging, steps, accepted)
 
         def step(i, carry):
             here, noticed = carry
             return jax.lax.cond(
-                i == 1,
-                lambda: jax.vmap(walk)(here, keys[:, i]),
+                i % 2 == 1,
+                lambda: walk_on(here, noticed, i),
                 lambda: (jax.vmap(jump)(here, keys[:, i]), noticed),
             )
 
@@ -124,7 +131,9 @@ def advance_several(objective, target, regions, chains, key, n, check, *, max_de
         blank = (
             jnp.zeros(n_chain, bool), jnp.zeros(n_chain, int), jnp.zeros(n_chain, here.z.dtype)
         )  # fmt: skip
-        return jax.lax.fori_loop(0, 3, step, (here, blank))
+        here, noticed = jax.lax.fori_loop(0, n_step, step, (here, blank))
+        diverging, steps, accepted = noticed
+        return here, (diverging, steps, accepted / WALKS)
 
     def full(z, place):
         one, there = at(place)

@@ -8,7 +8,7 @@ import jaxspec as js
 from jaxspec._status import Status
 from jaxspec.fit.problem import Options, make_groups
 from jaxspec.fit.rows import Rows
-from jaxspec.likelihood.hints import half_width
+from jaxspec.likelihood.hints import half_width, place
 from jaxspec.likelihood.image_prepare import suited
 
 WIDE = {"x0": (5.0, 42.0), "y0": (10.0, 42.0), "rc": (2.5, 7.0), "beta": (0.5, 1.2)}
@@ -117,6 +117,51 @@ def test_two_sources_are_told_apart():
     assert np.hypot(places[1][0] - 14.0, places[1][1] - 15.0) < 2.5 or (
         np.hypot(places[1][0] - 34.0, places[1][1] - 33.0) < 2.5
     )
+
+
+def cluster(counts, core, x0, y0, side=40):
+    """Expected counts of a round cluster over a background of 0.2."""
+    y, x = np.indices((side, side))
+    return 0.2 + counts / (1 + ((x - x0) ** 2 + (y - y0) ** 2) / core**2) ** 1.5
+
+
+@pytest.mark.parametrize("name", ["beta+point", "point+beta"])
+def test_a_point_source_starts_where_it_is_and_the_cluster_too(name):
+    """It was put beside the core, where the cluster is brightest next to its centre."""
+    rng = np.random.default_rng(3)
+    flat = np.full((40, 40), 4e6)
+    for _ in range(6):
+        x0, y0 = rng.uniform(16, 24, 2)
+        r, turn = rng.uniform(5, 12), rng.uniform(0, 2 * np.pi)
+        x, y = x0 + r * np.cos(turn), y0 + r * np.sin(turn)
+        core, height, light = rng.uniform(2, 4), rng.uniform(40, 300), rng.uniform(60, 400)
+        expected = cluster(height, core, x0, y0)
+        i, j = int(y), int(x)
+        share = np.outer([1 - y + i, y - i], [1 - x + j, x - j])
+        expected[i : i + 2, j : j + 2] += light * share
+        image = js.Image("made", rng.poisson(expected) * 1.0, flat, flat < 0)
+        model = js.Model(name)
+        given = np.full(len(model), np.nan)
+        places = dict(zip(name.split("+"), place(model, image, given), strict=True))
+        assert np.hypot(places["beta"][0] - x0, places["beta"][1] - y0) < 1.5
+        assert np.hypot(places["point"][0] - x, places["point"][1] - y) < 1.0
+        assert 0.2 < given[model["flux"].number - 1] * 4e6 / light < 3.0
+        model["beta.x0"].set(x0), model["beta.y0"].set(y0)
+        places = dict(zip(name.split("+"), place(model, image, given), strict=True))
+        assert places["beta"] == (x0, y0) and np.hypot(*np.subtract(places["point"], (x, y))) < 1.0
+
+
+def test_a_cluster_alone_is_not_taken_for_the_point_source():
+    flat = np.ones((40, 40))
+    image = js.Image("made", cluster(200, 4, 19.5, 20.2), flat, flat < 0)
+    model = js.Model("point+beta")
+    places = place(model, image, np.full(len(model), np.nan))
+    assert np.hypot(*np.subtract(places[1], (19.5, 20.2))) < 0.5
+    bright = cluster(20, 4, 19.5, 20.2)
+    bright[9, 30] = 2000.0  # brighter than all of the cluster
+    places = place(model, image.replace(counts=bright), np.full(len(model), np.nan))
+    assert np.hypot(*np.subtract(places[0], (30, 9))) < 0.5
+    assert np.hypot(*np.subtract(places[1], (19.5, 20.2))) < 1.5
 
 
 def test_half_width_of_known_profiles():
