@@ -73,8 +73,9 @@ def find_sources(image, n, known=()) -> list[Found]:
                 rings[j] = _rings(counts - others, exposure, places[j])
     found = []
     for k, scale in enumerate(scales, start=len(known)):
-        near = _distance(image.shape, places[k]) < 3 * scale
-        found.append(Found(*places[k], scale, float(rings[k][near].sum())))
+        x, y = places[k]
+        near = _distance(image.shape, (x, y)) < 3 * scale
+        found.append(Found(x, y, scale, float(rings[k][near].sum())))
     return found
 
 
