@@ -50,11 +50,11 @@ def spectrum_arrays(spectrum) -> dict:
         raise _wrong(spectrum, "exposure", f"is {exposure!r}", "give seconds, above 0")
     for name in ("areascal", "backscal"):
         _check_scale(spectrum, name, made.get(name, getattr(spectrum, name)), n)
-    _check_parts(spectrum, n)
+    _check_parts(spectrum, made.get("channel", spectrum.channel))
     return made
 
 
-def _check_parts(spectrum, n):
+def _check_parts(spectrum, channel):
     response = spectrum.response
     if response is not None and not hasattr(response, "e_min"):
         found = f"is a {type(response).__name__}"
@@ -63,9 +63,16 @@ def _check_parts(spectrum, n):
         other = getattr(spectrum, name)
         if other is not None and not hasattr(other, "counts"):
             raise _wrong(spectrum, name, f"is a {type(other).__name__}", "give a Spectrum")
-        if other is not None and np.shape(other.counts) != n:
-            problem = f"has {len(other.counts)} channels and the spectrum {n[0]}"
-            raise _wrong(spectrum, name, problem, "use the file that was made for this spectrum")
+        if other is None or other.channel is channel or np.array_equal(other.channel, channel):
+            continue
+        remedy, theirs = "use the file that was made for this spectrum", other.channel
+        if len(theirs) != len(channel):
+            problem = f"has {len(theirs)} channels and the spectrum {len(channel)}"
+            raise _wrong(spectrum, name, problem, remedy)
+        i = int(np.argmax(theirs != channel))
+        problem = f"has channel {theirs[i]} where the spectrum has {channel[i]}"
+        remedy += f", or {name}.replace(channel=...) if only the numbers differ"
+        raise _wrong(spectrum, name, problem, remedy)
     if spectrum.header is not None and not isinstance(spectrum.header, Mapping):
         raise _wrong(spectrum, "header", f"is a {type(spectrum.header).__name__}", "give a dict")
 

@@ -341,7 +341,9 @@ def _on_channels(other, spectrum, hdu, name):
     index, notes = positions(spectrum, hdu, other.channel, other.path or name, limits)
     notes += _other_telescope(spectrum, header.get("TELESCOP"), f"the {name}")
     notes += scales_note(spectrum.areascal, other.areascal, name)
-    return (other if index is None else take_channels(other, index)), notes
+    if index is not None:
+        other = take_channels(other, index).replace(channel=spectrum.channel)
+    return other, notes
 
 
 def _other_telescope(spectrum, found, what):
@@ -408,7 +410,7 @@ def _spectrum_response(options, spectrum, hdus, place, cache, places):
     index, more = positions(spectrum, place.hdu, response.channel, response.name)
     more += _other_telescope(spectrum, response.telescope, f"the response {response.name}")
     if index is not None:
-        response = cache.select(response, index)
+        response = cache.select(response, index, spectrum.channel)
     return response, notes + more
 
 

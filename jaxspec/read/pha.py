@@ -10,7 +10,7 @@ import numpy as np
 from jaxspec._types import Spectrum
 from jaxspec.read.choose import COUNTED
 from jaxspec.read.fits import HDU
-from jaxspec.read.match import take_channels
+from jaxspec.read.match import channel_limits, take_channels
 from jaxspec.read.paths import is_set
 from jaxspec.read.plausible import COUNTABLE, EXPOSURE, file_notes, seconds_in, times_notes
 from jaxspec.read.repair import (
@@ -180,7 +180,7 @@ def parse_pha(
         backscal=backscal,
         poisserr=_poisserr(table, counts, stat_err, flag, given=poisserr is not None),
         path=hdu.file,
-        header=_header(table),
+        header=_header(table, n),
         diagnostics=(),
         sha256=hdu.file_sha256,
     )
@@ -285,13 +285,15 @@ def _poisserr(table, counts, stat_err, flag, given):
     whole = are_whole(counts)
     flag = stat_err is None
     kind, error = "whole" if whole else "not whole", "no" if flag else "a"
+    stated = table.scalar("POISSERR")
+    found = "missing" if stated is None else f"{stated!r}, neither T nor F"
     table.notes.append(
-        f"POISSERR is missing; counts are {kind} and there is {error} STAT_ERR, so {'FT'[flag]}"
+        f"POISSERR is {found}; counts are {kind} and there is {error} STAT_ERR, so {'FT'[flag]}"
     )
     return flag
 
 
-def _header(table):
+def _header(table, n):
     header = {}
     for key in _TEXT_KEYS:
         value = table.text(key)
@@ -309,31 +311,13 @@ def _header(table):
             header[key] = value
         elif key != "CORRSCAL" or is_set(header.get("CORRFILE")):
             table.notes.append(f"{key} is not a number; left out")
-    header |= _channel_limits(table)
+    if header.get("DETCHANS", n) < n:
+        table.notes.append(f"DETCHANS is {header.pop('DETCHANS'):g} for {n} channels; left out")
+    header |= channel_limits(table, header.get("DETCHANS"))
     if header.get("TIMEZERO") and header["TIMEZERO"] == header.get("TSTART"):
         del header["TIMEZERO"]  # EXOSAT: the epoch of the times in the file, not an offset to it
         table.notes.append("TIMEZERO equals TSTART; not added to it")
     return header
-
-
-def _channel_limits(table):
-    """TLMIN and TLMAX of CHANNEL, as TLMIN1 and TLMAX1: what the channels are a part of."""
-    if "CHANNEL" not in table.columns:
-        return {}
-    column, channel = table.columns["CHANNEL"].n, np.atleast_1d(table.get("CHANNEL"))
-    first, last = (table.hdu.integer(f"{key}{column}") for key in ("TLMIN", "TLMAX"))
-    if first is not None and last is None:
-        detchans = table.hdu.integer("DETCHANS")
-        last = None if detchans is None else first + detchans - 1
-    if first is None or last is None:
-        return {}
-    if channel.min() < first or channel.max() > last:
-        table.notes.append(
-            f"CHANNEL goes from {channel.min()} to {channel.max()}, outside of its TLMIN to TLMAX, "
-            f"{first} to {last}; these are left out"
-        )
-        return {}
-    return {"TLMIN1": first, "TLMAX1": last}
 
 
 def _ascending(spectrum, hdu):

@@ -65,7 +65,8 @@ def write_pha(
     """
     from astropy.io import fits
 
-    header, n = dict(spectrum.header or {}), len(spectrum.channel)
+    header = dict(spectrum.header or {})
+    among = spectrum.channel if spectrum.response is None else spectrum.response.channel
     columns = [fits.Column("CHANNEL", "J", array=spectrum.channel), _counts_column(spectrum)]
     keywords = {}
     for name, values in (("STAT_ERR", spectrum.stat_err), ("SYS_ERR", spectrum.sys_err)):
@@ -103,9 +104,9 @@ def write_pha(
             EXPOSURE=float(spectrum.exposure),
             POISSERR=bool(spectrum.poisserr),
             CHANTYPE=header.get("CHANTYPE", "PI"),
-            DETCHANS=int(header.get("DETCHANS", n)),
-            TLMIN1=int(header.get("TLMIN1", spectrum.channel.min())),
-            TLMAX1=int(header.get("TLMAX1", spectrum.channel.max())),
+            DETCHANS=int(header.get("DETCHANS", len(among))),
+            TLMIN1=int(header.get("TLMIN1", among.min())),
+            TLMAX1=int(header.get("TLMAX1", among.max())),
             CORRSCAL=_corrscal(spectrum, links["CORRFILE"]),
             **keywords,
             **links,

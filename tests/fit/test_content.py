@@ -252,9 +252,11 @@ def test_equal_responses_are_folded_once():
 def test_a_response_without_area_is_a_row_with_a_status():
     spectrum = toy_spectrum(np.full(32, 50))
     blind = spectrum.replace(response=spectrum.response.replace(area=np.zeros(40)))
-    result = js.fit("powerlaw", [spectrum, blind], stat="cstat")
-    assert result.status[0] == Status.OK and result.status[1] == Status.BAD_DATA
+    shifted = spectrum.replace(channel=spectrum.channel + 1)  # equally many as in its response
+    result = js.fit("powerlaw", [spectrum, blind, shifted], stat="cstat")
+    assert result.status[0] == Status.OK and (result.status[1:] == Status.BAD_DATA).all()
     assert "no effective area" in result.messages[1]
+    assert "response toy.rsp 32, 0 to 31: channel 32 is not there" in result.messages[2]
 
 
 def test_a_response_is_no_path():
