@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxspec._checks import bounds_ascend, response_arrays, spectrum_arrays
+from jaxspec._units import seconds_in
 
 
 class Filter(NamedTuple):
@@ -277,22 +278,8 @@ def _met(header, key):
         value = header[f"{key}I"] + header.get(f"{key}F", 0.0)
     if value is None:
         return None
-    unit = str(header.get("TIMEUNIT", "s")).strip().lower() or "s"
-    plural = unit[:-1] if len(unit) > 2 and unit.endswith("s") else unit
-    factor = _SECONDS.get(plural)
+    factor = seconds_in(str(header.get("TIMEUNIT", "")).strip() or "s")
     return None if factor is None else (value + header.get("TIMEZERO", 0.0)) * factor
-
-
-# In TIMEUNIT, but for the s of a plural; with any other unit nothing is known
-_SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0}
-_SECONDS |= {
-    "minute": 60.0,
-    "h": 3600.0,
-    "hr": 3600.0,
-    "hour": 3600.0,
-    "d": 86400.0,
-    "day": 86400.0,
-}
 
 
 def _mjdref(header):

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from jaxspec._types import Spectrum
+from jaxspec._units import seconds_in
 from jaxspec.read.choose import COUNTED
 from jaxspec.read.fits import HDU
 from jaxspec.read.match import channel_limits, take_channels
 from jaxspec.read.paths import is_set
-from jaxspec.read.plausible import COUNTABLE, EXPOSURE, file_notes, seconds_in, times_notes
+from jaxspec.read.plausible import COUNTABLE, EXPOSURE, file_notes, times_notes
 from jaxspec.read.repair import (
     are_whole,
     count_factor,
@@ -217,9 +218,8 @@ def _exposure(table, given, argument):
     if value is None:
         raise table.fail(f"EXPOSURE is missing{_other_times(table)}", remedy=remedy)
     value = table._float("EXPOSURE", value)
-    if given is None and (factor := _exposure_unit(table)) is not None:
-        table.notes.append(f"EXPOSURE is {value:g} in another unit; taken as {value * factor:g} s")
-        value *= factor
+    if given is None:
+        value *= _exposure_factor(table, value)
     if not (math.isfinite(value) and value > 0):
         raise table.fail(f"EXPOSURE is {value:g} s, it must be positive", remedy=remedy)
     if value > EXPOSURE:
@@ -236,18 +236,25 @@ def _other_times(table):
     return f" ({text})" if text else ""
 
 
-def _exposure_unit(table):
-    """Seconds in the unit of EXPOSURE, None for seconds: TUNIT of the column, else the comment.
+def _exposure_factor(table, value):
+    """Seconds in the unit of EXPOSURE: TUNIT of the column, else the comment of the keyword.
 
     The FITS standard puts the unit of a keyword in brackets before its comment, as in "[ms] time";
     a comment that is nothing but a unit says it too.
     """
-    if "EXPOSURE" in table.columns:
-        unit = table.hdu.unit("EXPOSURE")
-    else:
-        comment = table.hdu.comment("EXPOSURE")
-        unit = comment.partition("]")[0] if comment[:1] == "[" else comment
-    return seconds_in(unit)
+    stated = "EXPOSURE" in table.columns
+    unit = table.hdu.unit("EXPOSURE") if stated else table.hdu.comment("EXPOSURE")
+    if not stated and unit[:1] == "[":
+        stated, unit = True, unit[1:].partition("]")[0]
+    if not stated and len(unit.split()) != 1:
+        return 1.0
+    factor = seconds_in(unit)
+    if factor is None and stated and unit.strip():
+        table.notes.append(f"EXPOSURE has the unit {unit!r}, which is not known; taken as seconds")
+    if factor in (None, 1.0):
+        return 1.0
+    table.notes.append(f"EXPOSURE is {value:g} in another unit; taken as {value * factor:g} s")
+    return factor
 
 
 def _counts_name(table):
