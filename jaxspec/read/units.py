@@ -81,7 +81,8 @@ def square_centimetres(unit: str) -> float | None:
     if found is None:
         return None
     powers = dict(zip(found.bases, found.powers, strict=True))
-    powers.pop(u.ct, None), powers.pop(u.ph, None)
+    for event in (u.ct, u.ph):
+        powers.pop(event, None)
     return float(found.scale) * 1e4 if powers == {u.m: 2} else None
 
 

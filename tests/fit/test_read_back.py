@@ -145,8 +145,16 @@ def test_grouping_and_systematic_are_told(spectra, tmp_path):
     assert table["grouping"][0].startswith("40 channels in ")
     assert table.meta["STATS"] == {"asked": "chi2", "used": {"chi2": 2}}
     same(result, js.read_result(path, js.SpectrumList(changed)))
-    with pytest.raises(InputError, match="other data"):
+    with pytest.raises(
+        InputError, match="other data .*grouping was 40 .*; systematic was 0.01, is 0"
+    ):
         js.read_result(path, spectra[:2])
+    bare = [s.replace(sys_err=None) for s in changed]
+    with pytest.raises(InputError, match=r"\(systematic was 0.01, is 0\).*same systematic errors"):
+        js.read_result(path, bare)
+    twice = [s.replace(counts=s.counts + 1) for s in changed]
+    with pytest.raises(InputError, match=r"\(data_sha256 was \w+, is"):
+        js.read_result(path, twice)
 
 
 def test_data_are_given_again(result, spectra, tmp_path):
