@@ -132,7 +132,7 @@ def _read(path, row, root, cache, options, only=None):
         raise TypeError(f"there is no argument {', '.join(sorted(unknown))}")
     address = split_selectors(path)
     if row is not None:
-        address = address._replace(numbers=str(int(row)))
+        address = address._replace(numbers=str(_whole(row)))
     cache = ResponseCache() if cache is None else cache
     with _within(address.file):
         hdus = _open(address)
@@ -225,6 +225,12 @@ def _within(file):
         raise InputError(
             "does not fit into memory", file=str(file), remedy="use a machine with more of it"
         ) from None
+
+
+def _whole(row):
+    if isinstance(row, bool) or not isinstance(row, int | np.integer) or row < 1:
+        raise InputError(f"is {row!r}", parameter="row", remedy="give a whole number, from 1 on")
+    return int(row)
 
 
 class _Options(NamedTuple):

@@ -14,6 +14,7 @@ from toy_images import simulated
 import jaxspec as js
 from jaxspec.errors import InputError
 from jaxspec.read.write import write_rmf
+from jaxspec.report.describe import describe_file
 
 ROWS = "params stat n_bins stat_expected stat_variance status iterations edm".split()
 ENDINGS = ["ecsv", "fits", "parquet"]
@@ -78,6 +79,8 @@ def test_the_same_result_comes_back(result, tmp_path, ending):
     path = result.write(tmp_path / f"out.{ending}")
     back = js.read_result(path)
     same(result, back)
+    told = describe_file(path)  # as `jaxspec inspect` prints it
+    assert "table of results of a fit; jaxspec.read_result" in told and result.summary() in told
     mine, theirs = result.table, back.table
     assert mine.colnames == theirs.colnames
     for name in mine.colnames:

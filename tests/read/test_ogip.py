@@ -205,7 +205,10 @@ def test_type_two(put):
     assert [s.exposure for s in read_spectra(path + "[SPECTRUM]{3}")] == [30.0]
     with pytest.raises(InputError, match=r"3 spectra \(type II\)"):
         read_spectrum(path)
-    with pytest.raises(InputError, match="no number 4"):
+    for odd in (-2, 0, 1.5, "2", True):  # -2 read the first two
+        with pytest.raises(InputError, match="row: is .* from 1 on"):
+            read_spectrum(path, row=odd)
+    with pytest.raises(InputError, match="no number 4; choose among 1-3"):
         read_spectrum(path + "{4}")
 
 
