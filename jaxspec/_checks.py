@@ -20,7 +20,7 @@ _PER_CHANNEL = ("counts", "stat_err", "sys_err", *_FLAGS)
 
 
 def spectrum_arrays(spectrum) -> dict:
-    """Fields that must be arrays, as arrays; {} where they are.
+    """Fields that must be arrays that nobody can change, as such arrays; {} where they are.
 
     Raises
     ------
@@ -33,7 +33,9 @@ def spectrum_arrays(spectrum) -> dict:
         if value is None or type(value) is float:
             continue
         if type(value) is not np.ndarray or value.dtype.kind not in "biuf":
-            made[name] = _plain(spectrum, name, value)
+            made[name] = kept(_plain(spectrum, name, value), value)
+        elif value.flags.writeable:
+            made[name] = fixed(value)
     n = np.shape(made.get("channel", spectrum.channel))
     if len(n) != 1:
         raise _wrong(spectrum, "channel", f"has {len(n)} dimensions, not one")
@@ -175,6 +177,19 @@ def _no_response(response, name, problem, remedy="give arrays that belong togeth
 def fixed(values) -> np.ndarray:
     """A copy of an array that cannot be changed."""
     made = np.array(values)
+    made.flags.writeable = False
+    return made
+
+
+def kept(made, given):
+    """``made`` so that nobody can change it: itself, or a copy if ``given`` holds the same numbers.
+
+    What is no array is returned as it is.
+    """
+    if not isinstance(made, np.ndarray) or not made.flags.writeable:
+        return made
+    if isinstance(given, np.ndarray) and np.may_share_memory(made, given):
+        return fixed(made)
     made.flags.writeable = False
     return made
 

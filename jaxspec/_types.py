@@ -46,6 +46,8 @@ class Wide:
         Row of each run, its first stored channel, how many there are, and where in ``data``.
     column : (n_stored,) int, place of each stored channel in the response; -1 for none.
     data : (n_value,) float, in the byte order of the file; several runs on one channel add up.
+
+    The arrays are taken over: nobody can change them any more.
     """
 
     row: np.ndarray
@@ -56,6 +58,11 @@ class Wide:
     start: np.ndarray
     column: np.ndarray
     data: np.ndarray
+
+    def __post_init__(self):
+        for values in (self.row, self.run_row, self.first, self.width, self.start, self.column):
+            values.flags.writeable = False
+        self.data.flags.writeable = False
 
     def dense(self, begin, end) -> np.ndarray:
         """Rows ``begin`` to ``end`` of the stored channels: (end - begin, n_stored) float64."""
@@ -189,6 +196,8 @@ class Spectrum:
         TSTART, TSTOP, MJDREF, TIMESYS, OBS_ID, ...), values as in the file; type II row values.
     diagnostics : tuple of str, what was assumed while reading.
     sha256 : str, hash of the unpacked file that it was read from, as hexadecimal digits.
+
+    The arrays cannot be changed: `replace` makes another spectrum.
 
     Raises
     ------

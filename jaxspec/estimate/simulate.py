@@ -109,6 +109,7 @@ def fake(
             remedy="check exposure and norm",
         )
     counts = rng.poisson(expected).astype(float)
+    counts.flags.writeable = False  # so that the spectra share it
     names = [name] if single else [f"{name}_{i}" for i in range(1, n + 1)]
     return SpectrumList(
         Spectrum(

@@ -35,8 +35,8 @@ def read_result(path, data=None, *, components=()) -> FitResult | JointResult:
         ``.ecsv``, ``.fits`` or ``.parquet``, local or any address that fsspec opens.
     data : what was fitted, optional
         Read, noticed and grouped as for the fit, with the same systematic errors (the column or
-        metadata ``systematic`` holds them, they are not given anew); then figures and everything else that needs the
-        data work too. A dict of name to data for a joint fit of several models.
+        metadata ``systematic`` holds them, they are not given anew); then figures and everything
+        else that needs the data work too. A dict of name to data for a joint fit of several models.
     components : sequence of what `jaxspec.component` made, if the model has components of your own.
 
     Returns

@@ -44,6 +44,8 @@ def fit(
     ----------
     model : Model or str, or dict of name to (Model or str, data)
         A string is an XSPEC expression, or a sum of image components. The model is not changed.
+        Where all its parameters are frozen, the statistic of these values is given, as by
+        XSPEC's ``statistic`` after ``newpar``; figures and tables are those of a fit.
         A dict joins several models, each with its own data, of one kind or of several.
     data : one datum or a list: Spectrum, SpectrumList, Image, RadialProfile
         Left out where ``model`` is a dict.
@@ -324,10 +326,6 @@ def as_model(model, items):
         )
     model = Model(model) if isinstance(model, str) else model.copy()
     kind_of(items[0]).check_model(model)
-    if not model.free_names:
-        raise InputError(
-            f"{model.expression} has no free parameter", parameter="model", remedy="thaw one"
-        )
     units = {getattr(item, "exposure_unit", "") for item in items}
     if len(units) > 1:
         raise InputError(

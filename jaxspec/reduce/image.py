@@ -52,6 +52,8 @@ class Image:
     area : (ny, nx) float64 or None
         Good fraction of each pixel, after rebinning over masked pixels; None is 1 everywhere.
 
+    The arrays cannot be changed: `replace` and `masked` make another image.
+
     Raises
     ------
     InputError
@@ -111,7 +113,7 @@ class Image:
         def flat(values, default):
             return np.full(len(x), default) if values is None else values[good]
 
-        return Pixels(
+        made = Pixels(
             self.counts[good],
             x.astype(np.float64),
             y.astype(np.float64),
@@ -120,6 +122,9 @@ class Image:
             flat(self.area, 1.0),
             flat(self.rms, np.nan),
         )
+        for values in made:
+            values.flags.writeable = False
+        return made
 
     def rebuild(self, values) -> np.ndarray:
         """Put values of the good pixels back on the image.
@@ -324,6 +329,7 @@ def read_image(
         found = companion(area, counts.data.shape, counts.wcs, "area")
         maps["area"] = found.data
         notes += _read_from(found, "area")
+    counts.data.flags.writeable = exposed.flags.writeable = False  # nobody else's: not copied
     image = Image(
         name or stem(counts.file),
         counts.data,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxspec._checks import kept
 from jaxspec.errors import InputError
 from jaxspec.read.fits import open_hdus
 from jaxspec.read.paths import decompress, read_bytes, split_selectors, stem
@@ -40,6 +41,8 @@ class RadialProfile:
         Where the exposed pixels of each annulus are; a fit averages the model over them. None for
         a table, whose model is taken at ``r``.
     diagnostics : tuple of str, what is odd about the file that it was read from.
+
+    The arrays cannot be changed.
     """
 
     r_lo: np.ndarray
@@ -57,6 +60,12 @@ class RadialProfile:
     name: str = ""
     nodes: tuple[np.ndarray, np.ndarray] | None = None
     diagnostics: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        for key, value in vars(self).items():
+            object.__setattr__(self, key, kept(value, value))
+        if self.nodes is not None:
+            object.__setattr__(self, "nodes", tuple(kept(part, part) for part in self.nodes))
 
     def __len__(self):
         return len(self.r)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxspec._checks import kept
 from jaxspec.errors import InputError
 
 LARGEST = 2048  # pixels from the centre to the edge of a kernel, 134 MB
@@ -42,6 +43,8 @@ class Psf:
     name : str
     doubts : tuple of str, why the file that it was read from may be damaged.
 
+    The kernel cannot be changed.
+
     Examples
     --------
     >>> psf = gaussian_psf(fwhm=3.0)
@@ -56,6 +59,9 @@ class Psf:
     center: tuple[float, float] = (0.0, 0.0)
     name: str = ""
     doubts: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "kernel", kept(self.kernel, self.kernel))
 
     @classmethod
     def from_image(

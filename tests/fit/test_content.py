@@ -9,6 +9,7 @@ from toy import toy_response, toy_spectrum
 
 import jaxspec as js
 from jaxspec._status import Status
+from jaxspec._types import Wide
 from jaxspec.errors import InputError
 from jaxspec.likelihood.spectrum_prepare import make_batches
 
@@ -259,6 +260,66 @@ def test_a_response_without_area_is_a_row_with_a_status():
     assert "response toy.rsp 32, 0 to 31: channel 32 is not there" in result.messages[2]
 
 
+def test_the_statistic_of_given_values(tmp_path):
+    """With nothing free, what XSPEC's ``statistic`` says after ``newpar``, for one and for many."""
+    model = js.Model("powerlaw")
+    model["PhoIndex"].freeze(1.5)
+    model["norm"].freeze(0.02)
+    data = [toy_spectrum(np.arange(32.0)), toy_spectrum(np.full(32, 50), name="flat")]
+    response = data[0].response
+    edges = np.append(response.e_lo, response.e_hi[-1])
+    photons = 0.02 * js.evaluate("powerlaw", edges, [1.5])
+    rate = response.matrix.T @ (response.area * photons)
+    terms = [js.statistic("cash", counts=s.counts, exposure=1000.0, rate=rate) for s in data]
+    result = js.fit(model, data, stat="cstat")
+    np.testing.assert_allclose(result.stat, np.sum(terms, axis=1), rtol=1e-12)
+    assert result.ok.all() and list(result.table["dof"]) == [32, 32] and result.n_free == 0
+    assert np.isfinite(result.stat_expected).all() and result.columns == []
+    assert result.messages[0].startswith("Nothing is free")
+    said = result.summary()
+    assert "evaluated for 2 spectra: 2 OK" in said and "errors mean" not in said
+    back = js.read_result(result.write(tmp_path / "a.ecsv"), data)
+    np.testing.assert_array_equal(back.stat, result.stat)
+    together = js.fit(model, data, joint=True, stat="cstat")
+    np.testing.assert_allclose(together.total[0], np.sum(terms), rtol=1e-12)
+
+
 def test_a_response_is_no_path():
     with pytest.raises(InputError, match="response: is a str"):
         toy_spectrum(np.full(32, 50)).replace(response="a.rsp")
+
+
+def arrays_of(item):
+    """All arrays in the fields of a dataclass, and those in their tuples."""
+    found = {}
+    for name, value in vars(item).items():
+        for i, part in enumerate(value if isinstance(value, tuple) else (value,)):
+            if isinstance(part, np.ndarray):
+                found[f"{type(item).__name__}.{name}.{i}"] = part
+    return found
+
+
+def test_arrays_of_data_cannot_be_changed():
+    """Copies share them: what is changed in one would be changed in all."""
+    counts, mask = np.full((21, 21), 3.0), np.zeros((21, 21), bool)
+    image = js.Image("a", counts, np.full((21, 21), 9.0), mask, background=counts, area=counts)
+    own = np.arange(6.0)
+    spectrum = toy_spectrum(own, stat_err=own + 1, quality=np.zeros(6, int), areascal=own + 1)
+    ring = js.profile(image, center=(10, 10), bins="linear", n_bins=3)
+    psf = js.gaussian_psf(fwhm=3.0)
+    hand = replace(psf, kernel=np.array(psf.kernel))
+    places = np.arange(3)
+    wide = Wide(places, 3, places, places, places, places, places, own[:3])
+    for item in (image, image.masked(where=counts > 5), image.rebin(3), ring, psf, hand, wide):
+        bad = [name for name, values in arrays_of(item).items() if values.flags.writeable]
+        assert not bad, bad
+    copy = spectrum.replace(name="b")
+    for name, values in arrays_of(spectrum).items():
+        assert not values.flags.writeable and values is arrays_of(copy)[name]
+    for name, values in arrays_of(SPECTRUM).items():
+        assert not values.flags.writeable, name
+    with pytest.raises(ValueError, match="read-only"):
+        copy.counts[2] = 7.0
+    counts[0, 0], own[1], mask[0] = 99.0, 99.0, True  # what the user holds is another array
+    assert image.counts[0, 0] == 3 and image.background[0, 0] == 3 and not image.mask.any()
+    assert spectrum.counts[1] == 1
