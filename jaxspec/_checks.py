@@ -75,6 +75,9 @@ def _check_parts(spectrum, channel):
         problem = f"has channel {theirs[i]} where the spectrum has {channel[i]}"
         remedy += f", or {name}.replace(channel=...) if only the numbers differ"
         raise _wrong(spectrum, name, problem, remedy)
+    if not isinstance(spectrum.filters, tuple):
+        found = f"is {spectrum.filters!r:.60}"
+        raise _wrong(spectrum, "filters", found, "give a tuple of Filter, () for none")
     if spectrum.header is not None and not isinstance(spectrum.header, Mapping):
         raise _wrong(spectrum, "header", f"is a {type(spectrum.header).__name__}", "give a dict")
 
@@ -205,7 +208,16 @@ def fixed_matrix(matrix, copy=True):
     from scipy.sparse import csr_array
 
     if getattr(matrix, "format", None) != "csr":
-        matrix, copy = csr_array(matrix), False
+        try:
+            matrix, copy = csr_array(matrix), False
+        except (TypeError, ValueError):
+            raise InputError(
+                f"is {matrix!r:.60}",
+                parameter="matrix",
+                remedy="give a matrix (n_energy, n_channel)",
+            ) from None
+        if matrix.ndim != 2:
+            raise InputError(f"has {matrix.ndim} dimensions", parameter="matrix", remedy="give two")
     made = csr_array(matrix, copy=copy)
     for values in (made.data, made.indices, made.indptr):
         values.flags.writeable = False

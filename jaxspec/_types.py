@@ -7,13 +7,14 @@ model's true-energy bins). Energies are keV, times seconds, areas cm2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxspec._ask import changed
 from jaxspec._checks import bounds_ascend, response_arrays, spectrum_arrays
 from jaxspec._units import seconds_in
 
@@ -138,7 +139,7 @@ class Response:
 
     def replace(self, **changes) -> Response:
         """Return a copy with some fields changed."""
-        made = replace(self, **changes)
+        made = changed(self, changes)
         known = self.__dict__.get("_matrix_key")  # as `replace` of dataclasses, but not hashed anew
         if known is not None and not changes.keys() & {"matrix", "wide"}:
             made.__dict__["_matrix_key"] = known
@@ -232,7 +233,7 @@ class Spectrum:
 
     def replace(self, **changes) -> Spectrum:
         """Return a copy with some fields changed."""
-        return replace(self, **changes)
+        return changed(self, changes)
 
     @cached_property
     def time_start(self):

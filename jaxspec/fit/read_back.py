@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import warnings
 from dataclasses import replace
 
 import numpy as np
 
+from jaxspec._ask import path_text
 from jaxspec._status import Status
 from jaxspec.errors import InputError
 from jaxspec.fit.joint_result import JointResult
@@ -59,7 +59,7 @@ def read_result(path, data=None, *, components=()) -> FitResult | JointResult:
     >>> spectra = js.read_pha("obs/*_s2.pha").notice("3-25")       # doctest: +SKIP
     >>> js.plot.fit(js.read_result("fits.ecsv", spectra), 0)       # doctest: +SKIP
     """
-    file = os.fspath(path)
+    file = path_text(path)
     columns, meta = _load(file)
     meta = {key: _unpacked(value) for key, value in meta.items()}
     found = meta.get("RESULT")

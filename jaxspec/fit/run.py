@@ -348,7 +348,7 @@ def _as_shown(model, items, options):
 def _check_limits(max_iter, tol):
     if isinstance(max_iter, bool) or not isinstance(max_iter, int | np.integer) or max_iter < 1:
         raise InputError(f"{max_iter!r} is not a positive whole number", parameter="max_iter")
-    if isinstance(tol, str) or not 0 < tol < np.inf:
+    if isinstance(tol, str | None) or not 0 < tol < np.inf:
         raise InputError(
             f"{tol!r} is not a positive number", parameter="tol", remedy="1e-8 is usual"
         )

@@ -317,7 +317,9 @@ def _background(given, spectrum, hdus, place, places):
     if found is None:
         return None, None, notes
     if not isinstance(found, Spectrum):
-        raise TypeError(f"background is a {type(found).__name__}; give a path or a Spectrum")
+        raise InputError(
+            f"background is a {type(found).__name__}", remedy="give a path or a Spectrum"
+        )
     if net:
         notes += ("HDUCLAS2 is NET: was the background subtracted already? It is loaded as well",)
     found, more = _on_channels(found, spectrum, hdu, "background")
@@ -377,7 +379,9 @@ def _correction(given, spectrum, hdu, places):
     if found is None:
         return None, notes
     if not isinstance(found, Spectrum):
-        raise TypeError(f"correction is a {type(found).__name__}; give a path or a Spectrum")
+        raise InputError(
+            f"correction is a {type(found).__name__}", remedy="give a path or a Spectrum"
+        )
     scale = _corrscal(spectrum)
     if "CORRSCAL" not in (spectrum.header or {}):
         notes += ("CORRSCAL is missing; the correction is subtracted once",)
@@ -426,7 +430,7 @@ def _response(rmf, arf, cache, spare_ebounds=None, source=None):
     if isinstance(rmf, Found):
         rmf = cache.rmf(rmf.raw, rmf.file, rmf.address, spare_ebounds)
     if not isinstance(rmf, Response):
-        raise TypeError(f"response is a {type(rmf).__name__}; give a path or a Response")
+        raise InputError(f"response is a {type(rmf).__name__}", remedy="give a path or a Response")
     if arf is None:
         return rmf
     if isinstance(arf, str | os.PathLike):

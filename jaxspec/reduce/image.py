@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from jaxspec._ask import changed
 from jaxspec.errors import InputError
 from jaxspec.read.image import read_map
 from jaxspec.read.paths import stem
@@ -197,7 +198,7 @@ class Image:
 
     def replace(self, **changes) -> Image:
         """Return a copy with some fields changed."""
-        return replace(self, **changes)
+        return changed(self, changes)
 
     def __repr__(self):
         ny, nx = self.shape

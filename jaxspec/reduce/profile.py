@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxspec._ask import expect, numbers
 from jaxspec._checks import kept
 from jaxspec.errors import InputError
 from jaxspec.read.fits import open_hdus
@@ -62,8 +63,12 @@ class RadialProfile:
     diagnostics: tuple[str, ...] = ()
 
     def __post_init__(self):
-        for key, value in vars(self).items():
-            object.__setattr__(self, key, kept(value, value))
+        for key in ("r_lo", "r_hi", "r", "counts", "exposure", "area", "background", "error"):
+            given = getattr(self, key)
+            values = numbers(given, key, "give an array")
+            if values.ndim != 1:
+                raise InputError(f"has {values.ndim} dimensions", parameter=key, remedy="give one")
+            object.__setattr__(self, key, kept(values, given))
         if self.nodes is not None:
             object.__setattr__(self, "nodes", tuple(kept(part, part) for part in self.nodes))
 
@@ -230,6 +235,7 @@ def profile(
     >>> found.r, found.counts, found.sb
     (array([0.5, 2. ]), array([ 1., 24.]), array([0.5, 0.5]))
     """
+    expect(image, "good", "image", "an Image")
     center = centroid(image) if center is None else position(image, center)
     pixels = image.pixels
     distance = np.hypot(pixels.x - center[0], pixels.y - center[1])

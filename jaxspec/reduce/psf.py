@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxspec._ask import numbers
 from jaxspec._checks import kept
 from jaxspec.errors import InputError
 
@@ -61,7 +62,10 @@ class Psf:
     doubts: tuple[str, ...] = ()
 
     def __post_init__(self):
-        object.__setattr__(self, "kernel", kept(self.kernel, self.kernel))
+        kernel = numbers(self.kernel, "kernel", "give an array (ny, nx)")
+        if kernel.ndim != 2:
+            raise InputError(f"has {kernel.ndim} dimensions", parameter="kernel", remedy="give two")
+        object.__setattr__(self, "kernel", kept(kernel, self.kernel))
 
     @classmethod
     def from_image(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxspec._ask import generator
 from jaxspec.errors import InputError
 from jaxspec.likelihood.forward import AT_ONCE, kind_of
 from jaxspec.likelihood.image import TINY
@@ -76,7 +77,7 @@ def predictive_profile(
     draws = posterior.full.reshape(len(posterior), -1)
     draws = draws[np.linspace(0, len(draws) - 1, min(int(n), len(draws))).round().astype(int)]
     means = _means(fitted, rings, draws)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     error = rings.profile.error
     shape = (REPLICATES, *means.shape)
     if np.isnan(error).all():

@@ -323,3 +323,51 @@ def test_arrays_of_data_cannot_be_changed():
     counts[0, 0], own[1], mask[0] = 99.0, 99.0, True  # what the user holds is another array
     assert image.counts[0, 0] == 3 and image.background[0, 0] == 3 and not image.mask.any()
     assert spectrum.counts[1] == 1
+
+
+KINDS = {  # calls with a thing of the wrong kind, and what is said
+    "exposur": (
+        lambda: SPECTRUM.replace(exposur=1),
+        "Spectrum has no field 'exposur'; .*'exposure'",
+    ),
+    "are": (lambda: RESPONSE.replace(are=1), "no field 'are'; did you mean 'area'"),
+    "no matrix": (lambda: RESPONSE.replace(matrix=None), "matrix: is None; give a matrix"),
+    "a vector": (lambda: RESPONSE.replace(matrix=np.ones(3)), "matrix: has 1 dimensions|has 24"),
+    "filters": (lambda: SPECTRUM.replace(filters=None), "filters: is None; give a tuple"),
+    "pha": (lambda: js.read_pha(5), "path: is 5; give a path"),
+    "phas": (lambda: js.read_pha([None]), "path: is None; give a path"),
+    "response": (lambda: js.read_response(None), "response is a NoneType; give a path or"),
+    "arf": (lambda: js.read_arf(None), "path: is None"),
+    "image": (lambda: js.read_image(3), "path: is 3"),
+    "psf": (lambda: js.read_psf(3), "path: is 3"),
+    "result": (lambda: js.read_result(3), "path: is 3"),
+    "posterior": (lambda: js.read_posterior(3), "path: is 3"),
+    "write": (lambda: js.write_pha(3, "a.pha"), "spectrum: is 3; give a Spectrum"),
+    "write arf": (lambda: js.write_arf(3, "a.arf"), "response: is 3; give a Response, or"),
+    "write image": (lambda: js.write_image(3, "a.fits"), "image: is 3; give an Image"),
+    "tol": (lambda: js.fit("powerlaw", SPECTRUM, tol=None), "tol: None is not a positive"),
+    "fit": (lambda: js.fit(None), "None is neither a spectrum nor"),
+    "counts": (lambda: js.statistic("cash", counts=None, exposure=1, rate=1), "counts: is missing"),
+    "fake": (lambda: js.fake("powerlaw", None, 1.0), "response: is None; give a Response"),
+    "fake model": (lambda: js.fake(3, RESPONSE, 1.0), "model: is 3; give a Model"),
+    "fake params": (lambda: js.fake("powerlaw", RESPONSE, 1.0, 3), "params: is 3; give a dict"),
+    "fake value": (lambda: js.fake("powerlaw", RESPONSE, 1.0, {"norm": "x"}), "norm: is 'x'"),
+    "fake exposure": (lambda: js.fake("powerlaw", RESPONSE, "x"), "exposure: is 'x'; give seconds"),
+    "seed": (lambda: js.fake("powerlaw", RESPONSE, 1.0, seed="x"), "seed: is 'x'"),
+    "list": (lambda: js.SpectrumList(None), "items: is None; give a list"),
+    "profile": (lambda: js.profile(3), "image: is 3; give an Image"),
+    "peak": (lambda: js.peak(3), "image: is 3; give an Image"),
+    "psf kernel": (lambda: js.Psf(None), "kernel: has 0 dimensions"),
+    "limit": (
+        lambda: setattr(js.Model("powerlaw")["norm"], "min", None),
+        "min None is not a finite",
+    ),
+    "max": (lambda: setattr(js.Model("powerlaw")["norm"], "max", 0.5), "1 is outside the limits"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_of_the_wrong_kind_is_named_with_a_remedy(kind):
+    call, said = KINDS[kind]
+    with pytest.raises(InputError, match=said):
+        call()
