@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 
 from jaxspec._status import Status
+from jaxspec._text import lopsided
 from jaxspec.likelihood.forward import kind_of
 
 ROWS = 10  # of a joint fit, of which own parameters are shown
@@ -118,7 +119,7 @@ def _error(result, column, row):
         return "(frozen here)"
     error, value = result.error(column)[row], result.value(column)[row]
     low, high = result.interval(column)[row]
-    if high - value > 1.1 * (value - low):  # an amplitude of few counts
+    if lopsided(value, low, high):
         return f"-{value - low:.2g} +{high - value:.2g}"
     return f"+- {error:.2g}"
 

@@ -101,21 +101,21 @@ class ModelParameter:
 
     @property
     def min(self) -> float:
-        """Lower limit of fits; assigning one is `set(min=...)`."""
+        """Lower limit of fits; assigning one is `set(min=...)`, and may be minus infinity."""
         return self._min
 
     @min.setter
     def min(self, low):
-        self.set(min=self._number(low, "min"))
+        self._min = self._limit(low, self._max, "min", low)
 
     @property
     def max(self) -> float:
-        """Upper limit of fits; assigning one is `set(max=...)`."""
+        """Upper limit of fits; assigning one is `set(max=...)`, and may be infinite."""
         return self._max
 
     @max.setter
     def max(self, high):
-        self.set(max=self._number(high, "max"))
+        self._max = self._limit(self._min, high, "max", high)
 
     @property
     def link(self) -> str | None:
@@ -236,6 +236,18 @@ class ModelParameter:
             if math.isfinite(value):
                 self._value = _clip(value, self.min, self.max)
         return self
+
+    def _limit(self, low, high, what, given):
+        """The limit that is given, if the value lies between both."""
+        try:
+            number, inside = float(given), low <= self._value <= high
+        except (TypeError, ValueError):
+            number, inside = math.nan, False
+        if math.isnan(number):
+            self._fail(f"{what} {given!r} is not a number")
+        if not inside and self._link is None:
+            self._fail(f"{self._value:g} is outside the limits {low:g} to {high:g}")
+        return number
 
     def _number(self, value, what):
         try:

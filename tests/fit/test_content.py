@@ -360,7 +360,7 @@ KINDS = {  # calls with a thing of the wrong kind, and what is said
     "psf kernel": (lambda: js.Psf(None), "kernel: has 0 dimensions"),
     "limit": (
         lambda: setattr(js.Model("powerlaw")["norm"], "min", None),
-        "min None is not a finite",
+        "min None is not a number",
     ),
     "max": (lambda: setattr(js.Model("powerlaw")["norm"], "max", 0.5), "1 is outside the limits"),
 }
