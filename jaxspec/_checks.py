@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxspec._ask import numbers
 from jaxspec.errors import InputError
 
 SLACK = 0.01  # of the width of an energy bin, by which neighbours may overlap
@@ -195,6 +196,16 @@ def kept(made, given):
         return fixed(made)
     made.flags.writeable = False
     return made
+
+
+def fix_arrays(item, names, ndim):
+    """Make fields of a frozen dataclass float arrays of ``ndim`` axes that nobody can change."""
+    for name in names:
+        given = getattr(item, name)
+        values = numbers(given, name, "give an array")
+        if values.ndim != ndim:
+            raise InputError(f"has {values.ndim} dimensions, not {ndim}", parameter=name)
+        object.__setattr__(item, name, kept(values, given))
 
 
 def _is_fixed(matrix):

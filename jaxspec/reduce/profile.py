@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxspec._ask import expect, numbers
-from jaxspec._checks import kept
+from jaxspec._ask import expect
+from jaxspec._checks import fix_arrays, kept
 from jaxspec.errors import InputError
 from jaxspec.read.fits import open_hdus
 from jaxspec.read.paths import decompress, read_bytes, split_selectors, stem
@@ -23,7 +23,7 @@ PER_EXPOSURE = {"cm2 s": "s-1 cm-2", "s": "s-1", "cm2": "cm-2"}  # the longest f
 
 @dataclass(frozen=True, eq=False)
 class RadialProfile:
-    """Sums over annuli, or a published profile; both are fitted through `pixels`.
+    """Sums over annuli, or a published profile; fitted through `pixels`. Its arrays are fixed.
 
     Parameters
     ----------
@@ -42,8 +42,6 @@ class RadialProfile:
         Where the exposed pixels of each annulus are; a fit averages the model over them. None for
         a table, whose model is taken at ``r``.
     diagnostics : tuple of str, what is odd about the file that it was read from.
-
-    The arrays cannot be changed.
     """
 
     r_lo: np.ndarray
@@ -63,12 +61,8 @@ class RadialProfile:
     diagnostics: tuple[str, ...] = ()
 
     def __post_init__(self):
-        for key in ("r_lo", "r_hi", "r", "counts", "exposure", "area", "background", "error"):
-            given = getattr(self, key)
-            values = numbers(given, key, "give an array")
-            if values.ndim != 1:
-                raise InputError(f"has {values.ndim} dimensions", parameter=key, remedy="give one")
-            object.__setattr__(self, key, kept(values, given))
+        names = ("r_lo", "r_hi", "r", "counts", "exposure", "area", "background", "error")
+        fix_arrays(self, names, ndim=1)
         if self.nodes is not None:
             object.__setattr__(self, "nodes", tuple(kept(part, part) for part in self.nodes))
 

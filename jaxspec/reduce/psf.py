@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxspec._ask import numbers
-from jaxspec._checks import kept
+from jaxspec._checks import fix_arrays
 from jaxspec.errors import InputError
 
 LARGEST = 2048  # pixels from the centre to the edge of a kernel, 134 MB
@@ -62,10 +61,7 @@ class Psf:
     doubts: tuple[str, ...] = ()
 
     def __post_init__(self):
-        kernel = numbers(self.kernel, "kernel", "give an array (ny, nx)")
-        if kernel.ndim != 2:
-            raise InputError(f"has {kernel.ndim} dimensions", parameter="kernel", remedy="give two")
-        object.__setattr__(self, "kernel", kept(kernel, self.kernel))
+        fix_arrays(self, ("kernel",), ndim=2)
 
     @classmethod
     def from_image(

@@ -357,7 +357,7 @@ KINDS = {  # calls with a thing of the wrong kind, and what is said
     "list": (lambda: js.SpectrumList(None), "items: is None; give a list"),
     "profile": (lambda: js.profile(3), "image: is 3; give an Image"),
     "peak": (lambda: js.peak(3), "image: is 3; give an Image"),
-    "psf kernel": (lambda: js.Psf(None), "kernel: has 0 dimensions"),
+    "psf kernel": (lambda: js.Psf(None), "kernel: has 0 dimensions, not 2"),
     "limit": (
         lambda: setattr(js.Model("powerlaw")["norm"], "min", None),
         "min None is not a number",
