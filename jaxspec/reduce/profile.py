@@ -61,10 +61,9 @@ class RadialProfile:
     diagnostics: tuple[str, ...] = ()
 
     def __post_init__(self):
-        names = ("r_lo", "r_hi", "r", "counts", "exposure", "area", "background", "error")
-        fix_arrays(self, names, ndim=1)
-        if self.nodes is not None:
-            object.__setattr__(self, "nodes", tuple(kept(part, part) for part in self.nodes))
+        fix_arrays(self, "r_lo r_hi r counts exposure area background error".split(), ndim=1)
+        nodes = None if self.nodes is None else tuple(kept(part, part) for part in self.nodes)
+        object.__setattr__(self, "nodes", nodes)
 
     def __len__(self):
         return len(self.r)
