@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxspec._ask import numbers
 from jaxspec.errors import InputError
 
 SLACK = 0.01  # of the width of an energy bin, by which neighbours may overlap
@@ -20,7 +21,7 @@ _PER_CHANNEL = ("counts", "stat_err", "sys_err", *_FLAGS)
 
 
 def spectrum_arrays(spectrum) -> dict:
-    """Fields that must be arrays, as arrays; {} where they are.
+    """Fields that must be arrays that nobody can change, as such arrays; {} where they are.
 
     Raises
     ------
@@ -33,7 +34,9 @@ def spectrum_arrays(spectrum) -> dict:
         if value is None or type(value) is float:
             continue
         if type(value) is not np.ndarray or value.dtype.kind not in "biuf":
-            made[name] = _plain(spectrum, name, value)
+            made[name] = kept(_plain(spectrum, name, value), value)
+        elif value.flags.writeable:
+            made[name] = fixed(value)
     n = np.shape(made.get("channel", spectrum.channel))
     if len(n) != 1:
         raise _wrong(spectrum, "channel", f"has {len(n)} dimensions, not one")
@@ -50,11 +53,11 @@ def spectrum_arrays(spectrum) -> dict:
         raise _wrong(spectrum, "exposure", f"is {exposure!r}", "give seconds, above 0")
     for name in ("areascal", "backscal"):
         _check_scale(spectrum, name, made.get(name, getattr(spectrum, name)), n)
-    _check_parts(spectrum, n)
+    _check_parts(spectrum, made.get("channel", spectrum.channel))
     return made
 
 
-def _check_parts(spectrum, n):
+def _check_parts(spectrum, channel):
     response = spectrum.response
     if response is not None and not hasattr(response, "e_min"):
         found = f"is a {type(response).__name__}"
@@ -63,9 +66,19 @@ def _check_parts(spectrum, n):
         other = getattr(spectrum, name)
         if other is not None and not hasattr(other, "counts"):
             raise _wrong(spectrum, name, f"is a {type(other).__name__}", "give a Spectrum")
-        if other is not None and np.shape(other.counts) != n:
-            problem = f"has {len(other.counts)} channels and the spectrum {n[0]}"
-            raise _wrong(spectrum, name, problem, "use the file that was made for this spectrum")
+        if other is None or other.channel is channel or np.array_equal(other.channel, channel):
+            continue
+        remedy, theirs = "use the file that was made for this spectrum", other.channel
+        if len(theirs) != len(channel):
+            problem = f"has {len(theirs)} channels and the spectrum {len(channel)}"
+            raise _wrong(spectrum, name, problem, remedy)
+        i = int(np.argmax(theirs != channel))
+        problem = f"has channel {theirs[i]} where the spectrum has {channel[i]}"
+        remedy += f", or {name}.replace(channel=...) if only the numbers differ"
+        raise _wrong(spectrum, name, problem, remedy)
+    if not isinstance(spectrum.filters, tuple):
+        found = f"is {spectrum.filters!r:.60}"
+        raise _wrong(spectrum, "filters", found, "give a tuple of Filter, () for none")
     if spectrum.header is not None and not isinstance(spectrum.header, Mapping):
         raise _wrong(spectrum, "header", f"is a {type(spectrum.header).__name__}", "give a dict")
 
@@ -172,6 +185,29 @@ def fixed(values) -> np.ndarray:
     return made
 
 
+def kept(made, given):
+    """``made`` so that nobody can change it: itself, or a copy if ``given`` holds the same numbers.
+
+    What is no array is returned as it is.
+    """
+    if not isinstance(made, np.ndarray) or not made.flags.writeable:
+        return made
+    if isinstance(given, np.ndarray) and np.may_share_memory(made, given):
+        return fixed(made)
+    made.flags.writeable = False
+    return made
+
+
+def fix_arrays(item, names, ndim):
+    """Make fields of a frozen dataclass float arrays of ``ndim`` axes that nobody can change."""
+    for name in names:
+        given = getattr(item, name)
+        values = numbers(given, name, "give an array")
+        if values.ndim != ndim:
+            raise InputError(f"has {values.ndim} dimensions, not {ndim}", parameter=name)
+        object.__setattr__(item, name, kept(values, given))
+
+
 def _is_fixed(matrix):
     if getattr(matrix, "format", None) != "csr":
         return False
@@ -183,7 +219,16 @@ def fixed_matrix(matrix, copy=True):
     from scipy.sparse import csr_array
 
     if getattr(matrix, "format", None) != "csr":
-        matrix, copy = csr_array(matrix), False
+        try:
+            matrix, copy = csr_array(matrix), False
+        except (TypeError, ValueError):
+            raise InputError(
+                f"is {matrix!r:.60}",
+                parameter="matrix",
+                remedy="give a matrix (n_energy, n_channel)",
+            ) from None
+        if matrix.ndim != 2:
+            raise InputError(f"has {matrix.ndim} dimensions", parameter="matrix", remedy="give two")
     made = csr_array(matrix, copy=copy)
     for values in (made.data, made.indices, made.indptr):
         values.flags.writeable = False

@@ -79,6 +79,31 @@ def with_error(value, error) -> str:
     return f"{text} ± {_exponent(digits(error, error))}" if known else text
 
 
+def with_interval(value, error, low, high) -> str:
+    """`with_error`, with both errors where the interval is not about symmetric.
+
+    Examples
+    --------
+    >>> with_interval(0.52, 0.14, 0.397, 0.681), with_interval(2.1, 0.1, 2.0, 2.2)
+    ('0.52 -0.12 +0.16', '2.10 ± 0.10')
+    """
+    if not lopsided(value, low, high):
+        return with_error(value, error)
+    parts = (_exponent(digits(part, error)) for part in (value, value - low, high - value))
+    return "{} -{} +{}".format(*parts)
+
+
+def lopsided(value, low, high) -> bool:
+    """Whether one side of an interval is a tenth longer than the other: amplitudes of few counts.
+
+    Examples
+    --------
+    >>> lopsided(1.0, 0.9, 1.1), lopsided(1.0, 0.9, 1.12)
+    (False, True)
+    """
+    return high - value > 1.1 * (value - low)
+
+
 def short_names(parameters) -> list[str]:
     """Name of each parameter where no other one has it, in any case; else its full name.
 

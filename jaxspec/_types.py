@@ -7,14 +7,16 @@ model's true-energy bins). Energies are keV, times seconds, areas cm2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxspec._ask import changed
 from jaxspec._checks import bounds_ascend, response_arrays, spectrum_arrays
+from jaxspec._units import seconds_in
 
 
 class Filter(NamedTuple):
@@ -45,6 +47,8 @@ class Wide:
         Row of each run, its first stored channel, how many there are, and where in ``data``.
     column : (n_stored,) int, place of each stored channel in the response; -1 for none.
     data : (n_value,) float, in the byte order of the file; several runs on one channel add up.
+
+    The arrays are taken over: nobody can change them any more.
     """
 
     row: np.ndarray
@@ -55,6 +59,11 @@ class Wide:
     start: np.ndarray
     column: np.ndarray
     data: np.ndarray
+
+    def __post_init__(self):
+        for values in (self.row, self.run_row, self.first, self.width, self.start, self.column):
+            values.flags.writeable = False
+        self.data.flags.writeable = False
 
     def dense(self, begin, end) -> np.ndarray:
         """Rows ``begin`` to ``end`` of the stored channels: (end - begin, n_stored) float64."""
@@ -130,7 +139,7 @@ class Response:
 
     def replace(self, **changes) -> Response:
         """Return a copy with some fields changed."""
-        made = replace(self, **changes)
+        made = changed(self, changes)
         known = self.__dict__.get("_matrix_key")  # as `replace` of dataclasses, but not hashed anew
         if known is not None and not changes.keys() & {"matrix", "wide"}:
             made.__dict__["_matrix_key"] = known
@@ -189,6 +198,8 @@ class Spectrum:
     diagnostics : tuple of str, what was assumed while reading.
     sha256 : str, hash of the unpacked file that it was read from, as hexadecimal digits.
 
+    The arrays cannot be changed: `replace` makes another spectrum.
+
     Raises
     ------
     InputError
@@ -222,7 +233,7 @@ class Spectrum:
 
     def replace(self, **changes) -> Spectrum:
         """Return a copy with some fields changed."""
-        return replace(self, **changes)
+        return changed(self, changes)
 
     @cached_property
     def time_start(self):
@@ -277,22 +288,8 @@ def _met(header, key):
         value = header[f"{key}I"] + header.get(f"{key}F", 0.0)
     if value is None:
         return None
-    unit = str(header.get("TIMEUNIT", "s")).strip().lower() or "s"
-    plural = unit[:-1] if len(unit) > 2 and unit.endswith("s") else unit
-    factor = _SECONDS.get(plural)
+    factor = seconds_in(str(header.get("TIMEUNIT", "")).strip() or "s")
     return None if factor is None else (value + header.get("TIMEZERO", 0.0)) * factor
-
-
-# In TIMEUNIT, but for the s of a plural; with any other unit nothing is known
-_SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0}
-_SECONDS |= {
-    "minute": 60.0,
-    "h": 3600.0,
-    "hr": 3600.0,
-    "hour": 3600.0,
-    "d": 86400.0,
-    "day": 86400.0,
-}
 
 
 def _mjdref(header):

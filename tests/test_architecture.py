@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "jaxspec"
 FOLDERS = ["read", "reduce", "model", "likelihood", "fit", "sample", "estimate", "report"]
 FOLDERS += ["run", "demo", "cli"]
 BASE = {"_types", "_numerics", "_constants", "_status", "_text", "_cache", "_callable", "errors"}
-BASE |= {"_files", "_environment", "_checks"}
+BASE |= {"_ask", "_files", "_environment", "_checks", "_units"}
 
 # Owners of their process, and the one explicit call that they make.
 MAY_CONFIGURE = {"_cache", "cli"}

@@ -246,6 +246,8 @@ def test_inspect_of_bad_files(archive, tmp_path):
     response = next(archive.glob("*/stdprod/*.rsp.gz"))
     done = call("inspect", tmp_path / "a.txt", response, code=1)
     assert "not a FITS file" in one_line(done) and "EBOUNDS" in done.stdout
+    (tmp_path / "a.nc").write_bytes(b"\x89HDF\r\n")
+    assert "jaxspec.read_posterior reads" in one_line(call("inspect", tmp_path / "a.nc", code=1))
 
 
 def test_simulate_does_not_write_over_an_archive(archive):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxspec._ask import generator
 from jaxspec._files import make_folder, write_bytes
 from jaxspec.errors import InputError
 from jaxspec.reduce.image import Image, read_image
@@ -98,7 +99,7 @@ def simulate_cluster(kind="double", size=FULL, seed=0, folder=None, overwrite=Fa
     from jaxspec.estimate.simulate import fake
 
     truth = cluster_truth(kind, size)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     blank = _template(size)
     blobs, sources = _point_sources(blank, truth, size, rng)
     image = fake(_KINDS[kind], blank, params=truth, seed=rng, name="cluster")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxspec._ask import generator
 from jaxspec._files import make_folder, write_bytes
 from jaxspec.demo import pca_files, pca_response
 from jaxspec.errors import InputError
@@ -118,7 +119,7 @@ def simulate_archive(
 
     folder = Path(folder)
     _check(folder, n, exposure, flaws, overwrite)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     plan = _plan(n, exposure, rng)
     flaw = _choose_flaws(n, seed, flaws)
     plan["exposure"][flaw == "short exposure"] = 16.0

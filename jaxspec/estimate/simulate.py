@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxspec._ask import expect, generator, numbers
 from jaxspec._types import Response, Spectrum
 from jaxspec.errors import InputError
 from jaxspec.estimate.simulate_image import centred, fake_image, image_model
@@ -80,7 +81,10 @@ def fake(
     if not isinstance(response, Response | None):
         scales = {"backscal": backscal, "areascal": areascal}
         return _images(model, response, exposure, params, background, seed, name, scales)
-    rng = np.random.default_rng(seed)
+    expect(response, "channel", "response", "a Response, or an image as template")
+    if background is not None:
+        expect(background, "counts", "background", "a Spectrum")
+    rng = generator(seed)
     exposure, single = _exposures(exposure)
     rates = expected_rates(model, response, params)
     n = max(len(rates), len(exposure))
@@ -109,6 +113,7 @@ def fake(
             remedy="check exposure and norm",
         )
     counts = rng.poisson(expected).astype(float)
+    counts.flags.writeable = False  # so that the spectra share it
     names = [name] if single else [f"{name}_{i}" for i in range(1, n + 1)]
     return SpectrumList(
         Spectrum(
@@ -176,6 +181,7 @@ def expected_rates(model, response, params=None):
         Unknown, linked or non-finite parameters; a model that is negative or not finite.
     """
     model = Model(model) if isinstance(model, str) else model
+    expect(model, "link_map", "model", "a Model or an expression")
     theta = _theta(model, params or {})
     rates = channel_rates(model, response, model.linked(theta))
     bad = ~(np.isfinite(rates) & (rates >= 0)).all(axis=1)
@@ -190,7 +196,8 @@ def expected_rates(model, response, params=None):
 
 def _theta(model, params):
     """(n, n_par) values of all parameters."""
-    given = [(model[name], np.asarray(value, dtype=float)) for name, value in params.items()]
+    expect(params, "items", "params", "a dict of names and values")
+    given = [(model[name], numbers(value, name)) for name, value in params.items()]
     for par, value in given:
         if par.link is not None:
             raise InputError(f"is linked to {par.link}", parameter=par.full_name)
@@ -210,7 +217,7 @@ def _is_single(params):
 
 
 def _exposures(exposure):
-    values = np.asarray(exposure, dtype=float)
+    values = numbers(exposure, "exposure", "give seconds, a positive number each")
     if values.ndim > 1 or values.size == 0 or not (np.isfinite(values) & (values > 0)).all():
         raise InputError(f"exposure is {exposure!r}", remedy="give seconds, a positive number each")
     return np.atleast_1d(values), values.ndim == 0

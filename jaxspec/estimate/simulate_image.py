@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxspec._ask import expect, generator
 from jaxspec.errors import InputError
 from jaxspec.likelihood.forward import predict
 from jaxspec.likelihood.image_prepare import check_model, next_axis
@@ -38,7 +39,7 @@ def fake_image(model, image, theta, seed=None, name="fake", single=True):
     InputError
         A model that is no image model, or is negative or not finite somewhere.
     """
-    model, rng = image_model(model), np.random.default_rng(seed)
+    model, rng = image_model(model), generator(seed)
     names = [name] if single else [f"{name}_{i}" for i in range(1, len(theta) + 1)]
     made = []
     for own, values in zip(names, theta, strict=True):
@@ -55,6 +56,7 @@ def fake_image(model, image, theta, seed=None, name="fake", single=True):
 def image_model(model) -> Model:
     """Model of an image from a Model or an expression."""
     model = Model(model) if isinstance(model, str) else model
+    expect(model, "link_map", "model", "a Model or an expression")
     check_model(model)
     return model
 

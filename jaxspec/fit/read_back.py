@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import warnings
 from dataclasses import replace
 
 import numpy as np
 
+from jaxspec._ask import path_text
 from jaxspec._status import Status
 from jaxspec.errors import InputError
 from jaxspec.fit.joint_result import JointResult
@@ -34,8 +34,9 @@ def read_result(path, data=None, *, components=()) -> FitResult | JointResult:
     path : str or os.PathLike
         ``.ecsv``, ``.fits`` or ``.parquet``, local or any address that fsspec opens.
     data : what was fitted, optional
-        Read, noticed and grouped as for the fit; then figures and everything else that needs the
-        data work too. A dict of name to data for a joint fit of several models.
+        Read, noticed and grouped as for the fit, with the same systematic errors (the column or
+        metadata ``systematic`` holds them, they are not given anew); then figures and everything
+        else that needs the data work too. A dict of name to data for a joint fit of several models.
     components : sequence of what `jaxspec.component` made, if the model has components of your own.
 
     Returns
@@ -47,7 +48,8 @@ def read_result(path, data=None, *, components=()) -> FitResult | JointResult:
     Raises
     ------
     InputError
-        The file does not exist or is no such table, or ``data`` are other data than were fitted.
+        The file does not exist or is no such table, or ``data`` are other data than were fitted;
+        the message says what differs.
 
     Examples
     --------
@@ -57,7 +59,7 @@ def read_result(path, data=None, *, components=()) -> FitResult | JointResult:
     >>> spectra = js.read_pha("obs/*_s2.pha").notice("3-25")       # doctest: +SKIP
     >>> js.plot.fit(js.read_result("fits.ecsv", spectra), 0)       # doctest: +SKIP
     """
-    file = os.fspath(path)
+    file = path_text(path)
     columns, meta = _load(file)
     meta = {key: _unpacked(value) for key, value in meta.items()}
     found = meta.get("RESULT")
@@ -299,18 +301,21 @@ def _checked(data, names, origins, file):
         for key in HASHES:
             if origin.get(key) and given.get(key) != origin[key]:
                 raise InputError(
-                    f"row {name!r} was fitted to other data than {item.name!r} (its {key} differs; "
-                    f"then {_told(origin)}, now {_told(given)})",
+                    f"row {name!r} was fitted to other data than {item.name!r} "
+                    f"({_differing(origin, given, key)})",
                     file=file,
                     parameter="data",
-                    remedy="read, notice and group or mask them as for the fit, with the same "
-                    "maps and in the same order",
+                    remedy="read, notice, group or mask them as for the fit, with the same "
+                    "systematic errors and maps, and in the same order",
                 )
     return items
 
 
-def _told(origin):
-    return ", ".join(str(origin[k]) for k in ("file", "band", "grouping") if origin.get(k))
+def _differing(then, now, key):
+    """What is no longer as it was, in words; the hash of ``key`` where nothing else is."""
+    named = [k for k in _ORIGIN if not k.endswith(("sha256", "_key")) and then.get(k) != now.get(k)]
+    named = named or [key]
+    return "; ".join(f"{k} was {then.get(k, '')}, is {now.get(k, '')}" for k in named)
 
 
 def _float(values):

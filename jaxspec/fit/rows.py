@@ -36,6 +36,7 @@ OUTSIDE = (
     "lies outside of the fitted energies: only what the response brings into them speaks of it; "
     "limits keep it inside."
 )
+FIXED = "Nothing is free: the statistic is that of the values of the model."
 LIMIT = "the iteration limit was reached; raise max_iter, or set a better start"
 STUCK = "no step leads down any more, as where the statistic has a kink; set a better start"
 
@@ -135,6 +136,9 @@ class Rows:
         status = judge(found, local.value, params, cut)
         self.status[rows] = status
         sentences = {code: Status(code).sentence for code in np.unique(status)}
+        if not self.model.free_names:
+            sentences[Status.OK] = FIXED
+            self.notes[FIXED] += int((status == Status.OK).sum())
         for row, code in zip(rows, status, strict=True):
             self.messages[row] = sentences[code]
         for lane in np.flatnonzero(status == Status.AT_LIMIT):

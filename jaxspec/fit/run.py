@@ -44,6 +44,8 @@ def fit(
     ----------
     model : Model or str, or dict of name to (Model or str, data)
         A string is an XSPEC expression, or a sum of image components. The model is not changed.
+        Where all its parameters are frozen, the statistic of these values is given, as by
+        XSPEC's ``statistic`` after ``newpar``; figures and tables are those of a fit.
         A dict joins several models, each with its own data, of one kind or of several.
     data : one datum or a list: Spectrum, SpectrumList, Image, RadialProfile
         Left out where ``model`` is a dict.
@@ -324,10 +326,6 @@ def as_model(model, items):
         )
     model = Model(model) if isinstance(model, str) else model.copy()
     kind_of(items[0]).check_model(model)
-    if not model.free_names:
-        raise InputError(
-            f"{model.expression} has no free parameter", parameter="model", remedy="thaw one"
-        )
     units = {getattr(item, "exposure_unit", "") for item in items}
     if len(units) > 1:
         raise InputError(
@@ -350,7 +348,7 @@ def _as_shown(model, items, options):
 def _check_limits(max_iter, tol):
     if isinstance(max_iter, bool) or not isinstance(max_iter, int | np.integer) or max_iter < 1:
         raise InputError(f"{max_iter!r} is not a positive whole number", parameter="max_iter")
-    if isinstance(tol, str) or not 0 < tol < np.inf:
+    if isinstance(tol, str | None) or not 0 < tol < np.inf:
         raise InputError(
             f"{tol!r} is not a positive number", parameter="tol", remedy="1e-8 is usual"
         )

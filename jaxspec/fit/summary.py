@@ -7,12 +7,14 @@ from collections import Counter
 import numpy as np
 
 from jaxspec._status import Status
+from jaxspec._text import lopsided
 from jaxspec.likelihood.forward import kind_of
 
 ROWS = 10  # of a joint fit, of which own parameters are shown
 REASONS = 3  # unusable rows whose message is shown
 FAR = 3  # sigmas between the statistic and what it is expected to be
-DOUBT = ": the model does not describe the data, and these errors mean little"
+DOUBT = ": the model does not describe the data"
+ERRORS = ", and these errors mean little"
 LARGE = ": the errors of the data, or systematic errors, are too large"
 
 
@@ -26,8 +28,9 @@ def summary(result) -> str:
     together = " together" if result.joint else ""
     if result.together is not None and result.together.names is not None:
         together = f" in {len(result.together.names)} joint sets"
+    done = "fitted to" if result.model.free_names else "evaluated for"
     lines = [
-        f"{result.model.expression} fitted to {spectra}{together}: {ends}",
+        f"{result.model.expression} {done} {spectra}{together}: {ends}",
         f"statistic: {stats or 'none'}; {result.settings.get('seconds', np.nan):.2f} s",
     ]
     if priors := result.settings.get("priors"):
@@ -50,6 +53,7 @@ def verdict(result) -> list[str]:
     known = np.isfinite(excess)
     if not known.any():
         return []
+    doubt = DOUBT + (ERRORS if result.model.free_names else "")
     above, below = int((excess > FAR).sum()), int((excess < -FAR).sum())
     if known.sum() == 1:
         row = int(np.flatnonzero(known)[0])
@@ -57,12 +61,12 @@ def verdict(result) -> list[str]:
         said = f"if the model were true, the statistic would be {result.stat_expected[row]:.4g} "
         said += f"+- {error:.2g}: it is {abs(excess[row]):.2g} sigma "
         said += "above" if excess[row] > 0 else "below"
-        return [said + (DOUBT if above else LARGE if below else "")]
+        return [said + (doubt if above else LARGE if below else "")]
     part = result.stat[known] / np.maximum(result.n_bins[known] - _free(result), 1)
     said = f"stat/dof median {np.median(part):.3g}; "
     rows = f"of {int(known.sum())} rows"
     if above:
-        said += f"{above} {rows} more than {FAR} sigma above what the model expects{DOUBT}"
+        said += f"{above} {rows} more than {FAR} sigma above what the model expects{doubt}"
     else:
         said += f"none {rows} more than {FAR} sigma above what the model expects"
     return [said] + ([f"{below} {rows} more than {FAR} sigma below{LARGE}"] if below else [])
@@ -115,7 +119,7 @@ def _error(result, column, row):
         return "(frozen here)"
     error, value = result.error(column)[row], result.value(column)[row]
     low, high = result.interval(column)[row]
-    if high - value > 1.1 * (value - low):  # an amplitude of few counts
+    if lopsided(value, low, high):
         return f"-{value - low:.2g} +{high - value:.2g}"
     return f"+- {error:.2g}"
 

@@ -300,6 +300,9 @@ def statistic(
     if name == "cash":
         background = None
     _require(name, background, background_exposure, background_error)
+    for key, value in (("counts", counts), ("exposure", exposure), ("rate", rate)):
+        if value is None:
+            raise InputError("is missing", parameter=key, remedy="give a number or an array")
     arrays = {
         "counts": counts,
         "background": 0.0 if background is None else background,

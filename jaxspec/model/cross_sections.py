@@ -136,13 +136,17 @@ def balucinska_mccammon_bins(e_lo, e_hi, helium, xp=np):
 
 
 def _log_fits(energy, xp=np):
-    """Logarithm of each fit (n_row, n_energy); energy (1 or n_row, n_energy) eV."""
-    table = load_data("balucinska_mccammon.txt").astype(energy.dtype)
+    """Logarithm of each fit (n_row, n_energy); energy (1 or n_row, n_energy) eV.
+
+    The coefficients are those of XSPEC, which holds them in single precision (without that, cross
+    sections differ by up to 2e-5).
+    """
+    table = load_data("balucinska_mccammon.txt").astype(np.float32).astype(energy.dtype)
     log_e = xp.log(energy)
     polynomial = 0.0
     for column in table.T[:3:-1, :, None]:
         polynomial = polynomial * log_e + column
-    return np.log(table[:, 3, None]) + polynomial - 3 * log_e - 55.26204
+    return np.log(table[:, 3, None]) + polynomial - 3 * log_e - float(np.float32(55.26204))
 
 
 def _helium_resonances(energy):

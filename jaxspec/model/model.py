@@ -20,7 +20,7 @@ from jaxspec.model.parameters import ModelParameter
 from jaxspec.model.surface_catalogue import BACKGROUND
 from jaxspec.model.tree import Tree, build
 
-_KEPT = ("_value", "min", "max", "soft_min", "soft_max", "frozen", "prior", "is_set")
+_KEPT = ("_value", "_min", "_max", "soft_min", "soft_max", "frozen", "prior", "is_set")
 
 
 class Model:

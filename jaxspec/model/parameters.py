@@ -59,8 +59,8 @@ class ModelParameter:
         "symbol",
         "positive",
         "hard",
-        "min",
-        "max",
+        "_min",
+        "_max",
         "soft_min",
         "soft_max",
         "frozen",
@@ -77,7 +77,7 @@ class ModelParameter:
         self.period, self.symbol = definition.period, definition.symbol
         self.positive = definition.positive
         self.hard = (float(definition.hard_min), float(definition.hard_max))
-        self.min, self.max = float(definition.hard_min), float(definition.hard_max)
+        self._min, self._max = float(definition.hard_min), float(definition.hard_max)
         self.soft_min, self.soft_max = float(definition.soft_min), float(definition.soft_max)
         self._value = float(definition.default)
         self.frozen = definition.frozen or definition.switch
@@ -98,6 +98,24 @@ class ModelParameter:
     @value.setter
     def value(self, value):
         self.set(value)
+
+    @property
+    def min(self) -> float:
+        """Lower limit of fits; assigning one is `set(min=...)`, and may be minus infinity."""
+        return self._min
+
+    @min.setter
+    def min(self, low):
+        self._min = self._limit(low, self._max, "min", low)
+
+    @property
+    def max(self) -> float:
+        """Upper limit of fits; assigning one is `set(max=...)`, and may be infinite."""
+        return self._max
+
+    @max.setter
+    def max(self, high):
+        self._max = self._limit(self._min, high, "max", high)
 
     @property
     def link(self) -> str | None:
@@ -148,7 +166,7 @@ class ModelParameter:
                 f"{new:g} is outside the limits {low:g} to {high:g}",
                 f"set({new:g}, min=..., max=...) changes both" if value is not None else None,
             )
-        self.min, self.max, self._value = low, high, new
+        self._min, self._max, self._value = low, high, new
         self.soft_min = _clip(self.soft_min, low, high)
         self.soft_max = _clip(self.soft_max, low, high)
         self.is_set = self.is_set or value is not None
@@ -159,9 +177,9 @@ class ModelParameter:
 
         Nothing changes where no room would be left between the limits.
         """
-        low, high = max(self.min, low), min(self.max, high)
+        low, high = max(self._min, low), min(self._max, high)
         if low < high:
-            self.min, self.max = low, high
+            self._min, self._max = low, high
             self._value = _clip(self._value, low, high)
             self.soft_min = _clip(self.soft_min, low, high)
             self.soft_max = _clip(self.soft_max, low, high)
@@ -218,6 +236,18 @@ class ModelParameter:
             if math.isfinite(value):
                 self._value = _clip(value, self.min, self.max)
         return self
+
+    def _limit(self, low, high, what, given):
+        """The limit that is given, if the value lies between both."""
+        try:
+            number, inside = float(given), low <= self._value <= high
+        except (TypeError, ValueError):
+            number, inside = math.nan, False
+        if math.isnan(number):
+            self._fail(f"{what} {given!r} is not a number")
+        if not inside and self._link is None:
+            self._fail(f"{self._value:g} is outside the limits {low:g} to {high:g}")
+        return number
 
     def _number(self, value, what):
         try:

@@ -78,10 +78,10 @@ class ResponseCache:
         key = ("area", response.key, b"".join(np.asarray(a, float).tobytes() for a in arf))
         return self._once((*key[:2], _digest(key[2])), lambda: with_area(response, arf, name, said))
 
-    def select(self, response, index):
-        """Response with the channels at ``index`` only."""
-        key = ("channels", response.key, np.asarray(index).tobytes())
-        return self._once(key, lambda: select_channels(response, index))
+    def select(self, response, index, channel):
+        """Response with the channels at ``index`` only, under the numbers ``channel``."""
+        key = ("channels", response.key, *(np.asarray(a, int).tobytes() for a in (index, channel)))
+        return self._once(key, lambda: select_channels(response, index, channel))
 
 
 def _selectors(address):

@@ -103,7 +103,7 @@ def _numbered(spectra, address, behind):
         rows = rows_of(hdu)
         places = {i + 1: Place(hdu, row) for i, row in enumerate(rows)}
         kind = "type I" if n_spectra(hdu) is None else "type II"
-        remedy = "omit {n}" if kind == "type I" else "choose another number"
+        remedy = "omit {n}" if kind == "type I" else f"choose among 1-{len(places)}"
     else:
         versions = [h.stated_version for h in spectra]
         if any(versions) and len(set(versions)) < len(spectra) and of_role:

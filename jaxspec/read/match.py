@@ -13,9 +13,15 @@ _PER_CHANNEL = "channel counts stat_err sys_err quality grouping areascal backsc
 def positions(spectrum, hdu, channel, name, limits=None):
     """Index of the channels of the spectrum among ``channel``; None if they are the same.
 
-    TLMIN and TLMAX say of which channels those of the spectrum are a part. Where there are as many
-    as in ``channel``, the first is the first one there, whatever their numbers. ``limits`` are
-    TLMIN and TLMAX of ``channel`` where it is a part as well, as a background's.
+    TLMIN and TLMAX say of which channels those of the spectrum are a part, else DETCHANS says how
+    many these are. Where there are as many as in ``channel``, the first is the first one there,
+    whatever their numbers. ``limits`` are TLMIN and TLMAX of ``channel`` where it is a part as
+    well, as a background's.
+
+    Raises
+    ------
+    InputError
+        The channels are not those of ``channel``, nor said to be a part of them.
     """
     wanted, header = spectrum.channel, spectrum.header
     first, last = header.get("TLMIN1"), header.get("TLMAX1")
@@ -29,13 +35,25 @@ def positions(spectrum, hdu, channel, name, limits=None):
     if np.array_equal(wanted, channel):
         return None, ()
     place, detchans = _places(wanted, channel), header.get("DETCHANS")
-    if place is not None:
-        if detchans == len(wanted) and len(channel) != len(wanted):
-            return place, (
-                f"DETCHANS is {detchans:g} but {name} has {len(channel)} channels: those of the "
-                "same numbers are taken; do they belong to each other?",
-            )
+    if place is not None and detchans is None and first is None:
+        return place, (
+            f"DETCHANS is missing and {name} has {len(channel)} channels: those of the same "
+            "numbers are taken",
+        )
+    if place is not None and (
+        detchans in (len(channel), highest - lowest + 1) or (first, last) == (lowest, highest)
+    ):
         return place, ()
+    if place is not None:
+        raise InputError(
+            f"is for a detector of {len(wanted) if detchans is None else detchans:g} channels "
+            f"(DETCHANS) but {name} has {len(channel)} ({channel[0]}-{channel[-1]})",
+            file=spectrum.path,
+            hdu=hdu.label,
+            column="CHANNEL",
+            remedy="use files that were made for each other; if it holds only a part of the "
+            f"channels, set DETCHANS to {highest - lowest + 1}",
+        )
     place = wanted - wanted[0]
     if len(channel) != len(wanted) and len(channel) == detchans:
         place = wanted - hdu.integer(f"TLMIN{_column(hdu)}", int(wanted[0] > 0))
@@ -51,6 +69,28 @@ def positions(spectrum, hdu, channel, name, limits=None):
         column="CHANNEL",
         remedy="use files that were made for each other",
     )
+
+
+def channel_limits(table, detchans=None) -> dict:
+    """TLMIN and TLMAX of CHANNEL, as TLMIN1 and TLMAX1: what the channels are a part of.
+
+    ``table`` is a row of `jaxspec.read.pha`; without TLMAX, ``detchans`` says how many there are.
+    """
+    if "CHANNEL" not in table.columns:
+        return {}
+    column, channel = table.columns["CHANNEL"].n, np.atleast_1d(table.get("CHANNEL"))
+    first, last = (table.hdu.integer(f"{key}{column}") for key in ("TLMIN", "TLMAX"))
+    if first is not None and last is None:
+        last = None if detchans is None else int(first + detchans - 1)
+    if first is None or last is None:
+        return {}
+    if channel.min() < first or channel.max() > last:
+        table.notes.append(
+            f"CHANNEL goes from {channel.min()} to {channel.max()}, outside of its TLMIN to TLMAX, "
+            f"{first} to {last}; these are left out"
+        )
+        return {}
+    return {"TLMIN1": first, "TLMAX1": last}
 
 
 def _column(hdu):

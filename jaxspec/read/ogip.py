@@ -132,7 +132,7 @@ def _read(path, row, root, cache, options, only=None):
         raise TypeError(f"there is no argument {', '.join(sorted(unknown))}")
     address = split_selectors(path)
     if row is not None:
-        address = address._replace(numbers=str(int(row)))
+        address = address._replace(numbers=str(_whole(row)))
     cache = ResponseCache() if cache is None else cache
     with _within(address.file):
         hdus = _open(address)
@@ -227,6 +227,12 @@ def _within(file):
         ) from None
 
 
+def _whole(row):
+    if isinstance(row, bool) or not isinstance(row, int | np.integer) or row < 1:
+        raise InputError(f"is {row!r}", parameter="row", remedy="give a whole number, from 1 on")
+    return int(row)
+
+
 class _Options(NamedTuple):
     """What the caller may say of every spectrum."""
 
@@ -311,7 +317,9 @@ def _background(given, spectrum, hdus, place, places):
     if found is None:
         return None, None, notes
     if not isinstance(found, Spectrum):
-        raise TypeError(f"background is a {type(found).__name__}; give a path or a Spectrum")
+        raise InputError(
+            f"background is a {type(found).__name__}", remedy="give a path or a Spectrum"
+        )
     if net:
         notes += ("HDUCLAS2 is NET: was the background subtracted already? It is loaded as well",)
     found, more = _on_channels(found, spectrum, hdu, "background")
@@ -341,7 +349,9 @@ def _on_channels(other, spectrum, hdu, name):
     index, notes = positions(spectrum, hdu, other.channel, other.path or name, limits)
     notes += _other_telescope(spectrum, header.get("TELESCOP"), f"the {name}")
     notes += scales_note(spectrum.areascal, other.areascal, name)
-    return (other if index is None else take_channels(other, index)), notes
+    if index is not None:
+        other = take_channels(other, index).replace(channel=spectrum.channel)
+    return other, notes
 
 
 def _other_telescope(spectrum, found, what):
@@ -369,7 +379,9 @@ def _correction(given, spectrum, hdu, places):
     if found is None:
         return None, notes
     if not isinstance(found, Spectrum):
-        raise TypeError(f"correction is a {type(found).__name__}; give a path or a Spectrum")
+        raise InputError(
+            f"correction is a {type(found).__name__}", remedy="give a path or a Spectrum"
+        )
     scale = _corrscal(spectrum)
     if "CORRSCAL" not in (spectrum.header or {}):
         notes += ("CORRSCAL is missing; the correction is subtracted once",)
@@ -408,7 +420,7 @@ def _spectrum_response(options, spectrum, hdus, place, cache, places):
     index, more = positions(spectrum, place.hdu, response.channel, response.name)
     more += _other_telescope(spectrum, response.telescope, f"the response {response.name}")
     if index is not None:
-        response = cache.select(response, index)
+        response = cache.select(response, index, spectrum.channel)
     return response, notes + more
 
 
@@ -418,7 +430,7 @@ def _response(rmf, arf, cache, spare_ebounds=None, source=None):
     if isinstance(rmf, Found):
         rmf = cache.rmf(rmf.raw, rmf.file, rmf.address, spare_ebounds)
     if not isinstance(rmf, Response):
-        raise TypeError(f"response is a {type(rmf).__name__}; give a path or a Response")
+        raise InputError(f"response is a {type(rmf).__name__}", remedy="give a path or a Response")
     if arf is None:
         return rmf
     if isinstance(arf, str | os.PathLike):

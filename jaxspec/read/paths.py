@@ -9,6 +9,7 @@ import re
 import zlib
 from typing import Any, NamedTuple
 
+from jaxspec._ask import path_text
 from jaxspec.errors import InputError
 
 _SELECTOR = re.compile(r"(?P<file>.*?)(?:\[(?P<hdu>[^\[\]]*)\])?(?:\{(?P<n>[^{}]*)\})?", re.S)
@@ -63,7 +64,7 @@ def split_selectors(path, folder="") -> Address:
     """
     if isinstance(path, Address):
         return path
-    text = os.fspath(path)
+    text = path_text(path)
     if isinstance(text, bytes):
         text = os.fsdecode(text)
     remote = "://" in folder + text

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from jaxspec._types import Spectrum
+from jaxspec._units import seconds_in
 from jaxspec.read.choose import COUNTED
 from jaxspec.read.fits import HDU
-from jaxspec.read.match import take_channels
+from jaxspec.read.match import channel_limits, take_channels
 from jaxspec.read.paths import is_set
-from jaxspec.read.plausible import COUNTABLE, EXPOSURE, file_notes, seconds_in, times_notes
+from jaxspec.read.plausible import COUNTABLE, EXPOSURE, file_notes, times_notes
 from jaxspec.read.repair import (
     are_whole,
     count_factor,
@@ -180,7 +181,7 @@ def parse_pha(
         backscal=backscal,
         poisserr=_poisserr(table, counts, stat_err, flag, given=poisserr is not None),
         path=hdu.file,
-        header=_header(table),
+        header=_header(table, n),
         diagnostics=(),
         sha256=hdu.file_sha256,
     )
@@ -217,9 +218,8 @@ def _exposure(table, given, argument):
     if value is None:
         raise table.fail(f"EXPOSURE is missing{_other_times(table)}", remedy=remedy)
     value = table._float("EXPOSURE", value)
-    if given is None and (factor := _exposure_unit(table)) is not None:
-        table.notes.append(f"EXPOSURE is {value:g} in another unit; taken as {value * factor:g} s")
-        value *= factor
+    if given is None:
+        value *= _exposure_factor(table, value)
     if not (math.isfinite(value) and value > 0):
         raise table.fail(f"EXPOSURE is {value:g} s, it must be positive", remedy=remedy)
     if value > EXPOSURE:
@@ -236,18 +236,25 @@ def _other_times(table):
     return f" ({text})" if text else ""
 
 
-def _exposure_unit(table):
-    """Seconds in the unit of EXPOSURE, None for seconds: TUNIT of the column, else the comment.
+def _exposure_factor(table, value):
+    """Seconds in the unit of EXPOSURE: TUNIT of the column, else the comment of the keyword.
 
     The FITS standard puts the unit of a keyword in brackets before its comment, as in "[ms] time";
     a comment that is nothing but a unit says it too.
     """
-    if "EXPOSURE" in table.columns:
-        unit = table.hdu.unit("EXPOSURE")
-    else:
-        comment = table.hdu.comment("EXPOSURE")
-        unit = comment.partition("]")[0] if comment[:1] == "[" else comment
-    return seconds_in(unit)
+    stated = "EXPOSURE" in table.columns
+    unit = table.hdu.unit("EXPOSURE") if stated else table.hdu.comment("EXPOSURE")
+    if not stated and unit[:1] == "[":
+        stated, unit = True, unit[1:].partition("]")[0]
+    if not stated and len(unit.split()) != 1:
+        return 1.0
+    factor = seconds_in(unit)
+    if factor is None and stated and unit.strip():
+        table.notes.append(f"EXPOSURE has the unit {unit!r}, which is not known; taken as seconds")
+    if factor in (None, 1.0):
+        return 1.0
+    table.notes.append(f"EXPOSURE is {value:g} in another unit; taken as {value * factor:g} s")
+    return factor
 
 
 def _counts_name(table):
@@ -285,13 +292,15 @@ def _poisserr(table, counts, stat_err, flag, given):
     whole = are_whole(counts)
     flag = stat_err is None
     kind, error = "whole" if whole else "not whole", "no" if flag else "a"
+    stated = table.scalar("POISSERR")
+    found = "missing" if stated is None else f"{stated!r}, neither T nor F"
     table.notes.append(
-        f"POISSERR is missing; counts are {kind} and there is {error} STAT_ERR, so {'FT'[flag]}"
+        f"POISSERR is {found}; counts are {kind} and there is {error} STAT_ERR, so {'FT'[flag]}"
     )
     return flag
 
 
-def _header(table):
+def _header(table, n):
     header = {}
     for key in _TEXT_KEYS:
         value = table.text(key)
@@ -309,31 +318,13 @@ def _header(table):
             header[key] = value
         elif key != "CORRSCAL" or is_set(header.get("CORRFILE")):
             table.notes.append(f"{key} is not a number; left out")
-    header |= _channel_limits(table)
+    if header.get("DETCHANS", n) < n:
+        table.notes.append(f"DETCHANS is {header.pop('DETCHANS'):g} for {n} channels; left out")
+    header |= channel_limits(table, header.get("DETCHANS"))
     if header.get("TIMEZERO") and header["TIMEZERO"] == header.get("TSTART"):
         del header["TIMEZERO"]  # EXOSAT: the epoch of the times in the file, not an offset to it
         table.notes.append("TIMEZERO equals TSTART; not added to it")
     return header
-
-
-def _channel_limits(table):
-    """TLMIN and TLMAX of CHANNEL, as TLMIN1 and TLMAX1: what the channels are a part of."""
-    if "CHANNEL" not in table.columns:
-        return {}
-    column, channel = table.columns["CHANNEL"].n, np.atleast_1d(table.get("CHANNEL"))
-    first, last = (table.hdu.integer(f"{key}{column}") for key in ("TLMIN", "TLMAX"))
-    if first is not None and last is None:
-        detchans = table.hdu.integer("DETCHANS")
-        last = None if detchans is None else first + detchans - 1
-    if first is None or last is None:
-        return {}
-    if channel.min() < first or channel.max() > last:
-        table.notes.append(
-            f"CHANNEL goes from {channel.min()} to {channel.max()}, outside of its TLMIN to TLMAX, "
-            f"{first} to {last}; these are left out"
-        )
-        return {}
-    return {"TLMIN1": first, "TLMAX1": last}
 
 
 def _ascending(spectrum, hdu):

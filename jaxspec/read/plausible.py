@@ -32,10 +32,6 @@ APART = 30.0  # times; energies of photons and channels, eV beside keV are 1000
 UNLIKE = 1e-3  # of the relative errors of the other channels
 _ONCE = ("EXPOSURE", "AREASCAL", "BACKSCAL", "CORRSCAL", "POISSERR", "RESPFILE", "ANCRFILE")
 _ONCE += ("BACKFILE", "CORRFILE", "HDUCLAS3", "TELESCOP")
-_TIMES = dict(
-    ns=1e-9, us=1e-6, ms=1e-3, ks=1e3, min=60.0, minutes=60.0, h=3600.0, hr=3600.0, hours=3600.0,
-    d=86400.0, day=86400.0, days=86400.0, yr=31557600.0,
-)  # fmt: skip
 
 
 def check_matrix(hdu, indptr, data, notes):
@@ -190,11 +186,6 @@ def scales_note(own, other, name) -> tuple[str, ...]:
     if 1 / APART < other / own < APART:
         return ()
     return (f"AREASCAL of the {name} is {other:.4g}, that of the spectrum {own:.4g}: is it right?",)
-
-
-def seconds_in(unit) -> float | None:
-    """Seconds in a unit of time, None for what is none or is the second."""
-    return _TIMES.get(str(unit).strip().strip("[]").strip().lower())
 
 
 def file_notes(hdus, used) -> list[str]:

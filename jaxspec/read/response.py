@@ -23,9 +23,11 @@ SPREAD = 2**17
 _TINY = 1e-10  # of ENERG_HI: stands in for ENERG_LO = 0, where most models have a pole
 
 
-def select_channels(response: Response, index) -> Response:
-    """Return the response with only some of its channels, in the order of ``index``."""
+def select_channels(response: Response, index, channel) -> Response:
+    """Return the response with the channels at ``index`` only, which are called ``channel``."""
     index = np.asarray(index)
+    if np.array_equal(index, np.arange(len(response.channel))):
+        return response.replace(channel=channel)
     matrix = response.matrix[:, index]
     matrix.sort_indices()
     place = np.full(len(response.channel) + 1, -1)  # one more, for column -1
@@ -33,7 +35,7 @@ def select_channels(response: Response, index) -> Response:
     return response.replace(
         matrix=fixed_matrix(matrix, copy=False),
         wide=tuple(replace(part, column=place[part.column]) for part in response.wide),
-        channel=response.channel[index],
+        channel=channel,
         e_min=response.e_min[index],
         e_max=response.e_max[index],
     )

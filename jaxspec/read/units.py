@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
-import warnings
 from functools import cache
 from typing import Any
 
+from jaxspec._units import unit_of
+
 _COUNTS = ("", "count", "counts", "ct", "cts")
 _RATES = ("count/s", "counts/s", "ct/s", "cts/s")
-_SPELLINGS = (  # of words, as astropy reads them
-    (r"counts|cts|count|cnts|cnt|events|event|photons|photon|ph", "ct"),
-    (r"normalized|normalised|raw|net", ""),
-    (r"cps", "ct/s"),
-    (r"hz", "1/s"),
-    (r"seconds|second|secs|sec", "s"),
-    (r"minutes|minute", "min"),
-    (r"kev", "keV"),
-    (r"mev", "MeV"),
-    (r"ev", "eV"),
-    (r"per", "/"),
-)
-_EACH = re.compile(r"\s*(/|\*|per)?\s*\b(channels?|chan|bins?|pixels?|pix)\b(\*\*-1|\^-1|-1)?")
 
 
 def counted(unit: str) -> tuple[str, float] | None:
@@ -55,11 +42,15 @@ def counted(unit: str) -> tuple[str, float] | None:
 def _counted(text):
     from astropy import units as u
 
-    found: Any = _parsed(_EACH.sub("", text))
+    found: Any = _in_si(text)
     if found is None:
         return None
     powers = dict(zip(found.bases, found.powers, strict=True))
-    events, seconds = powers.pop(u.ct, 0), powers.pop(u.s, 0)
+    for each in (u.chan, u.bin, u.pix):
+        if powers.get(each) == -1:
+            del powers[each]
+    events = powers.pop(u.ct, 0) + powers.pop(u.ph, 0)
+    seconds = powers.pop(u.s, 0)
     if events == 1 and powers:
         return "density", float("nan")
     if powers or (events, seconds) not in ((1, 0), (1, -1), (0, -1)):
@@ -86,29 +77,20 @@ def square_centimetres(unit: str) -> float | None:
         return 1.0
     from astropy import units as u
 
-    found: Any = _parsed(unit.lower())
+    found: Any = _in_si(unit)
     if found is None:
         return None
     powers = dict(zip(found.bases, found.powers, strict=True))
-    powers.pop(u.ct, None)
+    for event in (u.ct, u.ph):
+        powers.pop(event, None)
     return float(found.scale) * 1e4 if powers == {u.m: 2} else None
 
 
-def _parsed(text):
+def _in_si(text):
     """Unit of astropy in the SI, or None."""
-    from astropy import units as u
-
-    for word, plain in _SPELLINGS:
-        text = re.sub(rf"(?<![a-z])({word})(?![a-z])", f" {plain} ", text)
-    text = text.strip()
-    if not text:
-        return None
+    found = unit_of(text)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", u.UnitsWarning)
-            found: Any = u.Unit("1" + text if text.startswith("/") else text).decompose()
-    except (ValueError, TypeError, OverflowError, u.UnitsError):
+        found = None if found is None else found.decompose()
+    except (ValueError, TypeError, AttributeError):  # mag: no unit of ours
         return None
-    if isinstance(found, u.StructuredUnit):  # "(1,2)", of several fields
-        return None
-    return found if 0 < found.scale < math.inf else None
+    return found if found is not None and 0 < found.scale < math.inf else None

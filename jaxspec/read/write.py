@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxspec._ask import expect, numbers, path_text
 from jaxspec._files import write_bytes
 from jaxspec._types import Response, Spectrum
 from jaxspec.errors import InputError
@@ -65,7 +66,9 @@ def write_pha(
     """
     from astropy.io import fits
 
-    header, n = dict(spectrum.header or {}), len(spectrum.channel)
+    expect(spectrum, "counts", "spectrum", "a Spectrum")
+    header = dict(spectrum.header or {})
+    among = spectrum.channel if spectrum.response is None else spectrum.response.channel
     columns = [fits.Column("CHANNEL", "J", array=spectrum.channel), _counts_column(spectrum)]
     keywords = {}
     for name, values in (("STAT_ERR", spectrum.stat_err), ("SYS_ERR", spectrum.sys_err)):
@@ -103,9 +106,9 @@ def write_pha(
             EXPOSURE=float(spectrum.exposure),
             POISSERR=bool(spectrum.poisserr),
             CHANTYPE=header.get("CHANTYPE", "PI"),
-            DETCHANS=int(header.get("DETCHANS", n)),
-            TLMIN1=int(header.get("TLMIN1", spectrum.channel.min())),
-            TLMAX1=int(header.get("TLMAX1", spectrum.channel.max())),
+            DETCHANS=int(header.get("DETCHANS", len(among))),
+            TLMIN1=int(header.get("TLMIN1", among.min())),
+            TLMAX1=int(header.get("TLMAX1", among.max())),
             CORRSCAL=_corrscal(spectrum, links["CORRFILE"]),
             **keywords,
             **links,
@@ -157,7 +160,10 @@ def write_arf(response, path, *, overwrite=False):
 
     if isinstance(response, Response):
         response = (response.e_lo, response.e_hi, response.area)
-    e_lo, e_hi, area = (np.asarray(a, float) for a in response)
+    if not isinstance(response, tuple | list) or len(response) != 3:
+        remedy = "give a Response, or (e_lo, e_hi, area)"
+        raise InputError(f"is {response!r:.60}", parameter="response", remedy=remedy)
+    e_lo, e_hi, area = (numbers(a, "response") for a in response)
     columns = [
         fits.Column("ENERG_LO", "D", unit="keV", array=e_lo),
         fits.Column("ENERG_HI", "D", unit="keV", array=e_hi),
@@ -189,6 +195,7 @@ def write_rmf(response: Response, path, *, overwrite=False):
         write_rmf(response, "a.rmf")
         write_arf(response, "a.arf")
     """
+    expect(response, "matrix", "response", "a Response")
     store(matrix_tables(response, response.matrix, "MATRIX", "REDIST"), path, overwrite)
 
 
@@ -214,6 +221,7 @@ def write_response(response: Response, path, *, overwrite=False):
 
         write_response(response, "a.rsp")
     """
+    expect(response, "matrix", "response", "a Response")
     matrix = response.matrix
     if response.wide and not np.all(response.area == 1.0):
         raise InputError(
@@ -367,6 +375,6 @@ def store(hdus, path, overwrite):
     first = [] if isinstance(hdus[0], fits.PrimaryHDU) else [fits.PrimaryHDU()]
     fits.HDUList([*first, *hdus]).writeto(stream)
     raw = stream.getvalue()
-    if os.fspath(path).endswith((".gz", ".FTZ")):
+    if path_text(path).endswith((".gz", ".FTZ")):
         raw = gzip.compress(raw, 6, mtime=0)
     write_bytes(path, raw, overwrite)

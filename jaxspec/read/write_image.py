@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from jaxspec._ask import expect
 from jaxspec._files import check_free
 from jaxspec.errors import InputError
 from jaxspec.read.write import put_keywords, store
@@ -66,6 +67,7 @@ def write_image(
     array([[9., 9., 9.],
            [9., 9., 9.]])
     """
+    expect(image, "exposure_unit", "image", "an Image")
     check_targets([path, exposure, background, rms, area, mask], overwrite)
     partial = image.area is not None and (image.area[image.good] != 1).any()
     if partial and area is None and (exposure is not None or mask is not None):

@@ -82,13 +82,13 @@ def _inverse(t):
 def channel_columns(spectrum):
     """Where each channel of a spectrum stands in its response: (n_channel,) indices.
 
-    Channels are matched by number; responses that number the same count of channels from another
-    first one are matched in order.
+    Channels are matched by number, as in XSPEC. Where files number the same channels from another
+    first one, the readers have given the response the numbers of the spectrum.
 
     Raises
     ------
     InputError
-        A channel that the response lacks.
+        A channel number that the response lacks.
     """
     theirs, ours = spectrum.response.channel, spectrum.channel
     if np.array_equal(theirs, ours):
@@ -98,14 +98,16 @@ def channel_columns(spectrum):
     column = order[np.minimum(column, len(theirs) - 1)]
     if np.array_equal(theirs[column], ours):
         return column
-    if len(theirs) != len(ours):
-        raise InputError(
-            f"the spectrum has {len(ours)} channels, {ours.min()} to {ours.max()}, and its "
-            f"response {spectrum.response.name} {len(theirs)}, {theirs.min()} to {theirs.max()}",
-            file=spectrum.path or spectrum.name,
-            remedy="load the response that was made for this spectrum",
-        )
-    return np.arange(len(ours))
+    remedy = "load the response that was made for this spectrum"
+    if len(theirs) == len(ours):
+        remedy += "; if its channels are these in this order, give it their numbers with replace"
+    raise InputError(
+        f"the spectrum has {len(ours)} channels, {ours.min()} to {ours.max()}, and its "
+        f"response {spectrum.response.name} {len(theirs)}, {theirs.min()} to {theirs.max()}: "
+        f"channel {ours[theirs[column] != ours][0]} is not there",
+        file=spectrum.path or spectrum.name,
+        remedy=remedy,
+    )
 
 
 def channel_energies(spectrum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxspec._ask import expect
 from jaxspec.errors import InputError
 from jaxspec.reduce.regrid import in_pixels, position
 
@@ -41,6 +42,7 @@ def peak(image, smooth=None):
     >>> peak(Image("toy", counts, np.ones((40, 50)), np.zeros((40, 50), bool)))
     (30.0, 12.0)
     """
+    expect(image, "good", "image", "an Image")
     if smooth is None:
         smooth = max(min(image.shape) / 100, 2.0)
     counts, exposure, weight = _smoothed(image, in_pixels(image, smooth, "smooth"))
@@ -111,6 +113,7 @@ def centroid(image, center=None, radius=None, *, fixed=False):
     >>> np.round(centroid(image, radius=10.0), 2)
     array([30.2, 12. ])
     """
+    expect(image, "good", "image", "an Image")
     x, y = peak(image) if center is None else position(image, center)
     radius = _best_radius(image, x, y) if radius is None else in_pixels(image, radius, "radius")
     radius = max(radius, 1.5)

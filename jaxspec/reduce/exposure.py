@@ -143,12 +143,14 @@ def exposure_of_map(data, header, seconds, exposure_time, file, given=None):
                 remedy="leave exposure_time= out, or say exposure_unit='cm2' if BUNIT is wrong",
             )
     if not multiply:
-        return data * factor, kind, f"exposure map: taken as it is ({kind or 'no unit'}); {reason}"
+        taken = "taken as it is" if factor == 1 else f"multiplied by {factor:g}"
+        return data * factor, kind, f"exposure map: {taken} ({kind or 'no unit'}); {reason}"
     if np.isnan(seconds):
         header_exposure(header, file)
     if not kind and peak <= 1.1:  # a relative map peaks at 1
         kind = "s"
     else:
         kind = "cm2 s" if kind else ""
-    note = f"exposure map: multiplied by {seconds:.6g} s ({kind or 'unit unknown'}); {reason}"
+    times = f"{seconds:.6g} s" if factor == 1 else f"{factor:g} and {seconds:.6g} s"
+    note = f"exposure map: multiplied by {times} ({kind or 'unit unknown'}); {reason}"
     return data * (factor * seconds), kind, note

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from jaxspec._ask import changed
 from jaxspec.errors import InputError
 from jaxspec.read.image import read_map
 from jaxspec.read.paths import stem
@@ -51,6 +52,8 @@ class Image:
     diagnostics : tuple of str, what was assumed and done.
     area : (ny, nx) float64 or None
         Good fraction of each pixel, after rebinning over masked pixels; None is 1 everywhere.
+
+    The arrays cannot be changed: `replace` and `masked` make another image.
 
     Raises
     ------
@@ -111,7 +114,7 @@ class Image:
         def flat(values, default):
             return np.full(len(x), default) if values is None else values[good]
 
-        return Pixels(
+        made = Pixels(
             self.counts[good],
             x.astype(np.float64),
             y.astype(np.float64),
@@ -120,6 +123,9 @@ class Image:
             flat(self.area, 1.0),
             flat(self.rms, np.nan),
         )
+        for values in made:
+            values.flags.writeable = False
+        return made
 
     def rebuild(self, values) -> np.ndarray:
         """Put values of the good pixels back on the image.
@@ -192,7 +198,7 @@ class Image:
 
     def replace(self, **changes) -> Image:
         """Return a copy with some fields changed."""
-        return replace(self, **changes)
+        return changed(self, changes)
 
     def __repr__(self):
         ny, nx = self.shape
@@ -324,6 +330,7 @@ def read_image(
         found = companion(area, counts.data.shape, counts.wcs, "area")
         maps["area"] = found.data
         notes += _read_from(found, "area")
+    counts.data.flags.writeable = exposed.flags.writeable = False  # nobody else's: not copied
     image = Image(
         name or stem(counts.file),
         counts.data,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxspec._checks import kept
 from jaxspec.errors import InputError
 from jaxspec.read.plausible import LONELY
 from jaxspec.reduce.units import counts_scale
@@ -14,7 +15,7 @@ UNITS = ("cm2 s", "s", "cm2", "")
 
 
 def as_maps(image) -> dict:
-    """Arrays of an image as they must be: 2-D, of one shape, float64; the mask bool.
+    """Arrays of an image as they must be: 2-D, of one shape, float64, unchangeable; the mask bool.
 
     What NumPy's masked arrays mask is left out.
 
@@ -49,7 +50,7 @@ def as_maps(image) -> dict:
         if value is not None and not hasattr(value, needs):
             made_by = "jaxspec.read_psf, ..." if key == "psf" else "astropy.wcs.WCS"
             raise _odd(image, key, f"is {type(value).__name__}", f"make it by {made_by}")
-    return made
+    return {key: kept(values, getattr(image, key)) for key, values in made.items()}
 
 
 def _numbers(image, key):

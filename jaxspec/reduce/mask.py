@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 
+from jaxspec._ask import numbers
 from jaxspec.errors import InputError
 from jaxspec.read.regions import on_the_sky, read_regions
 from jaxspec.reduce.grid import companion
@@ -134,7 +135,7 @@ def low_exposure(exposure, fraction):
     -------
     (ny, nx) bool
     """
-    if not 0 <= fraction <= 1:
+    if not 0 <= numbers(fraction, "min_exposure") <= 1:
         raise InputError(
             f"is {fraction}",
             parameter="min_exposure",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxspec._ask import expect
+from jaxspec._checks import fix_arrays, kept
 from jaxspec.errors import InputError
 from jaxspec.read.fits import open_hdus
 from jaxspec.read.paths import decompress, read_bytes, split_selectors, stem
@@ -21,7 +23,7 @@ PER_EXPOSURE = {"cm2 s": "s-1 cm-2", "s": "s-1", "cm2": "cm-2"}  # the longest f
 
 @dataclass(frozen=True, eq=False)
 class RadialProfile:
-    """Sums over annuli, or a published profile; both are fitted through `pixels`.
+    """Sums over annuli, or a published profile; fitted through `pixels`. Its arrays are fixed.
 
     Parameters
     ----------
@@ -57,6 +59,11 @@ class RadialProfile:
     name: str = ""
     nodes: tuple[np.ndarray, np.ndarray] | None = None
     diagnostics: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        fix_arrays(self, "r_lo r_hi r counts exposure area background error".split(), ndim=1)
+        nodes = None if self.nodes is None else tuple(kept(part, part) for part in self.nodes)
+        object.__setattr__(self, "nodes", nodes)
 
     def __len__(self):
         return len(self.r)
@@ -221,6 +228,7 @@ def profile(
     >>> found.r, found.counts, found.sb
     (array([0.5, 2. ]), array([ 1., 24.]), array([0.5, 0.5]))
     """
+    expect(image, "good", "image", "an Image")
     center = centroid(image) if center is None else position(image, center)
     pixels = image.pixels
     distance = np.hypot(pixels.x - center[0], pixels.y - center[1])

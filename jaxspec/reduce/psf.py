@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxspec._checks import fix_arrays
 from jaxspec.errors import InputError
 
 LARGEST = 2048  # pixels from the centre to the edge of a kernel, 134 MB
@@ -42,6 +43,8 @@ class Psf:
     name : str
     doubts : tuple of str, why the file that it was read from may be damaged.
 
+    The kernel cannot be changed.
+
     Examples
     --------
     >>> psf = gaussian_psf(fwhm=3.0)
@@ -56,6 +59,9 @@ class Psf:
     center: tuple[float, float] = (0.0, 0.0)
     name: str = ""
     doubts: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        fix_arrays(self, ("kernel",), ndim=2)
 
     @classmethod
     def from_image(

@@ -6,6 +6,7 @@ import operator
 
 import numpy as np
 
+from jaxspec._ask import numbers
 from jaxspec.errors import InputError
 
 
@@ -62,6 +63,7 @@ def in_pixels(image, size, parameter):
             size = float(size.to_value("arcsec")) / image.pixel_size
         except Exception as error:  # astropy's unit errors
             raise InputError(f"is {size}", parameter=parameter, remedy="give an angle") from error
+    size = numbers(size, parameter, "give a positive length")
     if not (np.ndim(size) == 0 and np.isfinite(size) and size > 0):
         raise InputError(f"is {size}", parameter=parameter, remedy="give a positive length")
     return float(size)

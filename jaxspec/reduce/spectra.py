@@ -12,6 +12,7 @@ from pathlib import PurePath
 
 import numpy as np
 
+from jaxspec._ask import expect, path_text
 from jaxspec._status import Status
 from jaxspec._types import Spectrum
 from jaxspec.errors import InputError
@@ -47,6 +48,7 @@ class SpectrumList(Sequence):
     """
 
     def __init__(self, items: Iterable[Spectrum | Failure]):
+        expect(items, "__iter__", "items", "a list of Spectrum objects")
         self._items = tuple(items)
         for item in self._items:
             if not isinstance(item, Spectrum | Failure):
@@ -230,10 +232,10 @@ def bar(items, label, progress=None, total=None):
 
 def find_files(paths) -> list[str]:
     """Paths of all files that a path, a pattern or a list of them names; patterns are sorted."""
-    if isinstance(paths, str | os.PathLike):
+    if isinstance(paths, str | os.PathLike) or not isinstance(paths, Iterable):
         paths = [paths]
     files = []
-    for path in [os.fspath(path) for path in paths]:
+    for path in [path_text(path) for path in paths]:
         if "://" in path or not glob.has_magic(path) or os.path.exists(path):
             files.append(path)
             continue

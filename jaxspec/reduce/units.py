@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from typing import Any, NamedTuple
 
+from jaxspec._units import NO_UNIT, unit_of
 from jaxspec.errors import InputError
 
-# Words as they are in headers, in lower case; everything else is asked of astropy.
-_WORDS = {
-    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
-    **dict.fromkeys(("ks", "ksec", "ksecs", "kilosec", "kiloseconds", "kilosecond"), "ks"),
-    "Msec": "Ms", "MSEC": "Ms", "msec": "ms", "cps": "ct s-1",
-    **dict.fromkeys(("min", "minute", "minutes"), "min"),
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "h"),
-    **dict.fromkeys(("d", "day", "days"), "d"),
-    **dict.fromkeys(("ct", "cts", "count", "counts", "cnt", "cnts"), "ct"),
-    **dict.fromkeys(("event", "events", "evt", "evts", "hit", "hits"), "ct"),
-    **dict.fromkeys(("ph", "phs", "phot", "phots", "photon", "photons"), "ph"),
-    **dict.fromkeys(("pix", "px", "pixel", "pixels"), "pix"),
-    **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres"), "cm"),
-    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), "m"),
-    **dict.fromkeys(("mm", "millimeter", "millimeters"), "mm"),
-    **dict.fromkeys(("erg", "ergs"), "erg"),
-    **dict.fromkeys(("ev", "electronvolt"), "eV"),
-    "kev": "keV", "mev": "MeV", "gev": "GeV", "tev": "TeV", "jy": "Jy", "adu": "adu", "dn": "DN",
-    **dict.fromkeys(("electron", "electrons"), "electron"),
-    **dict.fromkeys(("deg", "degree", "degrees"), "deg"),
-    **dict.fromkeys(("arcmin", "arcmins", "amin"), "arcmin"),
-    **dict.fromkeys(("arcsec", "arcsecs", "asec"), "arcsec"),
-    **dict.fromkeys(("sr", "steradian"), "sr"),
-}  # fmt: skip
-_MARKS = str.maketrans({"²": "2", "³": "3", "⁻": "-", "¹": "1", "·": " ", "×": " ", "^": "^"})
-_NO_UNIT = ("n/a", "na", "null", "none", "unknown", "unitless")
-# Energies beside a unit: "counts (0.5-2 keV)", "counts in 0.5-2 keV".
-_BAND = re.compile(r"\(?\b(?:in\s+)?[\d.]+\s*(?:-|to)\s*[\d.]+\s*k?ev\b\s*\)?", re.I)
 _EVENTS = ("ct", "ph")  # photons that fell in, and counts that were detected
 EXPOSURES = ("s", "cm2", "cm2 s")
 
@@ -85,16 +56,8 @@ def parse_unit(text) -> MapUnit | None:
     """
     import astropy.units as u
 
-    text = _in_words_of_astropy(str(text))
-    if text.lower() in ("", *_NO_UNIT):
-        return None
-    if re.match(r"(log|ln|dex)[\w\s]*\(", text, re.I):  # of whatever: not the thing itself
-        return MapUnit(1.0, 0.0, 0.0, 0.0, u.mag)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a second slash, or a unit that FITS deprecates
-            unit: Any = u.Unit(text)
-    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
+    unit = unit_of(str(text))
+    if unit is None:
         return None
     if isinstance(unit, u.StructuredUnit):  # "ct,s": of several fields
         return None
@@ -110,28 +73,6 @@ def parse_unit(text) -> MapUnit | None:
     for name, power in powers.items():
         rest = rest * u.Unit(name) ** power
     return MapUnit(float(parts.scale.real), known[0], known[1], known[2], rest)
-
-
-def _in_words_of_astropy(text):
-    """The same unit, in one spelling."""
-    text = _BAND.sub("", text.translate(_MARKS)).strip().strip("'\"").strip().rstrip(".")
-    while text[:1] + text[-1:] in ("[]", "{}", "()"):
-        text = text[1:-1].strip()
-    text = re.sub(r"\bsq(uare)?\.?\s*(cm|m|arcmin|arcsec|deg)", r"\2**2", text, flags=re.I)
-    text = re.sub(r"^c(?=\s*/|\s+s)", "ct", text, flags=re.I)
-    text = re.sub(r"\be-(?=$|[\s/*])", "electron", text)
-    text = re.sub(r"\bper\b", "/", text, flags=re.I)
-    text = re.sub(r"(?<=[A-Za-z0-9])-(?=[A-Za-z])", " ", text)  # cm2-s
-    text = re.sub(r"(\*\*|\^)\s*\(\s*([-+]?\d+)(?:\.0*)?\s*\)", r"**\2", text)  # s**(-1)
-
-    def word(match) -> str:
-        found: str = match[0]
-        return str(_WORDS.get(found, _WORDS.get(found.lower(), found)))
-
-    text = re.sub(r"[A-Za-z]+", word, text)
-    if re.match(r"1(\.0*)?\s*/[^()]*$", text):  # 1/cm2/s, which astropy does not read
-        return f"1/({' '.join(text.split('/')[1:])})"
-    return text
 
 
 def counts_scale(header, unit, file, what="image", whole=True):
@@ -166,7 +107,7 @@ def counts_scale(header, unit, file, what="image", whole=True):
     text, found, said = _asked(header, unit, _parameter(what), "use 'count'")
     if found is None:
         text = text.strip()
-        if text.lower() in ("", "primary array", *_NO_UNIT):
+        if text.lower() in ("", "primary array", *NO_UNIT):
             return 1.0, ""
         if what == "image" and not whole:
             raise InputError(
@@ -210,6 +151,8 @@ def kind_of_map(unit) -> str:
     ('a flux', 'not counts')
     """
     events = unit.counts + unit.photons
+    if unit.pure and unit.counts == 1 and unit.photons == 0 and unit.pixels in (0, -1):
+        return "counts"
     if unit.pure and unit.photons == 1 and unit.counts == 0:
         return "photons that were corrected for the detection"
     if events in (0, 1) and any(_alike(unit, u) for u in ("1/s", "1/(s deg2)")):

@@ -18,7 +18,7 @@ _LINKS = (
 
 
 def describe_file(path) -> str:
-    """Describe a PHA (I or II), RMF, RSP or ARF file.
+    """Describe a PHA (I or II), RMF, RSP or ARF file, or a table of results.
 
     Raises
     ------
@@ -33,7 +33,16 @@ def describe_file(path) -> str:
         raw, file = read_bytes(address.file)
     except FileNotFoundError:
         raise InputError("does not exist", file=address.file, remedy="check the path") from None
+    if raw[:6] == b"# %ECS" or raw[:4] == b"PAR1":
+        return _describe_result(file)
+    if raw[:4] == b"\x89HDF":
+        raise InputError(
+            "is a file of HDF5, no spectrum", file=file,
+            remedy="jaxspec.read_posterior reads a posterior that jaxspec saved",
+        )  # fmt: skip
     hdus = open_hdus(decompress(raw, file), file)
+    if any(hdu.get("RESULT") is not None for hdu in hdus):
+        return _describe_result(file)
     table = [hdu for hdu in hdus if hdu.columns]
     kinds = {_kind(hdu) for hdu in table}
     if "SPECTRUM" in kinds:
@@ -50,6 +59,13 @@ def describe_file(path) -> str:
         file=file,
         remedy="give a PHA, RMF, RSP or ARF file",
     )
+
+
+def _describe_result(file):
+    from jaxspec.fit.read_back import read_result
+
+    result = read_result(file)
+    return f"{file}: table of results of a fit; jaxspec.read_result reads it\n\n{result.summary()}"
 
 
 def _kind(hdu):

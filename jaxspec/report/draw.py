@@ -191,7 +191,22 @@ def legend(ax, least=1):
     ]
     if len(shown) >= least:
         data_first = sorted(shown, key=lambda pair: not hasattr(pair[0], "has_yerr"))
-        ax.legend(*zip(*data_first, strict=True))
+        _make_room(ax, ax.legend(*zip(*data_first, strict=True)))
+
+
+def _make_room(ax, made):
+    """Raise the top of the axes where data lie under the legend, error bars among them."""
+    box = made.get_window_extent()
+    drawn = [(line.get_path(), line.get_transform()) for line in ax.lines]
+    for group in ax.collections:
+        drawn += [(path, group.get_transform()) for path in group.get_paths()]
+    if not any(p.transformed(to).intersects_bbox(box, filled=False) for p, to in drawn):
+        return
+    share = 1.0 - min(box.height / ax.bbox.height + 0.05, 0.5)
+    low, high = ax.get_ylim()
+    log = ax.get_yscale() == "log"
+    ax.set_ylim(low, low * (high / low) ** (1 / share) if log else low + (high - low) / share)
+    made.set_loc("upper right")
 
 
 def outcome(result, row):

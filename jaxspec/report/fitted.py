@@ -12,14 +12,13 @@ import numpy as np
 from jaxspec.errors import InputError
 from jaxspec.fit.joint_result import JointResult
 from jaxspec.fit.result import FitResult
-from jaxspec.likelihood.forward import kind_of, predict, predict_parts
-from jaxspec.likelihood.image_prepare import centers_of
+from jaxspec.likelihood.forward import predict, predict_parts
 from jaxspec.reduce.frames import ARCSEC
-from jaxspec.reduce.profile import RadialProfile
-from jaxspec.reduce.profile import profile as sum_in_annuli
+from jaxspec.sample import predictive
 from jaxspec.sample.joint_posterior import JointPosterior
 from jaxspec.sample.posterior import Posterior, columns
 from jaxspec.sample.posteriors import Posteriors
+from jaxspec.sample.predictive import Rings
 
 
 class Fitted(NamedTuple):
@@ -117,32 +116,11 @@ def need_fit(result, remedy="give what js.fit made"):
         raise InputError(f"is a {type(result).__name__}", parameter="source", remedy=remedy)
 
 
-class Rings(NamedTuple):
-    """Annuli, and the one of each pixel (n_pix,), -1 outside; None if bins are annuli."""
-
-    profile: RadialProfile
-    index: np.ndarray | None
-
-    def total(self, values):
-        """Sum of values of the pixels (n_pix,) over each annulus."""
-        if self.index is None:
-            return np.asarray(values)
-        inside = self.index >= 0
-        return np.bincount(self.index[inside], np.asarray(values)[inside], len(self.profile))
-
-
 def rings_of(fitted, center, bins, n_bins, options) -> Rings:
     """Annuli of the data, by default around the model's first source."""
-    data = fitted.data
-    if not kind_of(data).has_pixels:
-        return Rings(data, None)
-    if center is None and fitted.model is not None:
-        center = next(iter(centers_of(fitted.model, fitted.params)), None)
-    found = sum_in_annuli(data, center, bins, n_bins=n_bins, **options)
-    x, y = found.center
-    distance = np.hypot(data.pixels.x - x, data.pixels.y - y)
-    index = np.searchsorted(found.r_lo, distance, side="right") - 1
-    return Rings(found, np.where(distance < found.r_hi[index], index, -1))
+    return predictive.rings_of(
+        fitted.data, fitted.model, fitted.params, center, bins, n_bins, options
+    )
 
 
 def units_of(annuli, kind, unit):

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxspec.errors import InputError
-from jaxspec.likelihood.forward import AT_ONCE, kind_of
-from jaxspec.likelihood.image import TINY
+from jaxspec.likelihood.forward import kind_of
 from jaxspec.reduce.regrid import in_pixels
 from jaxspec.report.compared import Compared, of_annuli, of_pixels
 from jaxspec.report.fitted import best_of, rings_of
 from jaxspec.sample.posterior import Posterior
+from jaxspec.sample.predictive import replicas
 
 LEVELS = (0.025, 0.16, 0.5, 0.84, 0.975)
-REPLICATES = 10  # data sets made from each draw, for smooth quantiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,26 +72,18 @@ def predictive_profile(
     fitted = best_of(posterior).of_image()
     rings = rings_of(fitted, center, bins, n_bins, options)
     made = of_annuli(fitted, rings, **look)
-    draws = posterior.full.reshape(len(posterior), -1)
-    draws = draws[np.linspace(0, len(draws) - 1, min(int(n), len(draws))).round().astype(int)]
-    means = _means(fitted, rings, draws)
-    rng = np.random.default_rng(seed)
-    error = rings.profile.error
-    shape = (REPLICATES, *means.shape)
-    if np.isnan(error).all():
-        replicated = rng.poisson(means, shape).astype(float)
-        variance = np.maximum(means, TINY)
-    else:
-        replicated, variance = rng.normal(means, error, shape), error**2 * np.ones_like(means)
-    worse = _chi2(replicated, means, variance) >= _chi2(made.counts, means, variance)
-    replicated = np.quantile(replicated.reshape(-1, len(made.x)), LEVELS, axis=0)
+    found = replicas(posterior, rings, n, seed)
+    means, replicated = (
+        found.means,
+        np.quantile(found.data.reshape(-1, len(made.x)), LEVELS, axis=0),
+    )
     return PredictiveProfile(
         made,
         np.array(LEVELS),
         made.in_unit(np.quantile(means, LEVELS, axis=0)),
         made.in_unit(replicated),
         (replicated - made.expected) / made.scatter,
-        float(worse.mean()),
+        found.p_value,
     )
 
 
@@ -147,19 +138,6 @@ def gaussian_weights(sigma) -> np.ndarray:
 
 
 # ---------------------------------------------------------------------------- parts
-
-
-def _means(fitted, rings, draws):
-    """Expected counts (n_draw, n) in annuli for some draws."""
-    each = max(1, AT_ONCE // len(fitted.data.pixels.counts))
-    means = []
-    for i in range(0, len(draws), each):
-        means += [rings.total(mean) for mean in fitted.expected(draws[i : i + each])]
-    return np.array(means)
-
-
-def _chi2(counts, means, variance):
-    return ((counts - means) ** 2 / variance).sum(axis=-1)
 
 
 def _convolved(values, weights):

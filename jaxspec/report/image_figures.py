@@ -95,7 +95,7 @@ def masks(image, ax=None, *, fig=None, center=None, zoom=None):
     view = _view(image, center, zoom)
     dark = ~(image.exposure > 0)
     kinds = (
-        ("used", image.good, (0.35,) * 3),
+        ("used", image.good, (1.0,) * 3),
         ("left out", image.mask & ~dark, LEFT_OUT),
         ("not exposed", image.mask & dark, (float(BLANK),) * 3),
     )
@@ -110,7 +110,7 @@ def masks(image, ax=None, *, fig=None, center=None, zoom=None):
             _show(ax, image, flat, view, cmap=ListedColormap([color]), gid=name)
         found = [(f"{name}: {where.sum():,}", color) for name, where, color in kinds if where.any()]
         ax.legend(
-            handles=[Patch(fc=color, label=label) for label, color in found],
+            handles=[Patch(fc=color, ec="0.35", label=label) for label, color in found],
             title="Pixels", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(found),
             handlelength=1.0, columnspacing=1.0,
         )  # fmt: skip

@@ -93,12 +93,12 @@ def fit(result, row=0, fig=None, *, residuals="delchi", subtract=None, backgroun
             panels.bands(upper, arrays.x, model_band(result, **options), edges)
         shown = _background(upper, arrays) if background else np.zeros(0)
         draw.flux_axis(upper, arrays.data, arrays.model, shown, errors=arrays.error)
-        draw.legend(upper)
         upper.set_title(_outcome(result, row), fontsize=9, loc="right")
         panels.residuals(lower, edges, **left_over)
         lower.set_xlabel(upper.get_xlabel())
         upper.set_xlabel("")
         draw.energy_axis(lower, *edges)
+        draw.legend(upper)  # last: where data lie is known then
     return fig
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxspec._ask import expect
 from jaxspec._types import start_times
 from jaxspec.errors import InputError
 from jaxspec.likelihood.fluxes import curves
@@ -53,6 +54,7 @@ def stack_spectra(spectra, *, subtract=True, area=False, rebin=None) -> Stack:
         makes different numbers of detectors comparable.
     """
     kept, arrays, known = [], [], True
+    expect(spectra, "__iter__", "spectra", "a list of spectra")
     for row, spectrum in enumerate(spectra):
         if not len(getattr(spectrum, "channel", ())):
             continue  # a failure has none

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jaxspec._status import Status
-from jaxspec._text import align, with_error
+from jaxspec._text import align, with_interval
 from jaxspec._types import start_times
 from jaxspec.fit.summary import verdict
 
@@ -38,8 +38,10 @@ def screen_table(result, width=WIDTH, max_rows=MAX_ROWS) -> str:
     room = width - sum(_width(c) for c in columns + tail)
     hidden = []
     for name in result.columns:
-        pairs = zip(result.value(name)[rows], result.error(name)[rows], strict=True)
-        column = (name, *(with_error(*pair) for pair in pairs))
+        known = np.where(result.is_fixed(name), np.nan, result.error(name))
+        given = zip(result.value(name), known, *result.interval(name).T, strict=True)
+        shown = list(given)
+        column = (name, *(with_interval(*shown[row]) for row in rows))
         room -= _width(column)
         if room >= 0 and not hidden:
             columns.append(column)

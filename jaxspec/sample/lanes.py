@@ -220,7 +220,7 @@ def optimum(group, end, lane) -> Optimum:
     for i, p in enumerate(model.parameters):
         if is_turning(p):
             lower[i], upper[i] = theta[i] - 0.5 * p.period, theta[i] + 0.5 * p.period
-            p.value, p.min, p.max = theta[i], lower[i], upper[i]
+            p.set(theta[i], min=lower[i], max=upper[i])
     one = Bounds(lower, upper, box.free[lane], box.amplitude, box.positive, box.energy)
     return Optimum(model, one, theta, jax.tree.map(lambda x: x[lane], end.local))
 

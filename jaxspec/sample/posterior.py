@@ -124,6 +124,28 @@ class Posterior:
         """Monte Carlo standard error of the means (n_par,)."""
         return diagnostics.mcse(self.chains)
 
+    @cached_property
+    def predictive_p(self) -> float:
+        """Posterior predictive p-value of the radial profile of an image, as in its figure.
+
+        How often chi2 of replicated data, in annuli around the source, is at least that of the
+        data: near 0 the model does not describe them, near 1 they scatter too little. NaN for
+        spectra.
+
+        Raises
+        ------
+        InputError
+            The data were not given to `read_posterior`.
+        """
+        from jaxspec.sample.predictive import replicas, rings_of
+
+        self._need_data("the posterior predictive p-value")
+        if not hasattr(self.data, "pixels"):
+            return np.nan
+        params = self.full[0, 0].copy()
+        params[columns(self.model)[0]] = self.best
+        return replicas(self, rings_of(self.data, self.model, params)).p_value
+
     @property
     def n_divergent(self) -> int:
         """Number of draws whose trajectory diverged."""

@@ -135,6 +135,7 @@ def sample(
         )  # fmt: skip
     items = as_data(data)
     model = as_model(model, items)
+    _check_free([model])
     rows, stats = prepare_rows(model, items, stat)
     _check_likelihood(stats)
     few = max(1, len(model.free_names))
@@ -158,9 +159,18 @@ def sample(
     return Posteriors.of(items, made, whole, time.perf_counter() - began)
 
 
+def _check_free(models):
+    if not any(model.free_names for model in models):
+        raise InputError(
+            "has no free parameter", parameter="model",
+            remedy="thaw one; js.fit gives the statistic of fixed values",
+        )  # fmt: skip
+
+
 def _sample_joint(model, data, stat, joint, untie, share, fit_options, how, began):
     """Posteriors of joint sets."""
     task = joint_task(model, data, stat, joint, untie)
+    _check_free(task.models.values())
     priors = given_priors(task, fit_options.priors, share)
     fit_options = fit_options._replace(priors=priors)
     for stats in task.stats.values():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from typing import Any
 
 import numpy as np
 
+from jaxspec._ask import path_text
 from jaxspec.errors import InputError
 from jaxspec.model.record import model_of
 from jaxspec.read.paths import decompress, read_bytes
@@ -43,7 +43,7 @@ def read_posterior(path, data=None, *, components=()) -> Posterior:
     >>> import jaxspec as js
     >>> js.read_posterior("a1835.nc", data=image).loo()    # doctest: +SKIP
     """
-    file = os.fspath(path)
+    file = path_text(path)
     need_netcdf()
     try:
         raw, file = read_bytes(file)

@@ -8,6 +8,7 @@ from jaxspec._environment import devices, versions
 from jaxspec._text import align, digits
 from jaxspec.fit.priors import prior_text
 from jaxspec.model.record import model_record
+from jaxspec.sample.predictive import sentence
 
 MAX_RHAT = 1.01
 MIN_ESS = 100  # per chain; both limits: Vehtari et al. 2021
@@ -84,7 +85,8 @@ def summary(posterior) -> str:
         rows.append((label, mean, digits(sd, sd), median, *edges, *mixed))
         rows[-1] += (f"{posterior.ess_tail[i]:.0f}",)
     right = range(1, len(_HEADER))
-    return "\n".join([_title(posterior), *align(rows, right), *_verdict(posterior)])
+    lines = [_title(posterior), *align(rows, right), sentence(posterior), *_verdict(posterior)]
+    return "\n".join(filter(None, lines))
 
 
 def _title(posterior):

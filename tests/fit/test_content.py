@@ -9,6 +9,7 @@ from toy import toy_response, toy_spectrum
 
 import jaxspec as js
 from jaxspec._status import Status
+from jaxspec._types import Wide
 from jaxspec.errors import InputError
 from jaxspec.likelihood.spectrum_prepare import make_batches
 
@@ -252,11 +253,121 @@ def test_equal_responses_are_folded_once():
 def test_a_response_without_area_is_a_row_with_a_status():
     spectrum = toy_spectrum(np.full(32, 50))
     blind = spectrum.replace(response=spectrum.response.replace(area=np.zeros(40)))
-    result = js.fit("powerlaw", [spectrum, blind], stat="cstat")
-    assert result.status[0] == Status.OK and result.status[1] == Status.BAD_DATA
+    shifted = spectrum.replace(channel=spectrum.channel + 1)  # equally many as in its response
+    result = js.fit("powerlaw", [spectrum, blind, shifted], stat="cstat")
+    assert result.status[0] == Status.OK and (result.status[1:] == Status.BAD_DATA).all()
     assert "no effective area" in result.messages[1]
+    assert "response toy.rsp 32, 0 to 31: channel 32 is not there" in result.messages[2]
+
+
+def test_the_statistic_of_given_values(tmp_path):
+    """With nothing free, what XSPEC's ``statistic`` says after ``newpar``, for one and for many."""
+    model = js.Model("powerlaw")
+    model["PhoIndex"].freeze(1.5)
+    model["norm"].freeze(0.02)
+    data = [toy_spectrum(np.arange(32.0)), toy_spectrum(np.full(32, 50), name="flat")]
+    response = data[0].response
+    edges = np.append(response.e_lo, response.e_hi[-1])
+    photons = 0.02 * js.evaluate("powerlaw", edges, [1.5])
+    rate = response.matrix.T @ (response.area * photons)
+    terms = [js.statistic("cash", counts=s.counts, exposure=1000.0, rate=rate) for s in data]
+    result = js.fit(model, data, stat="cstat")
+    np.testing.assert_allclose(result.stat, np.sum(terms, axis=1), rtol=1e-12)
+    assert result.ok.all() and list(result.table["dof"]) == [32, 32] and result.n_free == 0
+    assert np.isfinite(result.stat_expected).all() and result.columns == []
+    assert result.messages[0].startswith("Nothing is free")
+    said = result.summary()
+    assert "evaluated for 2 spectra: 2 OK" in said and "errors mean" not in said
+    back = js.read_result(result.write(tmp_path / "a.ecsv"), data)
+    np.testing.assert_array_equal(back.stat, result.stat)
+    together = js.fit(model, data, joint=True, stat="cstat")
+    np.testing.assert_allclose(together.total[0], np.sum(terms), rtol=1e-12)
 
 
 def test_a_response_is_no_path():
     with pytest.raises(InputError, match="response: is a str"):
         toy_spectrum(np.full(32, 50)).replace(response="a.rsp")
+
+
+def arrays_of(item):
+    """All arrays in the fields of a dataclass, and those in their tuples."""
+    found = {}
+    for name, value in vars(item).items():
+        for i, part in enumerate(value if isinstance(value, tuple) else (value,)):
+            if isinstance(part, np.ndarray):
+                found[f"{type(item).__name__}.{name}.{i}"] = part
+    return found
+
+
+def test_arrays_of_data_cannot_be_changed():
+    """Copies share them: what is changed in one would be changed in all."""
+    counts, mask = np.full((21, 21), 3.0), np.zeros((21, 21), bool)
+    image = js.Image("a", counts, np.full((21, 21), 9.0), mask, background=counts, area=counts)
+    own = np.arange(6.0)
+    spectrum = toy_spectrum(own, stat_err=own + 1, quality=np.zeros(6, int), areascal=own + 1)
+    ring = js.profile(image, center=(10, 10), bins="linear", n_bins=3)
+    psf = js.gaussian_psf(fwhm=3.0)
+    hand = replace(psf, kernel=np.array(psf.kernel))
+    places = np.arange(3)
+    wide = Wide(places, 3, places, places, places, places, places, own[:3])
+    for item in (image, image.masked(where=counts > 5), image.rebin(3), ring, psf, hand, wide):
+        bad = [name for name, values in arrays_of(item).items() if values.flags.writeable]
+        assert not bad, bad
+    copy = spectrum.replace(name="b")
+    for name, values in arrays_of(spectrum).items():
+        assert not values.flags.writeable and values is arrays_of(copy)[name]
+    for name, values in arrays_of(SPECTRUM).items():
+        assert not values.flags.writeable, name
+    with pytest.raises(ValueError, match="read-only"):
+        copy.counts[2] = 7.0
+    counts[0, 0], own[1], mask[0] = 99.0, 99.0, True  # what the user holds is another array
+    assert image.counts[0, 0] == 3 and image.background[0, 0] == 3 and not image.mask.any()
+    assert spectrum.counts[1] == 1
+
+
+KINDS = {  # calls with a thing of the wrong kind, and what is said
+    "exposur": (
+        lambda: SPECTRUM.replace(exposur=1),
+        "Spectrum has no field 'exposur'; .*'exposure'",
+    ),
+    "are": (lambda: RESPONSE.replace(are=1), "no field 'are'; did you mean 'area'"),
+    "no matrix": (lambda: RESPONSE.replace(matrix=None), "matrix: is None; give a matrix"),
+    "a vector": (lambda: RESPONSE.replace(matrix=np.ones(3)), "matrix: has 1 dimensions|has 24"),
+    "filters": (lambda: SPECTRUM.replace(filters=None), "filters: is None; give a tuple"),
+    "pha": (lambda: js.read_pha(5), "path: is 5; give a path"),
+    "phas": (lambda: js.read_pha([None]), "path: is None; give a path"),
+    "response": (lambda: js.read_response(None), "response is a NoneType; give a path or"),
+    "arf": (lambda: js.read_arf(None), "path: is None"),
+    "image": (lambda: js.read_image(3), "path: is 3"),
+    "psf": (lambda: js.read_psf(3), "path: is 3"),
+    "result": (lambda: js.read_result(3), "path: is 3"),
+    "posterior": (lambda: js.read_posterior(3), "path: is 3"),
+    "write": (lambda: js.write_pha(3, "a.pha"), "spectrum: is 3; give a Spectrum"),
+    "write arf": (lambda: js.write_arf(3, "a.arf"), "response: is 3; give a Response, or"),
+    "write image": (lambda: js.write_image(3, "a.fits"), "image: is 3; give an Image"),
+    "tol": (lambda: js.fit("powerlaw", SPECTRUM, tol=None), "tol: None is not a positive"),
+    "fit": (lambda: js.fit(None), "None is neither a spectrum nor"),
+    "counts": (lambda: js.statistic("cash", counts=None, exposure=1, rate=1), "counts: is missing"),
+    "fake": (lambda: js.fake("powerlaw", None, 1.0), "response: is None; give a Response"),
+    "fake model": (lambda: js.fake(3, RESPONSE, 1.0), "model: is 3; give a Model"),
+    "fake params": (lambda: js.fake("powerlaw", RESPONSE, 1.0, 3), "params: is 3; give a dict"),
+    "fake value": (lambda: js.fake("powerlaw", RESPONSE, 1.0, {"norm": "x"}), "norm: is 'x'"),
+    "fake exposure": (lambda: js.fake("powerlaw", RESPONSE, "x"), "exposure: is 'x'; give seconds"),
+    "seed": (lambda: js.fake("powerlaw", RESPONSE, 1.0, seed="x"), "seed: is 'x'"),
+    "list": (lambda: js.SpectrumList(None), "items: is None; give a list"),
+    "profile": (lambda: js.profile(3), "image: is 3; give an Image"),
+    "peak": (lambda: js.peak(3), "image: is 3; give an Image"),
+    "psf kernel": (lambda: js.Psf(None), "kernel: has 0 dimensions, not 2"),
+    "limit": (
+        lambda: setattr(js.Model("powerlaw")["norm"], "min", None),
+        "min None is not a number",
+    ),
+    "max": (lambda: setattr(js.Model("powerlaw")["norm"], "max", 0.5), "1 is outside the limits"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_of_the_wrong_kind_is_named_with_a_remedy(kind):
+    call, said = KINDS[kind]
+    with pytest.raises(InputError, match=said):
+        call()

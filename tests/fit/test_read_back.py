@@ -14,6 +14,7 @@ from toy_images import simulated
 import jaxspec as js
 from jaxspec.errors import InputError
 from jaxspec.read.write import write_rmf
+from jaxspec.report.describe import describe_file
 
 ROWS = "params stat n_bins stat_expected stat_variance status iterations edm".split()
 ENDINGS = ["ecsv", "fits", "parquet"]
@@ -78,6 +79,8 @@ def test_the_same_result_comes_back(result, tmp_path, ending):
     path = result.write(tmp_path / f"out.{ending}")
     back = js.read_result(path)
     same(result, back)
+    told = describe_file(path)  # as `jaxspec inspect` prints it
+    assert "table of results of a fit; jaxspec.read_result" in told and result.summary() in told
     mine, theirs = result.table, back.table
     assert mine.colnames == theirs.colnames
     for name in mine.colnames:
@@ -145,8 +148,16 @@ def test_grouping_and_systematic_are_told(spectra, tmp_path):
     assert table["grouping"][0].startswith("40 channels in ")
     assert table.meta["STATS"] == {"asked": "chi2", "used": {"chi2": 2}}
     same(result, js.read_result(path, js.SpectrumList(changed)))
-    with pytest.raises(InputError, match="other data"):
+    with pytest.raises(
+        InputError, match="other data .*grouping was 40 .*; systematic was 0.01, is 0"
+    ):
         js.read_result(path, spectra[:2])
+    bare = [s.replace(sys_err=None) for s in changed]
+    with pytest.raises(InputError, match=r"\(systematic was 0.01, is 0\).*same systematic errors"):
+        js.read_result(path, bare)
+    twice = [s.replace(counts=s.counts + 1) for s in changed]
+    with pytest.raises(InputError, match=r"\(data_sha256 was \w+, is"):
+        js.read_result(path, twice)
 
 
 def test_data_are_given_again(result, spectra, tmp_path):

@@ -271,7 +271,7 @@ def test_against_xspec_on_coarse_bins(name, reference_dir):
 
 
 @pytest.mark.parametrize(
-    ("name", "worst"), [("phabs", 1.5e-4), ("TBabs", 2e-2), ("wabs", 1e-5)], ids=str
+    ("name", "worst"), [("phabs", 1.2e-4), ("TBabs", 2e-2), ("wabs", 1e-5)], ids=str
 )
 def test_transmission_against_xspec_on_coarse_bins(name, worst, reference_dir):
     """XSPEC's own bin rule, bins with edges included; it computes phabs and wabs in single."""
@@ -283,7 +283,7 @@ def test_transmission_against_xspec_on_coarse_bins(name, worst, reference_dir):
         known = expected > 1e-4  # below, XSPEC's single precision shows
         deviation = np.abs(value[known] / expected[known] - 1)
         assert np.median(deviation) < 1e-5
-        assert deviation.max() < worst, case["params"]
+        assert deviation.max() < (5e-5 if case["xsect"] == "obcm" else worst), case["params"]
 
 
 def test_wabs_is_its_published_polynomial():

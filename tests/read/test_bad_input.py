@@ -203,7 +203,7 @@ def test_files_that_do_not_belong_together(tmp_path):
         read_response(tmp_path / "a.rmf", tmp_path / "a.arf")
     with pytest.raises(InputError, match="b.arf: bin 4 is 3.25-3.5 keV but 3-5 keV in a.rmf"):
         read_response(tmp_path / "a.rmf", tmp_path / "b.arf")
-    with pytest.raises(TypeError, match="response is a int"):
+    with pytest.raises(InputError, match="response is a int; give a path"):
         read_spectrum(tmp_path / "b.pha", response=3)
 
 

@@ -176,7 +176,7 @@ def test_functions_in_place_of_links(put):
     assert [s.background is None for s in spectra] == [True, True, False]
     row = read_pha(f"{folder}/a.pha", background=lambda s: s.header["GONE"], on_error="status")[0]
     assert "background= ended in KeyError: 'GONE'" in row.message
-    with pytest.raises(TypeError, match="response is a int"):
+    with pytest.raises(InputError, match="response is a int; give a path"):
         read_spectra(f"{folder}/a.pha", response=lambda s: 5, arf=None, background=None)
 
 

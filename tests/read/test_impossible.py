@@ -176,6 +176,8 @@ def test_energies_out_of_order_cannot_be_noticed(tmp_path):
         (2.5e6, "[ms] time", 2500.0),
         (2.5, "[ks]", 2500.0),
         (2500.0, "[s] exposure", 2500.0),
+        *((2500.0 / n, t, 2500.0) for t, n in {"hour": 3600, "hrs": 3600, "ksec": 1e3}.items()),
+        *((2500.0 / n, f"[{t}]", 2500.0) for t, n in {"minute": 60, "Days": 86400}.items()),
         (2500.0, "exposure in ms or s", 2500.0),
         (2500.0, "", 2500.0),
     ],
@@ -215,6 +217,10 @@ def test_unit_of_the_exposure_of_type_ii(tmp_path):
     columns = {"CHANNEL": None, "COUNTS": counts, "EXPOSURE": ("D", [5e4, 7e4], "ms")}
     (tmp_path / "two.pha").write_bytes(to_bytes(pha_hdu(columns=columns)))
     assert [s.exposure for s in read_spectra(tmp_path / "two.pha")] == [50.0, 70.0]
+    columns["EXPOSURE"] = ("D", [5.0, 7.0], "orbit")
+    (tmp_path / "two.pha").write_bytes(to_bytes(pha_hdu(columns=columns)))
+    two = read_spectra(tmp_path / "two.pha")
+    assert two[1].exposure == 7.0 and said(two[1], "unit 'orbit', which is not known; taken as se")
 
 
 def read(tmp_path, **keywords):

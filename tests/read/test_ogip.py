@@ -205,7 +205,10 @@ def test_type_two(put):
     assert [s.exposure for s in read_spectra(path + "[SPECTRUM]{3}")] == [30.0]
     with pytest.raises(InputError, match=r"3 spectra \(type II\)"):
         read_spectrum(path)
-    with pytest.raises(InputError, match="no number 4"):
+    for odd in (-2, 0, 1.5, "2", True):  # -2 read the first two
+        with pytest.raises(InputError, match="row: is .* from 1 on"):
+            read_spectrum(path, row=odd)
+    with pytest.raises(InputError, match="no number 4; choose among 1-3"):
         read_spectrum(path + "{4}")
 
 
@@ -508,7 +511,7 @@ def test_channels_counted_from_another_number(put):
     response = put("a.rmf", rmf(first=1, tlmin=1, ebounds=ebounds_hdu(first=1)))
     s = read_spectrum(put("a.pha", raw), response=response)
     assert np.array_equal(s.response.matrix.toarray(), DENSE.astype(np.float32))
-    assert said(s, "are those from 1")
+    assert said(s, "are those from 1") and np.array_equal(s.response.channel, s.channel)
 
 
 def test_ebounds_in_the_spectrum(put):
@@ -526,7 +529,7 @@ def test_equal_responses_are_one_object(put):
     put("c.rmf", rmf(dense=DENSE * 2))
     put("a.arf", arf())
     cache = ResponseCache()
-    part = dict(channel=np.arange(3), counts=COUNTS[:3])
+    part = dict(channel=np.arange(3), counts=COUNTS[:3], DETCHANS=6)
     got = {
         name: read_spectrum(put(f"{name}.pha", pha(**keys)), cache=cache).response
         for name, keys in {

@@ -62,7 +62,8 @@ def test_no_channel_column(tmp_path):
     (tmp_path / "r.rmf").write_bytes(rmf())
     s = read(tmp_path, columns={"CHANNEL": None}, RESPFILE="r.rmf")
     assert s.channel.tolist() == [1, 2, 3, 4, 5, 6] and said(s, "numbered from 1 to 6") == 1
-    assert len(s.response.channel) == 6 and s.response.channel[0] == 0
+    assert s.response.channel.tolist() == [1, 2, 3, 4, 5, 6]
+    assert said(s, "channels 1-6 are those from 0 in r.rmf") == 1
     two = {"CHANNEL": None, "COUNTS": ("6J", [COUNTS, COUNTS + 1])}
     (tmp_path / "two.pha").write_bytes(to_bytes(pha_hdu(columns=two)))
     second = read_spectra(tmp_path / "two.pha")[1]
@@ -143,10 +144,30 @@ def test_channels_that_are_all_and_yet_too_few(tmp_path):
     """DETCHANS says that these are all channels: a response of more is one of another binning."""
     (tmp_path / "r.rmf").write_bytes(rmf())
     first = dict(counts=COUNTS[:4], columns={"CHANNEL": ("I", np.arange(4))}, RESPFILE="r.rmf")
-    s = read(tmp_path, **first)
-    assert said(s, "DETCHANS is 4 but r.rmf has 6 channels") == 1
-    assert len(s.response.channel) == 4
-    assert not said(read(tmp_path, **first, TLMIN1=0, TLMAX1=5, DETCHANS=6), "DETCHANS")
+    for keys in ({}, {"DETCHANS": 5}, {"TLMIN1": 0, "TLMAX1": 3}):
+        with pytest.raises(InputError, match=r"of [45] channels \(DETCHANS\) but r.rmf has 6"):
+            read(tmp_path, **first, **keys)
+    for keys in ({"DETCHANS": 6}, {"TLMIN1": 0, "TLMAX1": 5}):  # a part of them
+        s = read(tmp_path, **first, **keys)
+        assert len(s.response.channel) == 4 and not said(s, "DETCHANS")
+    s = read(tmp_path, **first, DETCHANS=None)
+    assert said(s, "DETCHANS is missing and r.rmf has 6") == 1 and len(s.response.channel) == 4
+    (tmp_path / "b.pha").write_bytes(pha())
+    with pytest.raises(InputError, match=r"of 4 channels \(DETCHANS\) but .*b.pha has 6"):
+        read(tmp_path, **first | {"RESPFILE": "none"}, BACKFILE="b.pha")
+
+
+def test_fewer_detchans_than_channels(tmp_path):
+    (tmp_path / "r.rmf").write_bytes(rmf())
+    s = read(tmp_path, DETCHANS=3, RESPFILE="r.rmf")
+    assert said(s, "DETCHANS is 3 for 6 channels; left out") == 1 and "DETCHANS" not in s.header
+
+
+def test_poisserr_that_is_a_word(tmp_path):
+    s = read(tmp_path, POISSERR="yes")
+    assert s.poisserr and said(s, "POISSERR is 'yes', neither T nor F; counts are whole") == 1
+    s = read(tmp_path, POISSERR="no", columns={"STAT_ERR": ("D", np.ones(6))})
+    assert not s.poisserr and said(s, "POISSERR is 'no', neither T nor F; counts are") == 1
 
 
 RATES = {
@@ -228,7 +249,7 @@ def test_part_of_the_channels(tmp_path, first, theirs, name):
     for last in (first + 5, None):  # without TLMAX, DETCHANS says how many there are
         s = read(tmp_path, channel[part], COUNTS[part], **keys, TLMAX1=last)
         assert s.response.e_min.tolist() == full.response.e_min[part].tolist()
-        assert s.response.channel.tolist() == [theirs + 2, theirs + 3, theirs + 4]
+        assert s.response.channel.tolist() == s.channel.tolist() == (channel[part]).tolist()
         assert said(s, f"channels {first + 2}-{first + 4} are those from {theirs + 2} in") == 1
     write_pha(s, tmp_path / "again.pha", respfile="r.rmf")
     again = read_spectrum(tmp_path / "again.pha")
@@ -242,6 +263,7 @@ def test_part_with_a_background_numbered_otherwise(tmp_path):
     keys = {"TLMIN1": 0, "TLMAX1": 5, "DETCHANS": 6, "BACKFILE": "b.pha"}
     s = read(tmp_path, np.arange(2, 5), COUNTS[2:5], **keys)
     assert s.background.counts.tolist() == COUNTS[2:5].tolist()
+    assert s.background.channel.tolist() == s.channel.tolist() == [2, 3, 4]
 
 
 def test_limits_that_cannot_be(tmp_path):

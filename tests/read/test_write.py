@@ -156,6 +156,10 @@ def test_standard_keywords(tmp_path, rng):
         assert header["TLMIN1"] == 1 and header["TLMAX1"] == 7 and header["HDUCLASS"] == "OGIP"
         assert hdus["SPECTRUM"].data["COUNTS"].tolist() == list(range(7))
         assert hdus["SPECTRUM"].columns["COUNTS"].format == "J"
+    part = Spectrum("b", np.arange(3, 6), np.arange(3.0), 10.0, response=response)
+    write_pha(part, tmp_path / "b.pha", respfile="a.rsp")  # its response is for more channels
+    assert fits.getheader(tmp_path / "b.pha", 1)["DETCHANS"] == 7
+    assert read_spectrum(tmp_path / "b.pha").response.channel.tolist() == [3, 4, 5]
     with fits.open(tmp_path / "a.rsp") as hdus:
         hdus.verify("exception")
         matrix = hdus["SPECRESP MATRIX"]

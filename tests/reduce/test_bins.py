@@ -346,8 +346,12 @@ def test_channels_of_the_response():
     part = toy_spectrum(np.ones(4), response=rsp, first=5)
     assert channel_columns(part).tolist() == [4, 5, 6, 7]
     assert bin_edges(part)[0].tolist() == rsp.e_min[4:8].tolist()
-    shifted = toy_spectrum(np.ones(10), response=rsp, first=0)
-    assert channel_columns(shifted).tolist() == list(range(10))
+    for first in (0, 2):  # equally many, and one of another number
+        shifted = toy_spectrum(np.ones(10), response=rsp, first=first)
+        with pytest.raises(InputError, match=f"channel {0 if first == 0 else 11} is not there"):
+            channel_columns(shifted)
+        named = shifted.replace(response=rsp.replace(channel=shifted.channel))
+        assert channel_columns(named).tolist() == list(range(10))
     with pytest.raises(InputError, match="has 12 channels, 0 to 11, and its response toy.rsp 10"):
         bin_edges(toy_spectrum(np.ones(12), response=rsp))
 
@@ -358,13 +362,13 @@ def test_channels_in_another_order_are_found_by_number():
     down = up.replace(channel=up.channel[::-1], counts=up.counts[::-1])
     assert channel_columns(down).tolist() == up.channel[::-1].tolist()
     np.testing.assert_array_equal(bin_edges(down)[0], bin_edges(up)[0][::-1])
-    other = up.replace(channel=up.channel + 1)  # equally many, numbered otherwise
-    assert channel_columns(other).tolist() == list(range(8))
 
 
 def test_background_of_another_length():
     with pytest.raises(InputError, match="background: has 5 channels and the spectrum 4"):
         toy_spectrum(np.ones(4), background=toy_spectrum(np.ones(5), name="b"))
+    with pytest.raises(InputError, match="background: has channel 0 where the spectrum has 1"):
+        toy_spectrum(np.ones(4), first=1, background=toy_spectrum(np.ones(4), name="b"))
 
 
 def test_energies_need_a_response():

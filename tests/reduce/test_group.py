@@ -72,7 +72,7 @@ def test_bad_channels_count_nothing_and_end_bins():
     assert grouped.diagnostics[0].startswith("2 of the bins do not reach the minimum")
     strict = group(ignore_bad(grouped), min_counts=3)
     assert spectrum_bins(strict)[0].tolist() == [-1, 0, -1, -1, 1, 2, -1, 3]
-    assert grouped.quality is quality and strict.diagnostics == ()
+    assert grouped.quality is spectrum.quality and strict.diagnostics == ()
 
 
 def test_resolution_of_a_gaussian_response():
@@ -159,7 +159,7 @@ def test_grouping_keeps_counts_and_reaches_the_minimum(counts, least, selection,
     grouped = group(spectrum, min_counts=least, **rule)
     after = bin_counts(grouped)
     assert after.counts.sum() == before.counts.sum()
-    assert grouped.filters == spectrum.filters and grouped.quality is quality
+    assert grouped.filters == spectrum.filters and grouped.quality is spectrum.quality
     assert set(np.unique(grouped.grouping)) <= {-1, 1}
     kept_before, kept_after = spectrum_bins(spectrum)[0] >= 0, spectrum_bins(grouped)[0] >= 0
     assert np.array_equal(kept_before, kept_after)

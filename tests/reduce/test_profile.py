@@ -162,12 +162,16 @@ def test_without_noise_the_centroid_is_exact():
 def test_peak_is_not_at_edges_or_holes():
     x, y = peak(IMAGE)
     assert np.hypot(x - X0, y - Y0) < 3
-    noisy = IMAGE.replace(exposure=np.where(np.indices(IMAGE.shape)[1] > 190, 1.0, IMAGE.exposure))
-    noisy.counts[10, 195] = 5  # a few counts where next to nothing is exposed
+    edge, spot = np.indices(IMAGE.shape)[1] > 190, np.zeros(IMAGE.shape, bool)
+    spot[10, 195] = True  # a few counts where next to nothing is exposed
+    noisy = IMAGE.replace(
+        exposure=np.where(edge, 1.0, IMAGE.exposure), counts=np.where(spot, 5.0, IMAGE.counts)
+    )
     x, y = peak(noisy, smooth=3)
     assert np.hypot(x - X0, y - Y0) < 3
-    lone = Image("one", np.ones((5, 5)), np.ones((5, 5)), np.ones((5, 5), bool))
-    lone.mask[3, 2] = False
+    mask = np.ones((5, 5), bool)
+    mask[3, 2] = False
+    lone = Image("one", np.ones((5, 5)), np.ones((5, 5)), mask)
     assert peak(lone) == (2.0, 3.0)
 
 

@@ -29,6 +29,7 @@ def written(path, value, unit=None, **header):
         ("(cm**2 s ct ph-1)", 1, "cm2 s"), ("s*cm^2", 1, "cm2 s"), ("cm²·s", 1, "cm2 s"),
         ("Sec.", 1, "s"), ("MSEC", 1e6, "s"), ("cm2-s", 1, "cm2 s"),
         ("cm**(2) ks", 1e3, "cm2 s"), ("cm^2 s/photon", 1, "cm2 s"),
+        ("ms", 1e-3, "s"), ("mins", 60, "s"), ("Years", 31557600, "s"), ("milliseconds", 1e-3, "s"),
     ],
 )  # fmt: skip
 def test_every_spelling_of_an_exposure(text, factor, kind):
@@ -104,8 +105,11 @@ def test_the_user_says_a_unit_that_the_map_lacks(tmp_path):
     assert array.exposure_unit == "s"
     with pytest.raises(InputError, match="exposure_unit: is 'parsnips'"):
         js.read_image(image, exposure=bare, exposure_unit="parsnips")
-    with pytest.raises(InputError, match="not an exposure"):
+    with pytest.raises(InputError, match="'count', counts, and not an exposure"):
         js.read_image(image, exposure=bare, exposure_unit="count")
+    found = js.read_image(image, exposure=written(tmp_path / "k.fits", 2.5, "ks"))
+    assert (found.exposure == 2500).all() and found.exposure_unit == "s"
+    assert "exposure map: multiplied by 1000 (s); BUNIT is 'ks'" in found.diagnostics
 
 
 def test_a_time_is_not_multiplied_by_a_time(tmp_path):

@@ -92,6 +92,16 @@ def test_data_figure_copes(odd):
     drawn(plot.spectra([odd], new_axes()))
 
 
+def test_the_legend_lies_on_no_data():
+    """Of few counts the error bars reach everywhere."""
+    for seed in (2, 3, 4):
+        few = toy_spectrum(np.random.default_rng(seed).poisson(0.5, 100))
+        ax = drawn(plot.data(few, new_axes())).axes[0]
+        box = ax.get_legend().get_window_extent()
+        bars = [(p, g.get_transform()) for g in ax.collections for p in g.get_paths()]
+        assert not any(p.transformed(to).intersects_bbox(box, False) for p, to in bars)
+
+
 def test_fit_figure_has_data_model_and_residuals(result):
     figure = Figure()
     assert drawn(plot.fit(result, 1, figure)) is figure

@@ -192,6 +192,10 @@ def test_predictive_profile_of_a_true_and_of_a_wrong_model(double, single):
     expected = (arrays.per * found.replicated[-1] - arrays.expected) / arrays.scatter
     np.testing.assert_allclose(found.residuals[-1], expected, rtol=1e-9)
     assert plot.predictive_profile(single, n=100, n_bins=16).p_value < 0.001
+    assert double.predictive_p == plot.predictive_profile(double).p_value
+    said = "posterior predictive p of the radial profile"
+    assert f"{said}: {double.predictive_p:.2f}" in double.summary()
+    assert f"{said} is below 0.005: the model does not describe the data" in repr(single)
 
 
 def test_predictive_profile_depends_on_the_seed_alone(double):

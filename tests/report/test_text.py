@@ -7,7 +7,7 @@ import pytest
 from fitted_rows import spectrum
 from toy import toy_response
 
-from jaxspec._text import with_error
+from jaxspec._text import with_error, with_interval
 from jaxspec.errors import InputError
 from jaxspec.fit.summary import verdict
 from jaxspec.model.catalogue import CATALOGUE
@@ -49,7 +49,9 @@ def test_screen_table_has_a_line_per_row_and_the_counts(result):
     assert lines[6].startswith("broken") and lines[6].endswith("IO_ERROR")
     assert lines[-2] == f"6 rows: {status_counts(result)}" and "4 OK" in lines[-2]
     assert lines[-1] == verdict(result)[0] and lines[-1].startswith("stat/dof median")
-    assert with_error(result.value("norm")[0], result.error("norm")[0]) in lines[1]
+    (value,), (low, high) = result.value("norm")[:1], result.interval("norm")[0]
+    shown = with_interval(value, result.error("norm")[0], low, high)
+    assert shown in lines[1] and " -" in shown and " +" in shown  # as norm_lo, norm_hi of the file
 
 
 def test_screen_table_is_narrow_and_short(result):
