@@ -66,7 +66,7 @@ def pytest_configure(config):
 
 def pytest_runtest_teardown(item, nextitem):
     """Forget compiled code after the file in which it became much: all of it needs 3 GB."""
-    if nextitem is not None and nextitem.path != item.path and resident() > 0.9e9:
+    if nextitem is not None and nextitem.path != item.path and resident() > 0.75e9:
         jax.clear_caches()
         with suppress(OSError, AttributeError):  # another C library than glibc
             ctypes.CDLL("libc.so.6").malloc_trim(0)  # what was freed goes back to the system
