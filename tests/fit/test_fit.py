@@ -188,13 +188,13 @@ def test_numbers_do_not_recompile(model, spectra):
 def test_frozen_and_bounded_parameters(model, spectra):
     frozen = model.copy()
     frozen["PhoIndex"].freeze(2.0)
-    result = js.fit(frozen, spectra[:5], stat="cstat")
+    result = js.fit(frozen, spectra[:4], stat="cstat")
     assert (result.params[:, 0] == 2.0).all()
     assert result.columns == ["norm"]
     assert (result.dof == 39).all()
     bounded = model.copy()
     bounded["PhoIndex"].set(3.7, min=3.5, max=4.0)
-    result = js.fit(bounded, spectra[:5], stat="cstat")
+    result = js.fit(bounded, spectra[:4], stat="cstat")
     assert (result.status == Status.AT_LIMIT).all()
     assert (result.value("PhoIndex") == 3.5).all()
     assert np.isnan(result.error("PhoIndex")).all()
@@ -290,7 +290,7 @@ def test_calibration_of_values_and_errors():
 
 
 def test_toy_spectrum_without_background_uses_cstat():
-    result = js.fit("powerlaw", toy_spectrum(np.arange(40, 8, -1)))
+    result = js.fit("powerlaw", toy_spectrum(np.arange(60, 20, -1), response=RESPONSE))
     assert result.stat_names == ["cstat"]
     assert any("cstat" in note for note in result.notes)
 
@@ -307,7 +307,7 @@ def test_assigning_to_a_model_is_not_ignored():
 
 def test_a_spectrum_without_response_is_told_so_after_notice_too(spectra):
     bare = js.SpectrumList([spectra[0].replace(response=None), spectra[1]])
-    result = js.fit("powerlaw", bare.notice("3-10"), stat="cstat")
+    result = js.fit("powerlaw", bare.notice("0-16"), stat="cstat")
     assert list(result.status) == [Status.NO_RESPONSE, Status.OK]
 
 
@@ -358,5 +358,6 @@ def test_lanes_that_lost_a_component_are_found():
 
 
 def test_cflux_with_a_free_norm_is_explained(spectra):
-    result = js.fit("cflux*powerlaw", spectra[:1], stat="cstat", max_iter=5)
+    bare = spectra[0].replace(response=None)  # nothing to fit: it is said of the model
+    result = js.fit("cflux*powerlaw", [bare], stat="cstat")
     assert any("freeze one norm" in note for note in result.notes)

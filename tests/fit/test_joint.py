@@ -146,6 +146,8 @@ def on_the_sky(image, size=2.0, shift=0.0):
 
 def test_images_that_share_pixels_lie_on_one_grid():
     image = simulated("beta", seed=1)
+    # dark: where it is not refused, nothing is fitted
+    image = image.replace(exposure=np.zeros(image.shape))
     first = on_the_sky(image)
     with pytest.raises(InputError, match="x0: is shared, but .* has pixels of 2 arcsec and .* 4"):
         js.fit("beta", [first, on_the_sky(image, 4.0)], joint=True)
@@ -156,9 +158,8 @@ def test_images_that_share_pixels_lie_on_one_grid():
         both = {"a": ("beta", first), "b": ("beta", moved)}
         js.fit(both, joint=True, share=["x0", "rc"])
     # each with its own centre, or each in a set of its own
-    names = ["x0", "y0"]
-    assert js.fit("beta", [first, moved], joint=True, untie=names, max_iter=3).n_bins.all()
-    assert js.fit("beta", [first, moved], joint=["a", "b"], max_iter=3).n_bins.all()
+    for how in ({"joint": True, "untie": ["x0", "y0"]}, {"joint": ["a", "b"]}):
+        assert (js.fit("beta", [first, moved], **how).status == Status.BAD_DATA).all()
 
 
 @pytest.mark.parametrize("joint", [False, True])

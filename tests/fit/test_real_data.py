@@ -34,6 +34,7 @@ def assert_all_rows_make_sense(result, n):
     assert all(len(message) > 10 for message in result.messages)
 
 
+@pytest.mark.runs_long
 def test_550_standard_products_in_one_call(archive):
     spectra = js.read_pha(str(archive / "stdprod" / "*" / "xp*_s2.pha"))
     result = js.fit("powerlaw", spectra.notice("3-25"), stat="cstat")
@@ -42,6 +43,7 @@ def test_550_standard_products_in_one_call(archive):
     assert set(result.stat_names) == {"wstat"}
 
 
+@pytest.mark.runs_long
 def test_observations_of_grs1915_in_one_call(archive):
     spectra = js.read_pha(str(archive / "grs1915_pcu2" / "*" / "src_pcu2.pha"))
     assert len(set(spectra.names)) == 554

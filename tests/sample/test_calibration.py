@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.runs_long
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 N = 64  # as many as a chunk has lanes
 

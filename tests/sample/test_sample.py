@@ -144,6 +144,7 @@ def test_a_spectrum_has_a_gamma_posterior(rng):
 # --- against an independent sampler -------------------------------------------------------------
 
 
+@pytest.mark.runs_long
 def test_emcee_agrees(image, posterior):
     """emcee on a NumPy likelihood: means within 4.5 errors, widths within 15 %."""
     emcee = pytest.importorskip("emcee")
@@ -238,6 +239,7 @@ def assert_same(a, b, most=4.5):
         assert abs(ratio) < most * np.sqrt(0.5 / n + 0.5 / m), name
 
 
+@pytest.mark.runs_long
 def test_merged_pixels_give_the_same_posterior(large, exact, monkeypatch):
     """Squares half as wide as their distance, three times what is usual."""
     assert exact.settings["merged_pixels"] == exact.settings["pixels"] and exact.acceptance == 1.0
@@ -251,6 +253,7 @@ def test_merged_pixels_give_the_same_posterior(large, exact, monkeypatch):
     assert merged.log_likelihood[2, 50] == pytest.approx(full, abs=1e-7)
 
 
+@pytest.mark.runs_long
 def test_the_check_alone_makes_it_exact(large, exact, monkeypatch):
     """Without the expansion the stand-in is wrong by standard deviations; checked, it is right."""
 
