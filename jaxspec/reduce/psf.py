@@ -17,10 +17,10 @@ import numpy as np
 
 from jaxspec._checks import fix_arrays
 from jaxspec.errors import InputError
+from jaxspec.reduce.resample import centred, stepped
 
 LARGEST = 2048  # pixels from the centre to the edge of a kernel, 134 MB
 FOLDED = 20_000_000  # numbers of the transform of a narrow PSF, 320 MB
-_CENTRED = 1e-6  # kernel pixels; a centre this close to that of a pixel needs no interpolation
 
 # Strength of the PSF at the highest frequency of the pixels above which a phase makes it ring. What
 # rings below 0 is cut off, and the rest adds up over the image: 0.03 (a Gaussian of 2.1 pixels
@@ -133,7 +133,7 @@ class Psf:
         _check_reach(self)
         made = self.kernel
         for axis, middle in enumerate(reversed(self.center)):
-            made = _centred(made, axis, middle, self.scale)
+            made = centred(made, axis, middle, self.scale)
         return made / made.sum()
 
     def __repr__(self):
@@ -320,7 +320,7 @@ def _fine_transform(psf, shape):
             break
         made = psf.kernel
         for axis, middle in enumerate(reversed(psf.center)):
-            made = _stepped(made, axis, middle, psf.scale, s)
+            made = stepped(made, axis, middle, psf.scale, s)
         wide = np.zeros((s * ny, s * nx))
         half_y, half_x = (n // 2 for n in made.shape)
         if made.shape[0] > s * ny or made.shape[1] > s * nx:
@@ -336,18 +336,6 @@ def _fine_transform(psf, shape):
         if max(part.max(initial=0.0) for part in top) < 1e-3:
             return np.ascontiguousarray(folds)
     return None
-
-
-def _stepped(array, axis, middle, scale, steps):
-    """Light in a pixel of the image whose centre is 0, 1, 2, ... / steps pixels from the source."""
-    array = np.moveaxis(array, axis, 0)
-    edges = (np.arange(len(array) + 1) - 0.5 - middle) * scale
-    half = int(np.ceil((max(-edges[0], edges[-1]) + 0.5) * steps))
-    cumulative = np.concatenate([np.zeros((1, *array.shape[1:])), np.cumsum(array, axis=0)])
-    at = np.arange(-half, half + 1) / steps
-    curve = _monotone_cubic(edges, cumulative)
-    high, low = (curve(np.clip(at + d, edges[0], edges[-1])) for d in (0.5, -0.5))
-    return np.moveaxis(np.clip(high - low, 0.0, None), 0, axis)
 
 
 def _checked(array, name):
@@ -426,30 +414,3 @@ def _round_psf(profile, radius, width, name):
             r2 = ((offset + dy)[:, None] ** 2 + (offset + dx)[None, :] ** 2) / n**2
             kernel += wx * wy * profile(r2)
     return Psf(kernel / kernel.sum(), 1.0 / n, (float(half), float(half)), name)
-
-
-def _centred(array, axis, middle, scale):
-    """Bring one axis to pixels of the image, an odd number with the source on the central one."""
-    array = np.moveaxis(array, axis, 0)
-    count, nearest = len(array), round(middle)
-    if abs(scale - 1.0) < 1e-9 and abs(middle - nearest) < _CENTRED:
-        half = max(nearest, count - 1 - nearest)
-        made = np.zeros((2 * half + 1, *array.shape[1:]))
-        made[half - nearest : half - nearest + count] = array
-        return np.moveaxis(made, 0, axis)
-    edges = (np.arange(count + 1) - 0.5 - middle) * scale
-    half = max(0, int(np.ceil(max(-edges[0], edges[-1]) - 0.5 - 1e-9)))
-    cumulative = np.concatenate([np.zeros((1, *array.shape[1:])), np.cumsum(array, axis=0)])
-    wanted = np.clip(np.arange(-half, half + 2) - 0.5, edges[0], edges[-1])
-    made = np.diff(_monotone_cubic(edges, cumulative)(wanted), axis=0)
-    return np.moveaxis(np.clip(made, 0.0, None), 0, axis)  # rounding only
-
-
-def _monotone_cubic(edges, cumulative):
-    """Cubic through the cumulative sum, its slopes limited so that it never falls."""
-    from scipy.interpolate import CubicHermiteSpline, CubicSpline
-
-    density = np.diff(cumulative, axis=0) / np.diff(edges).reshape(-1, *[1] * (cumulative.ndim - 1))
-    slopes = CubicSpline(edges, cumulative)(edges, 1)
-    lower = np.minimum(np.append(density[:1], density, 0), np.append(density, density[-1:], 0))
-    return CubicHermiteSpline(edges, cumulative, np.clip(slopes, 0.0, 3.0 * lower))
