@@ -135,7 +135,7 @@ class Posterior:
         Raises
         ------
         InputError
-            The data were not given to `read_posterior`.
+            The data were not given to `read_posterior`, or hold no source for the annuli.
         """
         from jaxspec.sample.predictive import replicas, rings_of
 

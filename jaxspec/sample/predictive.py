@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxspec._ask import generator
+from jaxspec.errors import InputError
 from jaxspec.likelihood.forward import AT_ONCE, kind_of, predict
 from jaxspec.likelihood.image import TINY
 from jaxspec.likelihood.image_prepare import centers_of
@@ -83,7 +84,11 @@ def sentence(posterior) -> str:
     """The posterior predictive p-value of an image or profile in words; empty for other data."""
     if posterior.data is None or not hasattr(posterior.data, "pixels"):
         return ""
-    p, title = posterior.predictive_p, "posterior predictive p of the radial profile"
+    title = "posterior predictive p of the radial profile"
+    try:
+        p = posterior.predictive_p
+    except InputError:  # no source to lay annuli around
+        return ""
     if p < FEW:
         return f"{title} is below {FEW:g}: the model does not describe the data"
     if p > 1 - FEW:

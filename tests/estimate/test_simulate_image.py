@@ -120,7 +120,7 @@ def test_bad_input(change, match):
 
 
 def test_spectra_still_need_an_exposure():
-    with pytest.raises(InputError, match="exposure is None"):
+    with pytest.raises(InputError, match="response: is None; give a Response"):
         fake("powerlaw", None)
 
 
