@@ -27,12 +27,12 @@ STEPS = 6  # with three parts 12: 6 leave twice as many of A
 HARDLY = 16  # lanes up to which all candidates go on: there are few to learn from
 ROUNDS = 6  # in which lanes learn; the last ones find next to nothing
 OTHERS = 6  # solutions of other lanes that are tried in a round: 3 leave 19 rows of
-# powerlaw+gaussian, 6 leave 5. Four times as many with three parts: 6 leave 19 rows of A, 24 leave 9
+# powerlaw+gaussian, 6 leave 5. Four times as many with three parts: 6 leave 19 of A, 24 leave 9
 SOLUTIONS = 512  # of other lanes that are looked at in a round
-PROMISING = 5.0  # times a lane's statistic, up to which a solution of another is tried for it; with
-# three parts 20: 0.1 in a temperature is as much in a bright spectrum
-HOPELESS = 1e6  # times: a line in another place may be far off until all others give way. With 5,
-# six of 135 hard rows of A missed a line above the band
+PROMISING = 5.0  # times a lane's statistic, up to which a solution of another is tried for it; 20
+# with three parts: 0.1 in a temperature is as much in a bright spectrum
+HOPELESS = 1e6  # times: a line in another place may be far off until all others give way. With 5
+# six of 135 rows of A missed a line above the band
 CLOSE = 1.05  # times the statistic, up to which it goes on after STEPS iterations
 PLACES = 3  # solutions with one part changed that are tried,
 APART = 6  # rows apart
