@@ -28,7 +28,6 @@ HARDLY = 16  # lanes up to which all candidates go on: there are few to learn fr
 ROUNDS = 6  # in which lanes learn; the last ones find next to nothing
 OTHERS = 6  # solutions of other lanes that are tried in a round: 3 leave 19 rows of
 # powerlaw+gaussian, 6 leave 5. Four times as many with three parts: 6 leave 19 of A, 24 leave 9
-SOLUTIONS = 512  # of other lanes that are looked at in a round
 PROMISING = 5.0  # times a lane's statistic, up to which a solution of another is tried for it; 20
 # with three parts: 0.1 in a temperature is as much in a bright spectrum
 HOPELESS = 1e6  # times: a line in another place may be far off until all others give way. With 5
@@ -207,7 +206,7 @@ def _learned(group, end, progress, more):
     news = np.arange(len(group.full.index))
     for _ in range(ROUNDS if len(news) > 1 else 0):
         found = []
-        for candidates in _from_solutions(group, end, news):
+        for candidates in _from_solutions(group, end, news, more):
             numbers = group.numbers._replace(candidates=candidates)
 
             def others(lanes, thetas, value, own=end.theta, numbers=numbers):
@@ -226,8 +225,8 @@ def _learned(group, end, progress, more):
     return end
 
 
-def _from_solutions(group, end, which):
-    """Several `Candidates` that stand for the solutions of the lanes ``which``.
+def _from_solutions(group, end, which, n_table):
+    """Up to ``n_table`` `Candidates` that stand for the solutions of the lanes ``which``.
 
     The first ones are as far apart as can be, the next ones stand between them.
     """
@@ -239,7 +238,7 @@ def _from_solutions(group, end, which):
     place = places(thetas[:, ~group.numbers.amplitude])
     chosen = [int(np.argmin(np.abs(place - 0.5).max(axis=1, initial=0.0)))]
     away = np.full(len(thetas), np.inf)
-    while len(chosen) < min(SOLUTIONS, len(thetas)):
+    while len(chosen) < min(n_table * n, len(thetas)):
         last = np.abs(place - place[chosen[-1]]).max(axis=1, initial=0.0)
         away = np.minimum(away, last)
         chosen.append(int(np.argmax(away)))
