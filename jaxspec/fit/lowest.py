@@ -18,16 +18,20 @@ from jaxspec.fit.start import alike, distinct_starts, lowest_unlike, places
 
 # Chosen on 550 PCA spectra (3-25 keV) against the lowest minimum that any of some hundred starts
 # has found; rows that are more than 1 above it are counted. There are more with each part beyond
-# the second: TBabs*(bbody+powerlaw+gaussian) on 109 rows, most of them hard ones, is A.
+# the second: TBabs*(bbody+powerlaw+gaussian) is A.
 FEW = 16  # candidates that are descended for STEPS iterations: 8 leave 5 rows of the four models
-# with one or two parts, 16 leave 2. Twice as many with three parts: 16 leave 30 of A, 32 leave 11
-BEST = 3  # that go on to their minimum: 6 leave 1 row of the four models, for a third more time
+# with one or two parts, 16 leave 2. Twice as many with three parts
+BEST = 3  # that go on to their minimum: 6 leave 1 row of the four models, for a third more time.
+# Eight times as many with three parts: 12 leave 46 rows of A, 32 leave 19
 STEPS = 6  # with three parts 12: 6 leave twice as many of A
 HARDLY = 16  # lanes up to which all candidates go on: there are few to learn from
 ROUNDS = 6  # in which lanes learn; the last ones find next to nothing
 OTHERS = 6  # solutions of other lanes that are tried in a round: 3 leave 19 rows of
-# powerlaw+gaussian, 6 leave 5
-PROMISING = 5.0  # times a lane's statistic, up to which a solution of another is tried for it
+# powerlaw+gaussian, 6 leave 5. Four times as many with three parts: 6 leave 19 of A, 24 leave 9
+PROMISING = 5.0  # times a lane's statistic, up to which a solution of another is tried for it; 20
+# with three parts: 0.1 in a temperature is as much in a bright spectrum
+HOPELESS = 1e6  # times: a line in another place may be far off until all others give way. With 5
+# six of 135 rows of A missed a line above the band
 CLOSE = 1.05  # times the statistic, up to which it goes on after STEPS iterations
 PLACES = 3  # solutions with one part changed that are tried,
 APART = 6  # rows apart
@@ -39,7 +43,7 @@ def lowest_minimum(group, progress=None):
     everyone = np.arange(len(group.full.index))
     parts = parts_of(group.models[0])
     more = max(1, len(parts.tables) - 1)
-    best_few = BEST * more**2 if len(everyone) > HARDLY else HARDLY * more
+    best_few = BEST * more**3 if len(everyone) > HARDLY else HARDLY * more
     starts, value = screen_parts(group, parts, FEW * more)
     first = int(np.isfinite(value).any(axis=0).sum()) or 1
     tried = [
@@ -54,7 +58,7 @@ def lowest_minimum(group, progress=None):
         end = _tried(group, end, some, best[some, rank], progress)
     end = _freed(group, end, everyone, starts, progress)
     end = _scanned(group, end, parts, progress)
-    return _learned(group, end, progress)
+    return _learned(group, end, progress, more**2)
 
 
 def screen(group, numbers, choose=None):
@@ -163,7 +167,7 @@ def _scanned(group, end, parts, progress):
     That is where the residuals are: a line as narrow as the resolution has no slope that leads to
     it from further away.
     """
-    rows = alone(group.models[0], parts, group.numbers.candidates.spread)
+    rows, place = alone(group.models[0], parts, group.numbers.candidates.spread)
     if not len(rows):
         return end
     own, before = group.own._replace(given=end.theta), end.local.value
@@ -174,20 +178,21 @@ def _scanned(group, end, parts, progress):
         thetas, value = _rated(*args, own.take(chunk), table)
         same = _same(thetas, own.given[chunk][:, None], group.numbers)
         value = np.where(same & (value > before[chunk, None] - GAIN), np.inf, value)
-        order = np.arange(value.shape[1])
-        best, value = lowest_unlike(value, lambda at: abs(order - at[:, None]) <= APART, PLACES)
+        best, value = lowest_unlike(
+            value, lambda at: abs(place - place[at][:, None]) <= APART, PLACES
+        )
         return np.take_along_axis(thetas, best[..., None], axis=1), value
 
-    return _promising(group, end, *_over_alike(group, work), progress)
+    return _promising(group, end, *_over_alike(group, work), progress, HOPELESS)
 
 
-def _promising(group, end, starts, known, progress):
-    """``end`` after trying starts (n_lane, n_try, n_par) whose statistic ``known`` promises much.
+def _promising(group, end, starts, known, progress, much):
+    """``end`` after trying starts (n_lane, n_try, n_par), up to ``much`` times what is known.
 
     They take some steps, and go on if that brings them near what is known already.
     """
     for rank in range(known.shape[1]):
-        again = np.flatnonzero(known[:, rank] < PROMISING * end.local.value + 10.0)
+        again = np.flatnonzero(known[:, rank] < much * end.local.value + 10.0)
         if not again.size:
             break
         new = _descend(group, again, starts[again, rank], progress, STEPS)
@@ -196,19 +201,23 @@ def _promising(group, end, starts, known, progress):
     return end
 
 
-def _learned(group, end, progress):
+def _learned(group, end, progress, more):
     """Try the solutions of other lanes, then those that this has changed, until none is left."""
     news = np.arange(len(group.full.index))
     for _ in range(ROUNDS if len(news) > 1 else 0):
-        numbers = group.numbers._replace(candidates=_from_solutions(group, end, news))
+        found = []
+        for candidates in _from_solutions(group, end, news, more):
+            numbers = group.numbers._replace(candidates=candidates)
 
-        def others(lanes, thetas, value, own=end.theta, numbers=numbers):
-            value = np.where(_same(thetas, own[lanes][:, None], numbers), np.inf, value)
-            return distinct_starts(thetas, value, numbers.candidates, OTHERS)
+            def others(lanes, thetas, value, own=end.theta, numbers=numbers):
+                value = np.where(_same(thetas, own[lanes][:, None], numbers), np.inf, value)
+                return distinct_starts(thetas, value, numbers.candidates, OTHERS * more)
 
-        starts, known = screen(group, numbers, others)
+            found.append(screen(group, numbers, others))
+        thetas, value = (np.concatenate(x, axis=1) for x in zip(*found, strict=True))
+        starts, known = _unlike(thetas, value, group.numbers, OTHERS * more)
         before = end.local.value.copy()
-        end = _promising(group, end, starts, known, progress)
+        end = _promising(group, end, starts, known, progress, PROMISING * more)
         news = np.flatnonzero(end.local.value < before - GAIN)
         if not news.size:
             break
@@ -216,22 +225,30 @@ def _learned(group, end, progress):
     return end
 
 
-def _from_solutions(group, end, which):
-    """`Candidates` that stand for the solutions of the lanes ``which``: as far apart as can be."""
+def _from_solutions(group, end, which, n_table):
+    """Up to ``n_table`` `Candidates` that stand for the solutions of the lanes ``which``.
+
+    The first ones are as far apart as can be, the next ones stand between them.
+    """
     known = group.numbers.candidates
     n = len(known.table)
     thetas = np.unique(end.theta[which[np.isfinite(end.local.value[which])]], axis=0)
     if not len(thetas):
-        return known
+        return [known]
     place = places(thetas[:, ~group.numbers.amplitude])
     chosen = [int(np.argmin(np.abs(place - 0.5).max(axis=1, initial=0.0)))]
     away = np.full(len(thetas), np.inf)
-    while len(chosen) < min(n, len(thetas)):
+    while len(chosen) < min(n_table * n, len(thetas)):
         last = np.abs(place - place[chosen[-1]]).max(axis=1, initial=0.0)
         away = np.minimum(away, last)
         chosen.append(int(np.argmax(away)))
-    filled = chosen + chosen[:1] * (n - len(chosen))
-    table, none = thetas[filled], np.zeros(thetas.shape[1], bool)
-    return known._replace(
-        table=table, n=np.asarray(len(chosen)), relative=none, spread=none, near=alike(table)
-    )
+    none, made = np.zeros(thetas.shape[1], bool), []
+    for i in range(0, len(chosen), n):
+        some = chosen[i : i + n]
+        table = thetas[some + some[:1] * (n - len(some))]
+        made.append(
+            known._replace(
+                table=table, n=np.asarray(len(some)), relative=none, spread=none, near=alike(table)
+            )
+        )
+    return made

@@ -87,22 +87,23 @@ def parts_of(model) -> Parts:
     return Parts(tuple(tables), chosen, thetas, places(thetas))
 
 
-def alone(model, parts, spread) -> np.ndarray:
+def alone(model, parts, spread) -> tuple[np.ndarray, np.ndarray]:
     """Rows (n_row, n_par) that change one part of a solution only; NaN is what keeps its value.
 
     All shapes of each part of several; and those that stand at an energy all over the band, as they
     are and as sharp as they may be. An energy that the user has set is looked for about that value;
-    ``spread`` (n_par,) bool, see `Candidates`, tells the others.
+    ``spread`` (n_par,) bool, see `Candidates`, tells the others. With the rows, a number (n_row,)
+    for each: those that are close are much the same change.
     """
     _, own = _owners(model.tree)
     starts = [p.starts for _, p in model.tree.parameters]
     free = np.array([p.free for p in model.parameters])
-    rows = []
+    rows, place = [np.zeros((0, len(free)))], [np.zeros(0, int)]
     for some, table in zip(own, parts.tables, strict=True):
         if len(own) == 1 or not some:
             continue
         middle = table[len(table) // 2]
-        rows.append(_only(some, middle))
+        made = [(_only(some, middle), np.arange(len(middle)))]
         for i in (i for i in some if model.parameters[i].role == "energy"):
             p, step = model.parameters[i], (np.arange(SCANNED) + 0.5) / SCANNED
             sharp = np.repeat(middle[:1], SCANNED, axis=0)
@@ -113,9 +114,12 @@ def alone(model, parts, spread) -> np.ndarray:
             for j in set(some) - {i}:
                 if untouched(model.parameters[j]) and starts[j]:
                     sharp[:, j] = starts[j][0]
-            rows += [moved, _only(some, sharp)]
-    rows = np.concatenate(rows) if rows else np.zeros((0, len(free)))
-    return np.where(free, rows, np.nan)
+            both = np.concatenate([moved, _only(some, sharp)])
+            made.append((both, np.tile(np.arange(SCANNED), 2)))
+        for changed, number in made:
+            rows.append(changed)
+            place.append(number + 2 * SCANNED + place[-1].max(initial=0))
+    return np.where(free, np.concatenate(rows), np.nan), np.concatenate(place)
 
 
 def _only(some, table):
