@@ -6,7 +6,8 @@ from toy import toy_response
 
 import jaxspec as js
 from jaxspec._status import Status
-from jaxspec.fit.parts import COLUMNS, COMBINED, parts_of
+from jaxspec.fit.lowest import APART
+from jaxspec.fit.parts import COLUMNS, COMBINED, alone, parts_of
 from jaxspec.fit.start import candidates, distinct_starts, several_minima
 from jaxspec.likelihood.objective import Links
 from jaxspec.model.model import Model
@@ -113,6 +114,19 @@ def test_parts_of_a_model_are_combined():
     assert all(t.shape[0] * t.shape[1] <= COLUMNS for t in many.tables)
     kinds = {len(np.unique(many.thetas[:, i])) for i in (1, 3, 5)}
     assert min(kinds) >= 4
+
+
+def test_changes_of_one_part_know_which_are_alike():
+    """A line at one energy is one change, as wide as it was or sharp; parts are never alike."""
+    model = js.Model("bbody+powerlaw+gaussian")
+    rows, place = alone(model, parts_of(model), candidates(model).spread)
+    line = np.isfinite(rows[:, 4])
+    assert np.isnan(rows[line][:, [0, 2]]).all() and np.isnan(rows[:, [1, 3, 6]]).all()
+    at = {energy: set(place[rows[:, 4] == energy]) for energy in rows[line][-100:, 4]}
+    assert all(len(places) == 1 for places in at.values())
+    moved = np.isnan(rows[:, 5]) & line
+    assert moved.sum() == len(set(place[moved])) == 128
+    assert place[line].min() - place[~line].max() > APART
 
 
 def test_distances_of_combinations_are_those_of_least_squares(broken):
