@@ -5,6 +5,7 @@ in the environment of another package.
 """
 
 import argparse
+import glob
 import json
 import os
 import platform
@@ -12,6 +13,8 @@ import resource
 import statistics
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +30,17 @@ def options(doc, script, **defaults):
     parser.add_argument("--n", type=int, help="number of spectra", default=defaults.get("n"))
     parser.add_argument("--out", type=Path, default=RESULTS / f"{Path(script).stem}.json")
     return parser
+
+
+def standard_products(data, band, n=None):
+    """The 550 RXTE spectra of the reference data, or the first ``n``, noticed in ``band``."""
+    import jaxspec as js
+
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(f"{data}/rxte_pca/stdprod_bh_sample.tar.xz") as archive:
+            archive.extractall(folder, filter="data")
+        spectra = js.read_pha(sorted(glob.glob(f"{folder}/**/xp*_s2.pha*", recursive=True)))
+    return spectra[:n].notice(band)
 
 
 def machine():

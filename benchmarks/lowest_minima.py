@@ -5,14 +5,11 @@ the second call is timed), and from random values of its shapes; the lowest stat
 ever had is what its fit is compared with. See README.md for the fields of the JSON.
 """
 
-import glob
 import os
-import tarfile
-import tempfile
 import time
 
 import numpy as np
-from common import finish, machine, options
+from common import finish, machine, options, standard_products
 
 import jaxspec as js
 
@@ -39,14 +36,10 @@ def main():
     parser.add_argument("--models", nargs="*", default=list(MODELS))
     args = parser.parse_args()
     facts, cases = machine(), []
-    with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(f"{args.data}/rxte_pca/stdprod_bh_sample.tar.xz") as archive:
-            archive.extractall(folder, filter="data")
-        spectra = js.read_pha(sorted(glob.glob(f"{folder}/**/xp*_s2.pha*", recursive=True)))
-        spectra = spectra[: args.n].notice(BAND) if args.n else spectra.notice(BAND)
-        for name in args.models:
-            cases.append(wrong(name, spectra, args.starts))
-            print(f"{name}: {cases[-1]['wrong']} of {len(spectra)} wrong", flush=True)
+    spectra = standard_products(args.data, BAND, args.n)
+    for name in args.models:
+        cases.append(wrong(name, spectra, args.starts))
+        print(f"{name}: {cases[-1]['wrong']} of {len(spectra)} wrong", flush=True)
     finish(args, facts, cases, COLUMNS, band_keV=BAND)
 
 

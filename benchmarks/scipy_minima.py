@@ -7,16 +7,13 @@ parameters together. ``differs`` of the JSON is the largest relative difference 
 statistics at jaxspec's own solutions.
 """
 
-import glob
 import itertools
 import os
-import tarfile
-import tempfile
 import time
 
 import jax
 import numpy as np
-from common import finish, machine, options
+from common import finish, machine, options, standard_products
 from scipy.optimize import minimize, nnls
 from scipy.special import erf
 
@@ -185,14 +182,10 @@ def main():
     parser.add_argument("--models", nargs="*", default=list(MODELS))
     args = parser.parse_args()
     facts, cases = machine(), []
-    with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(f"{args.data}/rxte_pca/stdprod_bh_sample.tar.xz") as archive:
-            archive.extractall(folder, filter="data")
-        spectra = js.read_pha(sorted(glob.glob(f"{folder}/**/xp*_s2.pha*", recursive=True)))
-        spectra = spectra.notice(BAND)
-        for name in args.models:
-            cases.append(compared(name, spectra, args.every))
-            print(cases[-1], flush=True)
+    spectra = standard_products(args.data, BAND, args.n)
+    for name in args.models:
+        cases.append(compared(name, spectra, args.every))
+        print(cases[-1], flush=True)
     finish(args, facts, cases, COLUMNS, band_keV=BAND, every=args.every)
 
 

@@ -201,23 +201,26 @@ def _promising(group, end, starts, known, progress, much):
     return end
 
 
-def _learned(group, end, progress, more):
-    """Try the solutions of other lanes, then those that this has changed, until none is left."""
+def _learned(group, end, progress, times):
+    """Try the solutions of other lanes, then those that this has changed, until none is left.
+
+    ``times`` as many as of a model of one or two parts.
+    """
     news = np.arange(len(group.full.index))
     for _ in range(ROUNDS if len(news) > 1 else 0):
         found = []
-        for candidates in _from_solutions(group, end, news, more):
+        for candidates in _from_solutions(group, end, news, times):
             numbers = group.numbers._replace(candidates=candidates)
 
             def others(lanes, thetas, value, own=end.theta, numbers=numbers):
                 value = np.where(_same(thetas, own[lanes][:, None], numbers), np.inf, value)
-                return distinct_starts(thetas, value, numbers.candidates, OTHERS * more)
+                return distinct_starts(thetas, value, numbers.candidates, OTHERS * times)
 
             found.append(screen(group, numbers, others))
         thetas, value = (np.concatenate(x, axis=1) for x in zip(*found, strict=True))
-        starts, known = _unlike(thetas, value, group.numbers, OTHERS * more)
+        starts, known = _unlike(thetas, value, group.numbers, OTHERS * times)
         before = end.local.value.copy()
-        end = _promising(group, end, starts, known, progress, PROMISING * more)
+        end = _promising(group, end, starts, known, progress, PROMISING * times)
         news = np.flatnonzero(end.local.value < before - GAIN)
         if not news.size:
             break

@@ -27,10 +27,11 @@ _NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([EDed][+-]?\d+)?")
 class Column:
     """Where one column of a table lies: number, type letter, repeat count, offset in the row."""
 
-    __slots__ = ("n", "code", "repeat", "offset", "element")
+    __slots__ = ("n", "code", "repeat", "offset", "element", "doubled")
 
     def __init__(self, n, code, repeat, offset, element):
         self.n, self.code, self.repeat, self.offset, self.element = n, code, repeat, offset, element
+        self.doubled = False  # whether a later column has the same name
 
     @property
     def is_vector(self):
@@ -172,7 +173,6 @@ class HDU:
         if self.get("ZTABLE") is True:
             raise self.fail("is a compressed table", remedy="unpack the file with funpack")
         width, offset, columns = self.integer("NAXIS1", 0), 0, {}
-        self._doubled = set()
         for n in range(1, min(self.integer("TFIELDS", 0), 999) + 1):
             column = self._column(n, offset)
             name = str(self.get(f"TTYPE{n}", "")).strip().upper()
@@ -182,7 +182,7 @@ class HDU:
                 else ((column.repeat + 7) // 8)
             )
             if name and column.repeat and columns.setdefault(name, column) is not column:
-                self._doubled.add(columns[name].n)
+                columns[name].doubled = True
         if offset != width:
             raise self.fail(f"the columns take {offset} bytes but a row has {width}")
         if not 0 <= width * self.n_rows <= self.size:  # NAXIS may be damaged, and NAXIS2 be whole
@@ -217,7 +217,7 @@ class HDU:
         return str(self.get(f"TUNIT{self.columns[name].n}", "")).strip()
 
     def _view(self, column):
-        if column.n in self._doubled:
+        if column.doubled:
             name = str(self.get(f"TTYPE{column.n}")).strip()
             raise self.fail("there are several columns of this name", name, "rename all but one")
         if column.code not in _DTYPE:

@@ -35,24 +35,22 @@ def positions(spectrum, hdu, channel, name, limits=None):
     if np.array_equal(wanted, channel):
         return None, ()
     place, detchans = _places(wanted, channel), header.get("DETCHANS")
-    if place is not None and detchans is None and first is None:
-        return place, (
-            f"DETCHANS is missing and {name} has {len(channel)} channels: those of the same "
-            "numbers are taken",
-        )
-    if place is not None and (
-        detchans in (len(channel), highest - lowest + 1) or (first, last) == (lowest, highest)
-    ):
-        return place, ()
+    theirs = f"but {name} has {len(channel)} ({channel[0]}-{channel[-1]})"
     if place is not None:
-        raise InputError(
-            f"is for a detector of {len(wanted) if detchans is None else detchans:g} channels "
-            f"(DETCHANS) but {name} has {len(channel)} ({channel[0]}-{channel[-1]})",
-            file=spectrum.path,
-            hdu=hdu.label,
-            column="CHANNEL",
-            remedy="use files that were made for each other; if it holds only a part of the "
-            f"channels, set DETCHANS to {highest - lowest + 1}",
+        if detchans is None and first is None:
+            return place, (
+                f"DETCHANS is missing and {name} has {len(channel)} channels: those of the same "
+                "numbers are taken",
+            )
+        whole = highest - lowest + 1
+        if detchans in (len(channel), whole) or (first, last) == (lowest, highest):
+            return place, ()
+        ours = len(wanted) if detchans is None else detchans
+        raise _unlike(
+            spectrum,
+            hdu,
+            f"is for a detector of {ours:g} channels (DETCHANS) {theirs}",
+            f"; if it holds only a part of the channels, set DETCHANS to {whole}",
         )
     place = wanted - wanted[0]
     if len(channel) != len(wanted) and len(channel) == detchans:
@@ -61,13 +59,17 @@ def positions(spectrum, hdu, channel, name, limits=None):
     if counted and place.min() >= 0 and place.max() < len(channel):
         note = f"channels {wanted[0]}-{wanted[-1]} are those from {channel[0]} in {name}"
         return place, (note,)
-    raise InputError(
-        f"has {len(wanted)} channels ({wanted[0]}-{wanted[-1]}) but {name} has "
-        f"{len(channel)} ({channel[0]}-{channel[-1]})",
+    ours = f"has {len(wanted)} channels ({wanted[0]}-{wanted[-1]})"
+    raise _unlike(spectrum, hdu, f"{ours} {theirs}")
+
+
+def _unlike(spectrum, hdu, problem, or_else=""):
+    return InputError(
+        problem,
         file=spectrum.path,
         hdu=hdu.label,
         column="CHANNEL",
-        remedy="use files that were made for each other",
+        remedy=f"use files that were made for each other{or_else}",
     )
 
 

@@ -215,8 +215,9 @@ def note_odd_counts(table, name, counts, exposure):
     if np.any(counts < 0):
         table.notes.append(f"{name} is negative in {np.sum(counts < 0)} channels")
     size = abs(counts)
-    if np.any((size > 0) & (size < FAINTEST)):
-        i = int(np.argmax((size > 0) & (size < FAINTEST)))
+    faint = (size > 0) & (size < FAINTEST)
+    if faint.any():
+        i = int(np.argmax(faint))
         table.notes.append(f"{name} of row {i + 1} is {counts[i]:.3g}: is its TFORM right?")
     if size.sum() > MOST_RATE * exposure:
         table.notes.append(

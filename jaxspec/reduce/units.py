@@ -59,8 +59,6 @@ def parse_unit(text) -> MapUnit | None:
     unit = unit_of(str(text))
     if unit is None:
         return None
-    if isinstance(unit, u.StructuredUnit):  # "ct,s": of several fields
-        return None
     try:
         parts = unit.decompose(bases={u.ct, u.ph, u.pix, u.cm, u.s, u.erg, u.deg, u.electron})
     except (ValueError, TypeError, AttributeError):  # mag, log(s), adu, K: nothing of ours

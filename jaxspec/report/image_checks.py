@@ -73,14 +73,11 @@ def predictive_profile(
     rings = rings_of(fitted, center, bins, n_bins, options)
     made = of_annuli(fitted, rings, **look)
     found = replicas(posterior, rings, n, seed)
-    means, replicated = (
-        found.means,
-        np.quantile(found.data.reshape(-1, len(made.x)), LEVELS, axis=0),
-    )
+    replicated = np.quantile(found.data.reshape(-1, len(made.x)), LEVELS, axis=0)
     return PredictiveProfile(
         made,
         np.array(LEVELS),
-        made.in_unit(np.quantile(means, LEVELS, axis=0)),
+        made.in_unit(np.quantile(found.means, LEVELS, axis=0)),
         made.in_unit(replicated),
         (replicated - made.expected) / made.scatter,
         found.p_value,

@@ -82,12 +82,12 @@ def replicas(posterior, rings, n=DRAWS, seed=0) -> Replicas:
 
 def sentence(posterior) -> str:
     """The posterior predictive p-value of an image or profile in words; empty for other data."""
-    if posterior.data is None or not hasattr(posterior.data, "pixels"):
-        return ""
     title = "posterior predictive p of the radial profile"
     try:
         p = posterior.predictive_p
-    except InputError:  # no source to lay annuli around
+    except InputError:  # no data, or no source in them to lay annuli around
+        return ""
+    if np.isnan(p):
         return ""
     if p < FEW:
         return f"{title} is below {FEW:g}: the model does not describe the data"
