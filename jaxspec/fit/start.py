@@ -20,6 +20,7 @@ from jaxspec.likelihood.statistics import STATISTICS
 
 CANDIDATES = {False: 32, True: 128}  # at most, of models with one minimum and with several
 MANY = 4096  # combinations from which they are drawn, not listed
+STEPS = 2  # of Newton's method for amplitudes
 SWEEPS = 12  # over the amplitudes, which need to be good to some per cent only
 STARTS = 5  # the best candidates, from which fits may start
 NEAR = 0.2  # of the way through the values of every shape: closer candidates lead to one minimum
@@ -203,19 +204,23 @@ def with_amplitudes(term, functions, lane, links, scalable, box, theta):
     columns = columns * jnp.where(is_log, 1.0 / np.log(10.0), 1.0)[:, None]
     present = jnp.where(is_log, 1.0, theta[index])
 
-    # what is nearest to the data, then a step of Newton's method for the statistic itself
+    # what is nearest to the data, then steps of Newton's method for the statistic itself
     matrix = (columns * weight[None]) @ columns.T
     rest = target - (mean - present @ columns)
     amount = _non_negative(matrix, columns @ (weight * rest), present, active)
-    for _ in range(2):
-        expected = mean + (amount - present) @ columns
-        bins = stat.kernel(lane.bins, expected, term.floor)
+
+    def look(_, seen):
+        """The statistic where the last step went, and the next one: traced once for all."""
+        last, _, _ = seen
+        bins = stat.kernel(lane.bins, mean + (last - present) @ columns, term.floor)
         slope, bent = bins.slope * lane.mask, bins.curvature * lane.mask
         matrix = (columns * bent[None]) @ columns.T
-        new = _non_negative(matrix, matrix @ amount - columns @ slope, amount, active)
-        amount = jnp.where(jnp.all(jnp.isfinite(new)), new, amount)
-    expected = mean + (amount - present) @ columns
-    value = jnp.sum(stat.kernel(lane.bins, expected, term.floor).value * lane.mask)
+        new = _non_negative(matrix, matrix @ last - columns @ slope, last, active)
+        new = jnp.where(jnp.all(jnp.isfinite(new)), new, last)
+        return new, last, jnp.sum(bins.value * lane.mask)
+
+    begin = amount, amount, jnp.zeros((), mean.dtype)
+    _, amount, value = jax.lax.fori_loop(0, 1 + STEPS, look, begin)
     scaled = jnp.where(is_log, theta[index] + jnp.log10(jnp.maximum(amount, tiny)), amount)
     theta = theta.at[index].set(jnp.where(active, scaled, theta[index]))
     return jnp.clip(theta, box.lower, box.upper), value
