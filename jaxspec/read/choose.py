@@ -85,14 +85,22 @@ def choose_spectra(hdus, address: Address) -> list[Place]:
     -------
     list of Place
         Without braces: the rows, or the one spectrum, of the first extension that holds a source.
+        There is at least one.
+
+    Raises
+    ------
+    InputError
+        If there is none, or not the one that is asked for.
     """
     spectra = spectrum_hdus(hdus, address.hdu)
     if address.numbers is not None:
         return _numbered(spectra, address, behind=False)
     hdu = next((h for h in spectra if len(rows_of(h, behind=False))), None)
-    if hdu is None:  # backgrounds alone
-        return [Place(spectra[0], row) for row in rows_of(spectra[0])]
-    return [Place(hdu, row) for row in rows_of(hdu, behind=False)]
+    # else backgrounds alone
+    rows = rows_of(spectra[0]) if hdu is None else rows_of(hdu, behind=False)
+    if not len(rows):
+        raise spectra[0].fail("holds no spectrum: its table has no rows", remedy="remake the file")
+    return [Place(hdu or spectra[0], row) for row in rows]
 
 
 def _numbered(spectra, address, behind):
@@ -122,7 +130,7 @@ def _numbered(spectra, address, behind):
 
 
 def only_one(places, remedy) -> Place:
-    """Return the only one of the spectra that an address means.
+    """Return the only one of the spectra that an address means, of which there is at least one.
 
     Raises
     ------

@@ -137,12 +137,6 @@ def _read(path, row, root, cache, options, only=None):
     with _within(address.file):
         hdus = _open(address)
         places = choose_spectra(hdus, address)
-        if not places:
-            raise InputError(
-                "holds no spectrum: its table has no rows",
-                file=hdus[0].file,
-                remedy="remake the file",
-            )
         if only is not None:
             only_one(places, only)
         chosen, given, notes = _Options(**options), cache.places(root), _said(hdus, places)

@@ -279,8 +279,12 @@ def test_poisserr_that_is_a_number(tmp_path):
 def test_a_table_without_rows(tmp_path):
     columns = {"CHANNEL": ("6I", np.zeros((0, 6))), "COUNTS": ("6J", np.zeros((0, 6)))}
     (tmp_path / "two.pha").write_bytes(to_bytes(pha_hdu(columns=columns)))
-    with pytest.raises(InputError, match="two.pha: holds no spectrum: its table has no rows"):
+    with pytest.raises(InputError, match="two.pha.*: holds no spectrum: its table has no rows"):
         read_spectra(tmp_path / "two.pha")
+    for link in ("CORRFILE", "BACKFILE"):
+        (tmp_path / "user.pha").write_bytes(pha(**{link: "two.pha"}, CORRSCAL=1.0))
+        with pytest.raises(InputError, match="two.pha"):
+            read_spectra(tmp_path / "user.pha")
     (tmp_path / "s.pha").write_bytes(pha())
     both = js.read_pha([tmp_path / "two.pha", tmp_path / "s.pha"], on_error="status")
     assert len(both) == 2 and both[0].status == Status.IO_ERROR
