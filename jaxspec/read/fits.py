@@ -229,6 +229,8 @@ class HDU:
         elif column.repeat > 1 or column.element:
             shape += (column.repeat if not column.element else 2,)
             strides += (size if not column.element else size // 2,)
+        if not self.n_rows:  # where it would begin may be behind the end of the file
+            return np.empty(shape, kind)
         return np.ndarray(shape, kind, self.raw, self.start + column.offset, strides)
 
     def column(self, name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -400,6 +401,8 @@ def _from_fits(raw, file, wanted, unit):
         names = [_first(hdu, *pair) for pair in zip(wanted, known, strict=True)]
         if None in names:
             continue
+        if not hdu.n_rows:
+            raise hdu.fail("has no rows", remedy="remake the file")
         radius, sb, err = (_numbers(hdu, n) for n in names)
         lo = hi = None
         if radius.ndim == 2:
@@ -434,10 +437,13 @@ def _first(hdu, given, known):
 
 def _from_text(raw, file, unit):
     try:
-        rows = np.loadtxt(io.StringIO(raw.decode("utf-8", errors="replace")), ndmin=2)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # of no rows
+            rows = np.loadtxt(io.StringIO(raw.decode("utf-8", errors="replace")), ndmin=2)
     except ValueError as error:
         raise InputError(f"is no table of numbers ({error})", file=file) from None
-    if rows.shape[0] == 0 or rows.shape[1] < 3:
+    if rows.shape[0] == 0:
+        raise InputError("has no rows", file=file, remedy="remake the file")
+    if rows.shape[1] < 3:
         raise InputError(
             f"has {rows.shape[1]} columns", file=file, remedy="give r, sb, err or r, dr, sb, err"
         )

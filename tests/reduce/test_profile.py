@@ -242,6 +242,14 @@ def test_profiles_in_files(tmp_path):
     fits.BinTableHDU(Table(words)).writeto(tmp_path / "words.fits")
     with pytest.raises(InputError, match="column SUR_BRI: the column does not hold numbers"):
         read_profile(tmp_path / "words.fits")
+    for name in ("ciao.fits", "empty.txt"):  # the rows of a FITS table end with the file
+        if name == "ciao.fits":
+            with fits.open(tmp_path / name, mode="update") as hdus:
+                hdus[-1].data = hdus[-1].data[:0]
+        else:
+            (tmp_path / name).write_text("# r sb err\n")
+        with pytest.raises(InputError, match=f"{name}.*: has no rows"):
+            read_profile(tmp_path / name)
 
 
 # ---------------------------------------------------------------------- real data
