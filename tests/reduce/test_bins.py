@@ -405,11 +405,28 @@ def test_bins_partition_the_kept_channels(flags, filters, seed):
     assert bins.counts.sum() == counts[index >= 0].sum()
     low, high = bin_edges(spectrum)
     assert (low < high).all()
-    plain = [f for f in filters if f.unit == "keV"]
-    for f in plain:
-        ((lo, hi),) = f.ranges
-        overlap = (high > lo) & (low < hi)
-        assert overlap.all() if f.kind == "notice" else not overlap.any()
+    assert list(zip(low, high, strict=True)) == _left(spectrum)
+
+
+def _left(spectrum):
+    """Edges of the bins that the steps leave, one bin after the other.
+
+    A notice narrows; once an ignore has left nothing, notices add what they name.
+    """
+    bad = tuple(f for f in spectrum.filters if f.unit == "bad")
+    all_of_them = list(zip(*bin_edges(spectrum.replace(filters=bad)), strict=True))
+    left, adds = list(all_of_them), False
+    for step in spectrum.filters:
+        for lo, hi in step.ranges:
+            inside = [(a, b) for a, b in all_of_them if b > lo and a < hi]
+            if step.kind == "ignore":
+                left = [one for one in left if one not in inside]
+            elif adds:
+                left = [one for one in all_of_them if one in left or one in inside]
+            else:
+                left = [one for one in left if one in inside]
+        adds = adds or (step.kind == "ignore" and not left and len(step.ranges) > 0)
+    return left
 
 
 def test_make_bins_broadcasts():
