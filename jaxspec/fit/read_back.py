@@ -256,11 +256,17 @@ def _joint(meta, data, components, file) -> JointResult:
         own = None if data is None else data[name]
         joint[name] = _result(columns, part["meta"], own, components, file)
     found = meta["RESULT"]
+    sizes = {name: len(result.model.parameters) for name, result in joint.items()}
     joint.slots = [[(name, int(i)) for name, i in members] for members in found["slots"]]
-    joint.own = {
-        name: Untied(np.asarray(u["own"], bool), np.asarray(u["fixed"], float))
-        for name, u in found["own"].items()
-    }
+    if any(not 0 <= i < sizes[name] for members in joint.slots for name, i in members):
+        raise IndexError("a parameter that is shared")
+    joint.own = {}
+    for name, n_par in sizes.items():
+        u = found["own"][name]
+        made = Untied(np.asarray(u["own"], bool), np.asarray(u["fixed"], float))
+        if made.own.shape != (n_par,) or made.fixed.shape != (len(joint[name]), n_par):
+            raise ValueError(f"parameters of single rows of {name}")
+        joint.own[name] = made
     joint.settings = _settings(meta)
     return joint
 

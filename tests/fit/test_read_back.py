@@ -227,6 +227,13 @@ def test_joint_fits_of_several_models_come_back(spectra, tmp_path):
     assert given["y"].data[0] is spectra[2]
     with pytest.raises(InputError, match="data of x, y"):
         js.read_result(path, spectra)
+    text = (joint.write(tmp_path / "joint.ecsv")).read_text()
+    slots = '"slots": [[["x", 0], ["y", 1]]'
+    assert slots in text
+    for damaged in (slots.replace("y", "z"), slots.replace("1", "9")):
+        (tmp_path / "damaged.ecsv").write_text(text.replace(slots, damaged))
+        with pytest.raises(InputError, match="is not a result that jaxspec wrote"):
+            js.read_result(tmp_path / "damaged.ecsv")
 
 
 def test_images_come_back(tmp_path):
