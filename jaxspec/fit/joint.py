@@ -11,6 +11,7 @@ from jaxspec.fit.compiled import parameters_of
 from jaxspec.fit.covariance import (
     Errors,
     invert_sets,
+    lane_alike,
     lane_covariances,
     lane_levers,
     movable,
@@ -198,7 +199,8 @@ def record(joint, end, labels, rows) -> dict:
         n_par = len(rows[name].model.parameters)
         made[name] = Together.nothing(label, n_par, found[0].shared, edm)
     for k, part in enumerate(joint.parts):
-        _record_part(joint, k, part, end, found, edm, held, rows[part.name], made[part.name])
+        place = rows[part.name], made[part.name]
+        _record_part(joint, k, part, end, found, scaling, edm, held, *place)
     for name, together in made.items():
         _count_free(joint, box, name, together)
     return made
@@ -214,7 +216,7 @@ def _count_free(joint, box, name, together):
         together.n_free += own.sum(axis=(1, 2))
 
 
-def _record_part(joint, k, part, end, found, edm, held, rows, together):
+def _record_part(joint, k, part, end, found, scaling, edm, held, rows, together):
     """Rows of the lanes of one part."""
     s, p = np.nonzero(part.places >= 0)
     order = np.argsort(part.places[s, p])  # every lane stands in one place
@@ -229,7 +231,7 @@ def _record_part(joint, k, part, end, found, edm, held, rows, together):
         held=_lane_theta(part.layout, shared_held[s], own_held[k][s, p]) > 0,
         definite=found[0].definite[s],
         distinct=found[1].definite[s],
-        alike=np.zeros((len(s), len(part.layout.slots)), dtype=bool),
+        alike=lane_alike(found[1], k, part.layout, scaling)[s, p],
         worst=np.full(len(s), -1),
     )
     _, d_params = parameters_of(part.group.functions, part.group.numbers.links, theta)
