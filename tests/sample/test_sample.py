@@ -279,7 +279,7 @@ def test_the_check_alone_makes_it_exact(image, posterior, monkeypatch):
 # --- several images -----------------------------------------------------------------------------
 
 
-def test_images_are_lanes_too(posterior):
+def test_images_are_lanes_too(posterior):  # of the same shape: its code is compiled
     images = [simulated("beta", seed=s, rc=4.0 + s) for s in (1, 2)]
     both = js.sample("beta", images, seed=3, draws=100, warmup=60, progress=False, sampler="nuts")
     for s, one in enumerate(both, start=1):
