@@ -197,6 +197,15 @@ def test_priors_pull_as_much_as_a_gaussian_says(image, fitted):
     np.testing.assert_array_equal(js.fit(model, image).params, result.params)
 
 
+def test_the_statistic_leaves_the_prior_out(image):
+    tight = {"rc": dist.Normal(5.0, 1e-5)}
+    result = js.fit("beta", image, priors=tight)
+    model = js.Model("beta")
+    model["rc"].freeze(float(result.value("rc")[0]))
+    assert result.stat[0] == pytest.approx(js.fit(model, image).stat[0], abs=1e-3)
+    assert "beta.rc ~ Normal(loc=5" in result.summary()
+
+
 def test_a_prior_that_ends_is_a_limit(image, fitted):
     low = fitted.value("rc")[0] + 3 * fitted.error("rc")[0]
     result = js.fit("beta", image, priors={"rc": dist.Uniform(low, 3 * low)})

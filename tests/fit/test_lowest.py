@@ -13,6 +13,7 @@ from jaxspec.likelihood.objective import Links
 from jaxspec.model.model import Model
 
 RESPONSE = toy_response(n_channel=60, n_energy=80, fwhm=2.0)
+CCD = toy_response(n_channel=400, n_energy=400, e_top=10.0, fwhm=6.0)
 BREAKS = np.array([3.0, 3.6, 5.0, 7.0, 7.5, 8.2])
 
 
@@ -37,7 +38,7 @@ def test_breaks_are_found_wherever_they_are(broken, result):
 
 
 def test_no_other_start_is_lower(broken, result):
-    for energy in (2.6, 4.2, 6.5, 8.5):
+    for energy in (2.6, 8.5):
         model = js.Model("bknpower")
         model["BreakE"].set(energy)
         again = js.fit(model, broken, stat="cstat")
@@ -72,7 +73,7 @@ def test_a_value_that_the_user_set_is_where_a_fit_starts(broken):
 def test_limits_narrow_where_a_line_is_looked_for():
     params = {"PhoIndex": 1.8, "powerlaw.norm": 1.0, "LineE": 6.3, "Sigma": 0.05}
     params["gaussian.norm"] = 0.08
-    spectra = js.fake("powerlaw+gaussian", RESPONSE, exposure=8000.0, params=params, seed=2)
+    spectra = js.fake("powerlaw+gaussian", CCD, exposure=8000.0, params=params, seed=2)
     model = js.Model("powerlaw+gaussian")
     model["LineE"].set(min=5.8, max=6.8)
     model["Sigma"].freeze(0.05)
@@ -83,10 +84,9 @@ def test_limits_narrow_where_a_line_is_looked_for():
 
 def test_a_narrow_line_off_its_start_is_found_in_a_large_spectrum():
     """Its own width is none, and the resolution 0.15 keV: at 6.6 keV nothing tells where it is."""
-    ccd = toy_response(n_channel=400, n_energy=400, e_top=10.0, fwhm=6.0)
     params = {"PhoIndex": 1.8, "powerlaw.norm": 0.5, "LineE": 6.4, "Sigma": 0.0}
     params["gaussian.norm"] = 0.01
-    spectrum = js.fake("powerlaw+gaussian", ccd, exposure=2e4, params=params, seed=3)[0]
+    spectrum = js.fake("powerlaw+gaussian", CCD, exposure=2e4, params=params, seed=3)[0]
     model = js.Model("powerlaw+gaussian")
     model["LineE"].set(6.6)
     model["Sigma"].freeze(0.0)
@@ -131,8 +131,9 @@ def test_changes_of_one_part_know_which_are_alike():
 
 def test_distances_of_combinations_are_those_of_least_squares(broken):
     """Against a non-negative least squares that shares nothing."""
+    from functools import partial
+
     import jax
-    import jax.numpy as jnp
     from scipy.optimize import nnls
 
     from jaxspec.fit.parts import _distances
@@ -145,10 +146,10 @@ def test_distances_of_combinations_are_those_of_least_squares(broken):
         term, lane, n_bin = lane_of(model, broken[2], stat="chi2")
         grid = lane.inputs
         fluxes = [
-            jnp.stack([part.flux(grid.e_lo, grid.e_hi, grid.tables, row) for row in rows])[None]
+            jax.jit(jax.vmap(partial(part.flux, grid.e_lo, grid.e_hi, grid.tables)))(rows)[None]
             for _, part in model.tree.additive_parts
         ]
-        distance = np.asarray(_distances(term, lane, fluxes, chosen))
+        distance = np.asarray(jax.jit(_distances, static_argnums=0)(term, lane, fluxes, chosen))
     weight = 1.0 / np.sqrt(lane.bins.rate_variance[:n_bin])
     data = lane.bins.rate[:n_bin] * weight
     parts = [predict_parts(model, broken[2], row) for row in rows]
@@ -194,7 +195,8 @@ def test_amplitudes_of_candidates_are_the_best_ones(broken):
         term, lane, n_bin = lane_of(model, broken[1], stat="chi2")
         links = Links(np.eye(n), np.zeros(n))
         start = jnp.asarray(model.values)
-        theta, value = with_amplitudes(term, (), lane, links, scalable, box, start)
+        work = jax.jit(lambda start: with_amplitudes(term, (), lane, links, scalable, box, start))
+        theta, value = work(start)
     parts = predict_parts(model, broken[1], model.values)
     bins = lane.bins
     weight = 1.0 / np.sqrt(bins.rate_variance[:n_bin])
