@@ -21,7 +21,8 @@ BREAKS = np.array([3.0, 3.6, 5.0, 7.0, 7.5, 8.2])
 def broken():
     """Spectra whose breaks lie all over the band, and the model they are of."""
     params = {"PhoIndx1": 1.5, "PhoIndx2": 3.2, "BreakE": BREAKS, "norm": 3.0}
-    return js.fake("bknpower", RESPONSE, exposure=np.full(6, 3000.0), params=params, seed=5)
+    spectra = js.fake("bknpower", RESPONSE, exposure=np.full(6, 3000.0), params=params, seed=5)
+    return spectra.notice("0-11")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_a_spectrum_alone_ends_where_it_does_among_others(broken, result):
 def test_a_break_outside_of_the_data_is_said(broken):
     model = js.Model("bknpower")
     model["BreakE"].set(14.0, min=12.0)
-    result = js.fit(model, broken.notice("1-9"), stat="cstat")
+    result = js.fit(model, broken, stat="cstat")
     usable = result.usable
     assert usable.any()
     said = [m for m, u in zip(result.messages, usable, strict=True) if u]
