@@ -74,22 +74,6 @@ def test_nothing_to_do(call, image):
         call("beta", image.replace(counts=np.zeros(image.shape)))
 
 
-def test_nothing_is_free(image):
-    model = js.Model("beta")
-    for p in model.parameters:
-        p.freeze()
-    with pytest.raises(InputError, match="no free parameter"):
-        js.sample(model, image, **FEW)
-    with pytest.raises(InputError, match="no free parameter"):
-        js.sample({"a": (model, [image])}, joint=True, **FEW)
-    result = js.fit(model, image)
-    mean = result.image()
-    good = image.good
-    terms = js.statistic("cash", counts=image.counts[good], exposure=1.0, rate=mean[good])
-    np.testing.assert_allclose(result.stat, terms.sum(), rtol=1e-10)
-    assert result.ok.all() and result.table["dof"][0] == good.sum()
-
-
 def test_a_model_that_is_not_finite_is_not_sampled(image):
     def bad(x, y, a):
         return a * jnp.log(x - 1e4)

@@ -155,10 +155,28 @@ def scipy_minimum(statistic, theta, sigma):
     return best.x
 
 
-def test_two_images_against_scipy():
-    """One cluster with two exposures, each with its own background."""
+@pytest.fixture(scope="module")
+def clusters():
+    """One cluster with two exposures, each with its own background, and the joint fit of both."""
     images = [simulated("beta", seed=1), simulated("beta", seed=2, B=0.3)]
-    fit = js.fit("beta", images, joint=True, untie=["B"], tol=1e-12)
+    return images, js.fit("beta", images, joint=True, untie=["B"], tol=1e-12)
+
+
+def test_images_together(clusters):
+    """Shared parameters agree, the errors are smaller."""
+    images, joint = clusters
+    apart = js.fit("beta", images)
+    assert joint.ok.all() and apart.ok.all()
+    for name in ("rc", "beta", "S0"):
+        value, error = joint.value(name), joint.error(name)[0]
+        assert value[0] == value[1]
+        assert abs(value[0] - TRUTHS["beta"][name]) < 4 * error
+        assert error < apart.error(name).min()
+    assert joint.stat.sum() > apart.stat.sum()
+
+
+def test_two_images_against_scipy(clusters):
+    images, fit = clusters
     assert fit.ok.all()
     shared = [name for name in TRUTHS["beta"] if name != "B"]
     theta = np.array([*(fit.value(name)[0] for name in shared), *fit.value("B")])
