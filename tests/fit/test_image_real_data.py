@@ -6,7 +6,6 @@ import pytest
 import jaxspec as js
 from jaxspec import Status
 
-pytestmark = pytest.mark.runs_long
 CENTRE = (276.19, 281.38)  # of the published profile of A3158, pixels counted from 0
 
 
@@ -90,6 +89,7 @@ def test_image_and_profile_of_a3158_agree(a3158, a3158_profile):
         assert abs(here - there) < 3 * np.hypot(error, other), name
 
 
+@pytest.mark.runs_long
 def test_image_of_a1835(a1835):
     """Two beta models are preferred by far; the chains agree."""
     assert 1.3e5 < a1835.good.sum() < 1.4e5

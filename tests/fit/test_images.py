@@ -294,6 +294,8 @@ def test_profile_with_poisson_counts(image, fitted):
         assert abs(result.value(name)[0] - fitted.value(name)[0]) < fitted.error(name)[0]
         assert result.error(name)[0] == pytest.approx(fitted.error(name)[0], rel=0.15)
     assert not {"x0", "y0"} & set(result.columns)
+    with pytest.raises(InputError, match="is no image"):
+        result.image()
 
 
 def test_profile_with_errors_is_fitted_with_chi2(rng):

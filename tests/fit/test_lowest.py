@@ -14,14 +14,14 @@ from jaxspec.model.model import Model
 
 RESPONSE = toy_response(n_channel=60, n_energy=80, fwhm=2.0)
 CCD = toy_response(n_channel=400, n_energy=400, e_top=10.0, fwhm=6.0)
-BREAKS = np.array([3.0, 3.6, 5.0, 7.0, 7.5, 8.2])
+BREAKS = np.array([3.0, 3.6, 7.0, 8.2])
 
 
 @pytest.fixture(scope="module")
 def broken():
     """Spectra whose breaks lie all over the band, and the model they are of."""
     params = {"PhoIndx1": 1.5, "PhoIndx2": 3.2, "BreakE": BREAKS, "norm": 3.0}
-    spectra = js.fake("bknpower", RESPONSE, exposure=np.full(6, 3000.0), params=params, seed=5)
+    spectra = js.fake("bknpower", RESPONSE, exposure=np.full(4, 3000.0), params=params, seed=5)
     return spectra.notice("0-11")
 
 
@@ -48,7 +48,7 @@ def test_no_other_start_is_lower(broken, result):
 
 
 def test_a_spectrum_alone_ends_where_it_does_among_others(broken, result):
-    for row in (0, 5):
+    for row in (0, 3):
         alone = js.fit("bknpower", broken[row], stat="cstat")
         np.testing.assert_allclose(alone.stat, result.stat[row], rtol=1e-9)
 
