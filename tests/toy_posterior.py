@@ -28,9 +28,18 @@ def toy_pointwise(model, data, params):
 
 def make_posterior(model, data, full, **changes):
     """Posterior of draws ``full`` (n_chain, n_draw, n_model_par)."""
+    likelihood = toy_pointwise(model, data, full.reshape(-1, full.shape[2])).sum(axis=1)
+    known = {
+        "log_likelihood": likelihood.reshape(full.shape[:2]),
+        "log_constant": -gammaln(data.pixels.counts + 1).sum(),
+    }
+    return drawn_posterior(model, data, full, **known | changes)
+
+
+def drawn_posterior(model, data, full, **changes):
+    """Posterior of any data; ``changes`` hold at least its log_likelihood and log_constant."""
     places, names, units = columns(model)
     shape = full.shape[:2]
-    likelihood = toy_pointwise(model, data, full.reshape(-1, full.shape[2])).sum(axis=1)
     given = {
         "model": model,
         "data": data,
@@ -38,8 +47,6 @@ def make_posterior(model, data, full, **changes):
         "units": units,
         "chains": full[..., places],
         "full": full,
-        "log_likelihood": likelihood.reshape(shape),
-        "log_constant": -gammaln(data.pixels.counts + 1).sum(),
         "log_prior": np.zeros(shape),
         "diverging": np.zeros(shape, dtype=bool),
         "accepted": np.ones(shape, dtype=bool),

@@ -329,10 +329,10 @@ def test_two_components_end_in_the_lower_minimum():
     """A disc and a power law, whose share and shapes differ from lane to lane."""
     rng = np.random.default_rng(5)
     truth = {
-        "Tin": rng.uniform(0.4, 2.5, 24),
-        "diskbb.norm": rng.uniform(200.0, 600.0, 24),
-        "PhoIndex": rng.uniform(1.5, 2.6, 24),
-        "powerlaw.norm": rng.uniform(0.2, 1.0, 24),
+        "Tin": rng.uniform(0.4, 2.5, 16),
+        "diskbb.norm": rng.uniform(200.0, 600.0, 16),
+        "PhoIndex": rng.uniform(1.5, 2.6, 16),
+        "powerlaw.norm": rng.uniform(0.2, 1.0, 16),
     }
     model = js.Model("diskbb+powerlaw")
     fakes = js.fake(model, RESPONSE, exposure=5000.0, params=truth, seed=2).notice("1-15")

@@ -166,6 +166,22 @@ def test_frozen_and_set(image, fitted):
     assert result.best(0)["rc"].value == result.value("rc")[0]
 
 
+def test_nothing_is_free(image):
+    model = js.Model("beta")
+    for p in model.parameters:
+        p.freeze()
+    with pytest.raises(InputError, match="no free parameter"):
+        js.sample(model, image, draws=50, warmup=30, progress=False)
+    with pytest.raises(InputError, match="no free parameter"):
+        js.sample({"a": (model, [image])}, joint=True, draws=50, warmup=30, progress=False)
+    result = js.fit(model, image)
+    mean = result.image()
+    good = image.good
+    terms = js.statistic("cash", counts=image.counts[good], exposure=1.0, rate=mean[good])
+    np.testing.assert_allclose(result.stat, terms.sum(), rtol=1e-10)
+    assert result.ok.all() and result.table["dof"][0] == good.sum()
+
+
 def test_linked(image, fitted):
     """rc = 5.7 beta, which is true: the statistic hardly rises and one error is lost."""
     model = js.Model("beta")
@@ -178,13 +194,17 @@ def test_linked(image, fitted):
     assert len(result.model.free_names) == 5
 
 
+# Flat beside the prior that a test is about: all fits with priors are compiled once.
+BESIDE = {"beta": dist.Uniform(0.3, 3.0), "rc": dist.Normal(4.0, 1e5)}
+
+
 def test_priors_pull_as_much_as_a_gaussian_says(image, fitted):
     names = fitted.columns
     covariance, place = fitted.covariance(0), names.index("rc")
     best = np.array([fitted.value(n)[0] for n in names])
     sigma = np.sqrt(covariance[place, place])
-    mean, width = best[place] + sigma, 0.8 * sigma
-    result = js.fit("beta", image, priors={"rc": dist.Normal(mean, width)})
+    mean, width = float(best[place] + sigma), float(0.8 * sigma)
+    result = js.fit("beta", image, priors=BESIDE | {"rc": dist.Normal(mean, width)})
     gain = covariance[place] / (covariance[place, place] + width**2)
     exact = best + gain * (mean - best[place])
     found = np.array([result.value(n)[0] for n in names])
@@ -193,15 +213,24 @@ def test_priors_pull_as_much_as_a_gaussian_says(image, fitted):
     assert np.abs((found - best) / errors).max() > 0.5
     assert result.error("rc")[0] == pytest.approx(1 / np.hypot(1 / sigma, 1 / width), rel=0.1)
     model = js.Model("beta")
-    model["rc"].prior = dist.Normal(mean, width)
+    model["rc"].prior, model["beta"].prior = dist.Normal(mean, width), BESIDE["beta"]
     np.testing.assert_array_equal(js.fit(model, image).params, result.params)
 
 
+def test_the_statistic_leaves_the_prior_out(image):
+    tight = BESIDE | {"rc": dist.Normal(5.0, 1e-5)}
+    result = js.fit("beta", image, priors=tight)
+    model = js.Model("beta")
+    model["rc"].freeze(float(result.value("rc")[0]))
+    assert result.stat[0] == pytest.approx(js.fit(model, image).stat[0], abs=1e-3)
+    assert "beta.rc ~ Normal(loc=5" in result.summary()
+
+
 def test_a_prior_that_ends_is_a_limit(image, fitted):
-    low = fitted.value("rc")[0] + 3 * fitted.error("rc")[0]
-    result = js.fit("beta", image, priors={"rc": dist.Uniform(low, 3 * low)})
-    assert result.status[0] == Status.AT_LIMIT and "rc" in result.messages[0]
-    assert result.value("rc")[0] == low and result.stat[0] > fitted.stat[0] + 4
+    low = float(fitted.value("beta")[0] + 3 * fitted.error("beta")[0])
+    result = js.fit("beta", image, priors=BESIDE | {"beta": dist.Uniform(low, 3 * low)})
+    assert result.status[0] == Status.AT_LIMIT and "beta.beta" in result.messages[0]
+    assert result.value("beta")[0] == low and result.stat[0] > fitted.stat[0] + 4
 
 
 @pytest.mark.parametrize(
@@ -265,6 +294,8 @@ def test_profile_with_poisson_counts(image, fitted):
         assert abs(result.value(name)[0] - fitted.value(name)[0]) < fitted.error(name)[0]
         assert result.error(name)[0] == pytest.approx(fitted.error(name)[0], rel=0.15)
     assert not {"x0", "y0"} & set(result.columns)
+    with pytest.raises(InputError, match="is no image"):
+        result.image()
 
 
 def test_profile_with_errors_is_fitted_with_chi2(rng):

@@ -47,10 +47,8 @@ def test_it_is_written_and_read(tmp_path, image, result):
     np.testing.assert_array_equal(again.counts, result.image())
 
 
-def test_what_has_no_model_image_is_refused(image, result):
+def test_what_has_no_model_image_is_refused(result):
     with pytest.raises(InputError, match="use one of model, residuals, beta, background"):
         result.image(kind="beta_2")
-    with pytest.raises(InputError, match="is no image"):
-        js.fit("beta", js.profile(image, center=(22, 25))).image()
     with pytest.raises(InputError, match="no row"):
         result.image(3)

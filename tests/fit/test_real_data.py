@@ -34,7 +34,6 @@ def assert_all_rows_make_sense(result, n):
     assert all(len(message) > 10 for message in result.messages)
 
 
-@pytest.mark.runs_long
 def test_550_standard_products_in_one_call(archive):
     spectra = js.read_pha(str(archive / "stdprod" / "*" / "xp*_s2.pha"))
     result = js.fit("powerlaw", spectra.notice("3-25"), stat="cstat")
@@ -45,10 +44,11 @@ def test_550_standard_products_in_one_call(archive):
 
 @pytest.mark.runs_long
 def test_observations_of_grs1915_in_one_call(archive):
-    spectra = js.read_pha(str(archive / "grs1915_pcu2" / "*" / "src_pcu2.pha"))
-    assert len(set(spectra.names)) == 554
-    some = spectra[::4].notice("3-25")
-    result = js.fit("TBabs*(diskbb+powerlaw)", some, stat="chi2")
+    files = sorted((archive / "grs1915_pcu2").glob("*/src_pcu2.pha"))
+    assert len(files) == 554
+    some = js.read_pha(files[::4])
+    assert len(set(some.names)) == 139
+    result = js.fit("TBabs*(diskbb+powerlaw)", some.notice("3-25"), stat="chi2")
     assert_all_rows_make_sense(result, 139)
     assert (result.status == Status.OK).sum() > 134
     assert 2.0 < np.median(result.value("PhoIndex")) < 3.0

@@ -166,13 +166,15 @@ def test_priors_of_a_call_say_of_which_model(spectra):
     both = {"a": ("powerlaw", spectra[0]), "b": ("constant*powerlaw", spectra[1])}
     tight = dist.Normal(2.5, 1e-4)
 
-    def fit(name, **options):
-        return js.fit(both, joint=True, stat="cstat", priors={name: tight}, **options)
+    def fit(name):
+        return js.fit(both, joint=True, stat="cstat", priors={name: tight})
 
     one = fit("a.PhoIndex")
     assert one["a"].value("PhoIndex")[0] == pytest.approx(2.5, abs=1e-3)
     assert one["b"].value("PhoIndex")[0] < 2.2
-    shared = fit("phoindex", share="PhoIndex")  # names are read in any case, as everywhere
+    one_model = {"a": ("powerlaw", spectra[0]), "b": ("powerlaw", spectra[1])}
+    anyhow = {"phoindex": tight}  # names are read in any case, as everywhere
+    shared = js.fit(one_model, joint=True, stat="cstat", priors=anyhow, share="PhoIndex")
     np.testing.assert_allclose([r.value("PhoIndex")[0] for r in shared.values()], 2.5, atol=1e-3)
     for name, said in (("PhoIndex", "is in a and b; say which, as in 'a.PhoIndex'"),
                        ("kT", "is in none"), ("a.kT", "no parameter 'kT'")):  # fmt: skip

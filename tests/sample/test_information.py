@@ -7,10 +7,17 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom, poisson
 from toy import toy_response, toy_spectrum
-from toy_posterior import flat_posterior, tilted_posterior, toy_image, toy_pointwise
+from toy_posterior import (
+    drawn_posterior,
+    flat_posterior,
+    tilted_posterior,
+    toy_image,
+    toy_pointwise,
+)
 
 import jaxspec as js
 from jaxspec.errors import InputError
+from jaxspec.likelihood.forward import predict
 from jaxspec.reduce.profile import RadialProfile
 from jaxspec.sample import information
 from jaxspec.sample.information import annuli, loo_terms, pointwise, waic_terms
@@ -193,13 +200,23 @@ def test_equals_arviz(rng):
     np.testing.assert_allclose(elpd + p, expected.waic_i.to_numpy() + p * 399 / 400, atol=1e-9)
 
 
-def test_a_spectrum_has_bins():
+def test_a_spectrum_has_bins(rng):
     counts = np.array([3.0, 7.0, 5.0, 9.0, 4.0, 6.0])
     spectrum = toy_spectrum(counts, response=toy_response(6, 6))  # one energy bin in each channel
     model = js.Model("powerlaw")
     model["PhoIndex"].freeze(0.0)
     model["norm"].set(2e-4, min=1e-9, max=1.0)
-    found = js.sample(model, spectrum, stat="cstat", draws=1000, warmup=150, seed=4, progress=False)
+    # one rate for all bins: with an even prior its posterior is a Gamma distribution
+    values = np.tile(model.values, (4, 1000, 1))
+    one = predict(model, spectrum, model.values) * spectrum.exposure
+    rate = rng.gamma(counts.sum() + 1, 1 / 6, (4, 1000))
+    values[..., model["norm"].number - 1] *= rate / one.mean()
+    likelihood = poisson.logpmf(counts, rate[..., None]).sum(axis=-1)
+    found = drawn_posterior(
+        model, spectrum, values, log_likelihood=likelihood, log_constant=0.0,
+        settings={"stat": "cstat", "seed": 1},
+    )  # fmt: skip
+    np.testing.assert_allclose(one, one[0], rtol=1e-9)
     loo = found.loo(max_draws=4000)
     assert loo.by == "bins" and "6 bins" in loo.sentence
     np.testing.assert_allclose(loo.pointwise, exact_loo(counts), atol=0.03)

@@ -17,7 +17,7 @@ from jaxspec.sample.diagnostics import ess_bulk
 from jaxspec.sample.nuts import advance
 from jaxspec.sample.tune import mover
 
-FEW = {"draws": 100, "warmup": 60, "progress": False}
+FEW = {"draws": 60, "warmup": 40, "progress": False}
 
 
 @pytest.fixture(scope="module")
@@ -215,18 +215,13 @@ def test_images_of_one_shape_share_compiled_code(posterior):
 # --- merged pixels ------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def large():
-    """More pixels than are fitted as they are."""
-    return simulated("beta", image=template((80, 80)), x0=37.2, y0=41.4)
+COARSE = {"seed": 3, "draws": 400, "warmup": 100, "progress": False}
 
 
-COARSE = {"seed": 3, "draws": 600, "warmup": 100, "progress": False}
-
-
-@pytest.fixture(scope="module")
-def exact(large):
-    return js.sample("beta", large, merge=False, **COARSE)
+@pytest.fixture
+def merging(monkeypatch):
+    """Pixels of small images are merged too."""
+    monkeypatch.setattr(image_prepare, "MERGE_FROM", 0)
 
 
 def assert_same(a, b, most=4.5):
@@ -239,22 +234,27 @@ def assert_same(a, b, most=4.5):
         assert abs(ratio) < most * np.sqrt(0.5 / n + 0.5 / m), name
 
 
-@pytest.mark.runs_long
-def test_merged_pixels_give_the_same_posterior(large, exact, monkeypatch):
-    """Squares half as wide as their distance, three times what is usual."""
-    assert exact.settings["merged_pixels"] == exact.settings["pixels"] and exact.acceptance == 1.0
-    monkeypatch.setattr(image_prepare, "RATIO", 0.5)
-    merged = js.sample("beta", large, **COARSE)
-    assert merged.settings["merged_pixels"] < 0.05 * merged.settings["pixels"]
+@pytest.mark.usefixtures("merging")
+def test_merged_pixels_give_the_same_posterior(image, posterior, monkeypatch):
+    """Squares 0.3 as wide as their distance, twice what is usual."""
+    monkeypatch.setattr(image_prepare, "RATIO", 0.3)
+    merged = js.sample("beta", image, **COARSE)
+    assert merged.settings["merged_pixels"] < 0.3 * merged.settings["pixels"]
     assert 0.97 < merged.acceptance < 1
-    assert_same(merged, exact)
+    assert_same(merged, posterior)
     values = dict(zip(merged.names, merged.chains[2, 50], strict=True))
-    full = log_likelihood("beta", large.pixels, values)
+    full = log_likelihood("beta", image.pixels, values)
     assert merged.log_likelihood[2, 50] == pytest.approx(full, abs=1e-7)
 
 
-@pytest.mark.runs_long
-def test_the_check_alone_makes_it_exact(large, exact, monkeypatch):
+@pytest.mark.usefixtures("merging")
+def test_merging_can_be_refused(image):
+    found = js.sample("beta", image, merge=False, seed=3, **FEW)
+    assert found.settings["merged_pixels"] == found.settings["pixels"] and found.acceptance == 1.0
+
+
+@pytest.mark.usefixtures("merging")
+def test_the_check_alone_makes_it_exact(image, posterior, monkeypatch):
     """Without the expansion the stand-in is wrong by standard deviations; checked, it is right."""
 
     def unmended(u, gradient, hessian, unit):
@@ -265,15 +265,25 @@ def test_the_check_alone_makes_it_exact(large, exact, monkeypatch):
 
     monkeypatch.setattr(image_prepare, "RATIO", 0.5)
     monkeypatch.setattr(modes, "Correction", unmended)
-    checked = js.sample("beta", large, **COARSE)
+    checked = js.sample("beta", image, **COARSE)
     assert 0.2 < checked.acceptance < 0.7
-    assert_same(checked, exact)
+    assert_same(checked, posterior)
     monkeypatch.setattr(lanes, "mover", unchecked)
-    wrong = js.sample("beta", large, **COARSE)
+    wrong = js.sample("beta", image, **COARSE)
     with pytest.raises(AssertionError):
-        assert_same(wrong, exact)
-    pull = (wrong.mean - exact.mean) / exact.std
+        assert_same(wrong, posterior)
+    pull = (wrong.mean - posterior.mean) / posterior.std
     assert np.abs(pull).max() > 0.4
+
+
+# --- several images -----------------------------------------------------------------------------
+
+
+def test_images_are_lanes_too(posterior):  # of the same shape: its code is compiled
+    images = [simulated("beta", seed=s, rc=4.0 + s) for s in (1, 2)]
+    both = js.sample("beta", images, seed=3, draws=100, warmup=60, progress=False, sampler="nuts")
+    for s, one in enumerate(both, start=1):
+        assert abs(one["rc"].mean() - 4.0 - s) < 4 * one["rc"].std()
 
 
 # --- what may be sampled ------------------------------------------------------------------------
@@ -283,7 +293,7 @@ def test_limits_are_kept(image, posterior):
     model = js.Model("beta")
     low = float(posterior["rc"].mean())
     model["rc"].set(min=low, max=low + 5)
-    found = js.sample(model, image, seed=6, draws=250, warmup=240, progress=False)
+    found = js.sample(model, image, seed=6, draws=200, warmup=150, progress=False)
     assert found["rc"].min() >= low
     # half of a Gaussian: its mean is 0.8 sigma above the cut
     away = (found["rc"].mean() - low) / posterior["rc"].std()
@@ -293,7 +303,7 @@ def test_limits_are_kept(image, posterior):
 def test_double_beta_and_labels():
     image = simulated("double_beta", seed=2)
     found = js.sample(
-        "double_beta", image, seed=2, draws=200, warmup=240, target_accept=0.95, progress=False
+        "double_beta", image, seed=2, draws=150, warmup=150, target_accept=0.9, progress=False
     )
     assert found.rhat.max() < 1.06 and found.diverging.mean() < 0.03
     place = {name: found.model[name].number - 1 for name in TRUTHS["double_beta"]}
