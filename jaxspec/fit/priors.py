@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 
 from jaxspec.errors import InputError
@@ -48,7 +49,12 @@ def prior_map(model, priors) -> dict:
                 "has a prior but is not free", parameter=p.full_name, remedy="thaw or unlink it"
             )
         _draw_in(p, prior)
-    return found
+    return jax.tree.map(_in_double, found)
+
+
+def _in_double(x):
+    """Numbers of a prior as what they are traced to: 5, 5.0 and an array are one program."""
+    return np.asarray(x, np.float64) if np.result_type(x).kind in "iuf" else x
 
 
 def by_index(model, priors) -> dict:
