@@ -41,7 +41,7 @@ if TYPE_CHECKING:  # the same names as in _HOME, for editors and type checkers
     from jaxspec.reduce.image import read_image as read_image
     from jaxspec.reduce.profile import RadialProfile as RadialProfile
     from jaxspec.reduce.profile import profile as profile
-    from jaxspec.reduce.profile import read_profile as read_profile
+    from jaxspec.reduce.profile_files import read_profile as read_profile
     from jaxspec.reduce.psf import Psf as Psf
     from jaxspec.reduce.psf import gaussian_psf as gaussian_psf
     from jaxspec.reduce.psf import king_psf as king_psf
@@ -86,7 +86,7 @@ _HOME = {
     "read_image": "jaxspec.reduce.image",
     "RadialProfile": "jaxspec.reduce.profile",
     "profile": "jaxspec.reduce.profile",
-    "read_profile": "jaxspec.reduce.profile",
+    "read_profile": "jaxspec.reduce.profile_files",
     "centroid": "jaxspec.reduce.center",
     "peak": "jaxspec.reduce.center",
     "derived": "jaxspec.model.surface_derived",

@@ -11,7 +11,8 @@ from astropy.wcs import WCS
 from jaxspec.errors import InputError
 from jaxspec.reduce.center import centroid, peak
 from jaxspec.reduce.image import Image, read_image
-from jaxspec.reduce.profile import RadialProfile, profile, read_profile
+from jaxspec.reduce.profile import RadialProfile, profile
+from jaxspec.reduce.profile_files import read_profile
 
 X0, Y0 = 93.3, 71.8
 
