@@ -10,8 +10,8 @@ import numpy as np
 # act exactly alike is below 4e-16; of two black bodies that hardly differ, 5e-14. The observed
 # information says nothing: rounding gives it anything from -1e-7 to 1e-9 there.
 FLAT = 1e-14
-# The same of what elimination leaves of shared parameters, where large numbers cancel: 3e-14 is left
-# of the factor of constant*powerlaw with untied norms.
+# The same of what elimination leaves of shared parameters, where large numbers cancel: 3e-14 of the
+# curvature of the factor in constant*powerlaw with untied norms.
 REDUCED = 1e-12
 RIDGE = 1e-9  # of the curvature along each parameter, so that flat directions do not count
 ALIKE = 0.3  # share of the largest, from which a parameter is named as part of such a direction
