@@ -213,7 +213,8 @@ def lane_alike(found, part, layout, scaling) -> np.ndarray:
     weight[..., list(layout.shared)] = scaling[0][:, None, layout.places] / weight.shape[1]
     weight[..., own] = scaling[1][part]
     share = np.abs(moved[..., 0]) * np.sqrt(np.maximum(weight, 0.0))
-    alike = share > ALIKE * share.max(axis=-1, keepdims=True, initial=0.0)
+    most = share.max(axis=-1, keepdims=True, initial=0.0)
+    alike = (share > ALIKE * most) & (most > 0.1 / np.sqrt(weight.shape[1]))  # not of other models
     alike &= ~alone.any(axis=-1)[..., None]
     alike[..., own] |= alone
     return alike & ~found.definite[:, None, None]
