@@ -118,6 +118,7 @@ def _assigned(model, moving, found, data, given):
     width = [one.scale if one.scale <= most else np.inf for one in found]
     narrow = sorted(sorted(range(len(found)), key=lambda k: (width[k], -k))[:n])
     wide = [k for k in range(len(found)) if k not in narrow]
+    wide.sort(key=lambda k: -found[k].counts / found[k].scale ** 2)  # the brightest is the first
     made = []
     ny, nx = data.shape
     for owner, first in owners:

@@ -336,19 +336,14 @@ def test_point_source_on_a_cluster(psf):
 
 
 def test_two_clusters():
+    """The brightest is the first, though the other has more counts."""
     truth = {
         "beta.x0": 15.2, "beta.y0": 16.1, "beta.S0": 8e-5, "beta.rc": 3.0, "beta.beta": 0.8,
-        "beta_2.x0": 33.4, "beta_2.y0": 32.2, "beta_2.S0": 4e-5, "beta_2.rc": 2.5,
+        "beta_2.x0": 33.4, "beta_2.y0": 32.2, "beta_2.S0": 4e-5, "beta_2.rc": 5.0,
         "beta_2.beta": 0.8, "B": 0.1,
     }  # fmt: skip
     image = js.fake("beta+beta", template(), params=truth, seed=8)
     result = js.fit("beta+beta", image)
-    if abs(result.value("beta.x0")[0] - 15.2) > 5:  # which is which is not said
-        swap = {"beta.": "beta_2.", "beta_2.": "beta."}
-        truth = {
-            next((swap[s] + k[len(s):] for s in ("beta_2.", "beta.") if k.startswith(s)), k): v
-            for k, v in truth.items()
-        }  # fmt: skip
     assert_true(result, truth)
 
 
