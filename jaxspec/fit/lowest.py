@@ -13,8 +13,8 @@ import numpy as np
 from jaxspec.fit.chunks import chunk_lanes
 from jaxspec.fit.compiled import rank_chunk
 from jaxspec.fit.descend import bounds, descend, lower_of, over_chunks
-from jaxspec.fit.parts import alone, combine_chunk, parts_of, rate_chunk
-from jaxspec.fit.start import alike, distinct_starts, lowest_unlike, places
+from jaxspec.fit.parts import alone, combine_chunk, of_others, parts_of, rate_chunk
+from jaxspec.fit.start import alike, distinct_starts, far_apart, lowest_unlike
 
 # Chosen on 550 PCA spectra (3-25 keV) against the lowest minimum that any of some hundred starts
 # has found; rows that are more than 1 above it are counted. There are more with each part beyond
@@ -35,6 +35,8 @@ HOPELESS = 1e6  # times: a line in another place may be far off until all others
 CLOSE = 1.05  # times the statistic, up to which it goes on after STEPS iterations
 PLACES = 3  # solutions with one part changed that are tried,
 APART = 6  # rows apart
+CROSSED = 64  # shapes of each of three or more parts that lanes try from one another,
+TRIED = 12  # of which so many are descended
 GAIN = 0.01  # by which another minimum has to be lower: the bits of a lane do not change for less
 
 
@@ -58,6 +60,8 @@ def lowest_minimum(group, progress=None):
         end = _tried(group, end, some, best[some, rank], progress)
     end = _freed(group, end, everyone, starts, progress)
     end = _scanned(group, end, parts, progress)
+    if more > 1 and len(everyone) > HARDLY:
+        end = _crossed(group, end, progress)
     return _learned(group, end, progress, more**2)
 
 
@@ -170,20 +174,50 @@ def _scanned(group, end, parts, progress):
     rows, place = alone(group.models[0], parts, group.numbers.candidates.spread)
     if not len(rows):
         return end
+
+    def like(_, at):
+        return abs(place - place[at][:, None]) <= APART
+
+    tried = _part_changed(group, end, rows, group.numbers, like, PLACES)
+    return _promising(group, end, *tried, progress, HOPELESS)
+
+
+def _crossed(group, end, progress):
+    """Try each solution with one part as it is in another lane's, and new amplitudes.
+
+    Two minima of a spectrum often differ in one part only, which some other lane has found.
+    """
+    found = end.theta[np.isfinite(end.local.value)]
+    if not len(found):
+        return end
+    rows = of_others(group.models[0], found, CROSSED)
+    none = np.zeros(rows.shape[1], bool)  # energies are energies here
+    numbers = group.numbers._replace(candidates=group.numbers.candidates._replace(spread=none))
+
+    def like(thetas, at):
+        return _same(thetas, np.take_along_axis(thetas, at[:, None, None], axis=1), numbers)
+
+    tried = _part_changed(group, end, rows, numbers, like, TRIED)
+    return _promising(group, end, *tried, progress, HOPELESS)
+
+
+def _part_changed(group, end, rows, numbers, like, n):
+    """The ``n`` best (n_lane, n, n_par) of each solution with one part as in rows, all unlike.
+
+    With their statistic. ``like(thetas, places)`` tells which of a chunk are like those.
+    """
     own, before = group.own._replace(given=end.theta), end.local.value
 
     def work(lanes, _, chunk):
-        args = group.term, group.functions, group.full.shared, lanes, group.numbers
+        args = group.term, group.functions, group.full.shared, lanes, numbers
         table = np.broadcast_to(rows, (len(chunk), *rows.shape))
         thetas, value = _rated(*args, own.take(chunk), table)
         same = _same(thetas, own.given[chunk][:, None], group.numbers)
         value = np.where(same & (value > before[chunk, None] - GAIN), np.inf, value)
-        best, value = lowest_unlike(
-            value, lambda at: abs(place - place[at][:, None]) <= APART, PLACES
-        )
+        best, value = lowest_unlike(value, lambda at: like(thetas, at), n)
         return np.take_along_axis(thetas, best[..., None], axis=1), value
 
-    return _promising(group, end, *_over_alike(group, work), progress, HOPELESS)
+    return _over_alike(group, work)
 
 
 def _promising(group, end, starts, known, progress, much):
@@ -238,13 +272,7 @@ def _from_solutions(group, end, which, n_table):
     thetas = np.unique(end.theta[which[np.isfinite(end.local.value[which])]], axis=0)
     if not len(thetas):
         return [known]
-    place = places(thetas[:, ~group.numbers.amplitude])
-    chosen = [int(np.argmin(np.abs(place - 0.5).max(axis=1, initial=0.0)))]
-    away = np.full(len(thetas), np.inf)
-    while len(chosen) < min(n_table * n, len(thetas)):
-        last = np.abs(place - place[chosen[-1]]).max(axis=1, initial=0.0)
-        away = np.minimum(away, last)
-        chosen.append(int(np.argmax(away)))
+    chosen = far_apart(thetas[:, ~group.numbers.amplitude], n_table * n)
     none, made = np.zeros(thetas.shape[1], bool), []
     for i in range(0, len(chosen), n):
         some = chosen[i : i + n]

@@ -18,7 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec.fit.compiled import bounds_of, on_one_grid, over_lanes
-from jaxspec.fit.start import SWEEPS, drawn, placed, places, weighted_data, with_amplitudes
+from jaxspec.fit.start import (
+    SWEEPS,
+    drawn,
+    far_apart,
+    placed,
+    places,
+    weighted_data,
+    with_amplitudes,
+)
 from jaxspec.likelihood.hints import untouched
 from jaxspec.likelihood.objective import linked
 from jaxspec.likelihood.spectrum import project
@@ -120,6 +128,19 @@ def alone(model, parts, spread) -> tuple[np.ndarray, np.ndarray]:
             rows.append(changed)
             place.append(number + 2 * SCANNED + place[-1].max(initial=0))
     return np.where(free, np.concatenate(rows), np.nan), np.concatenate(place)
+
+
+def of_others(model, thetas, n) -> np.ndarray:
+    """Rows (n_row, n_par) that give one part of a model the shapes it has in ``thetas``.
+
+    Up to ``n`` for each part that has shapes of its own, as far apart as can be; NaN is what keeps
+    its value.
+    """
+    rows = [np.zeros((0, thetas.shape[1]))]
+    for some in filter(None, _owners(model.tree)[1]):
+        table = np.unique(_only(some, thetas), axis=0)
+        rows.append(table[far_apart(table[:, some], n)])
+    return np.concatenate(rows)
 
 
 def _only(some, table):

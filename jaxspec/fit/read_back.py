@@ -15,7 +15,7 @@ from jaxspec.errors import InputError
 from jaxspec.fit.joint_result import JointResult
 from jaxspec.fit.result import FitResult, Together
 from jaxspec.fit.sets import Untied
-from jaxspec.fit.store import FACTS, FORMAT, HASHES, INFORMATION, result_digest
+from jaxspec.fit.store import FACTS, FORMAT, HASHES, INFORMATION, result_digest, seal_of
 from jaxspec.fit.tables import ending
 from jaxspec.likelihood.forward import kind_of
 from jaxspec.model.record import model_of
@@ -66,6 +66,7 @@ def read_result(path, data=None, *, components=()) -> FitResult | JointResult:
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise _not_ours(file, "its metadata hold no RESULT of this version")
     try:
+        _check_seal(found, file)
         if "MODELS" in meta:
             return _joint(meta, data, components, file)
         if "MEMBERS" in meta:
@@ -171,6 +172,7 @@ def _result(columns, meta, data, components, file) -> FitResult:
         "parameters": meta["PARAMS"],
     }
     model, found = model_of(record, components), meta["RESULT"]
+    _check_seal(found, file)
     names = [str(name) for name in columns["name"]]
     origins = _origins(columns, meta.get("DATA", {}), len(names))
     if data is None:
@@ -190,12 +192,21 @@ def _result(columns, meta, data, components, file) -> FitResult:
     covariances = {kind: _covariance(blank, columns, kind, len(names)) for kind in INFORMATION}
     made = replace(blank, params=_params(blank, columns), covariances=covariances)
     if found["sha256"] != result_digest(made, columns, origins):
-        raise InputError(
-            "is damaged or was changed: its numbers are not those that were written",
-            file=file,
-            remedy="read it as a table, or write the result again",
-        )
+        raise _damaged(file)
     return made
+
+
+def _check_seal(found, file):
+    if found["seal"] != seal_of(found):
+        raise _damaged(file)
+
+
+def _damaged(file):
+    return InputError(
+        "is damaged or was changed: its numbers are not those that were written",
+        file=file,
+        remedy="read it as a table, or write the result again",
+    )
 
 
 def _settings(meta):
@@ -256,17 +267,11 @@ def _joint(meta, data, components, file) -> JointResult:
         own = None if data is None else data[name]
         joint[name] = _result(columns, part["meta"], own, components, file)
     found = meta["RESULT"]
-    sizes = {name: len(result.model.parameters) for name, result in joint.items()}
     joint.slots = [[(name, int(i)) for name, i in members] for members in found["slots"]]
-    if any(not 0 <= i < sizes[name] for members in joint.slots for name, i in members):
-        raise IndexError("a parameter that is shared")
-    joint.own = {}
-    for name, n_par in sizes.items():
-        u = found["own"][name]
-        made = Untied(np.asarray(u["own"], bool), np.asarray(u["fixed"], float))
-        if made.own.shape != (n_par,) or made.fixed.shape != (len(joint[name]), n_par):
-            raise ValueError(f"parameters of single rows of {name}")
-        joint.own[name] = made
+    joint.own = {
+        name: Untied(np.asarray(u["own"], bool), np.asarray(u["fixed"], float))
+        for name, u in found["own"].items()
+    }
     joint.settings = _settings(meta)
     return joint
 

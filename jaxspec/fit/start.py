@@ -102,6 +102,17 @@ def places(table):
     return rank / np.maximum(rank.max(axis=0), 1)
 
 
+def far_apart(table, n) -> list[int]:
+    """Up to ``n`` rows of a table (n_row, n_column), each as far from those before as can be."""
+    place = places(table)
+    chosen = [int(np.argmin(np.abs(place - 0.5).max(axis=1, initial=0.0)))]
+    away = np.full(len(table), np.inf)
+    while len(chosen) < min(n, len(table)):
+        away = np.minimum(away, np.abs(place - place[chosen[-1]]).max(axis=1, initial=0.0))
+        chosen.append(int(np.argmax(away)))
+    return chosen
+
+
 def is_turning(p) -> bool:
     """Whether an angle may take any value: it is periodic, and nobody set limits."""
     return p.free and p.period > 0 and (p.min, p.max) == p.hard and p.max - p.min >= p.period

@@ -18,7 +18,7 @@ from jaxspec.fit.priors import prior_text
 from jaxspec.likelihood.forward import kind_of
 from jaxspec.model.record import model_record
 
-FORMAT = "jaxspec result 2"
+FORMAT = "jaxspec result 3"
 FACTS = ("time", "exposure", "counts")
 HASHES = ("data_sha256", "response_key")
 INFORMATION = ("observed", "expected")
@@ -64,7 +64,7 @@ def joint_table(joint):
         "VERSIONS": first.provenance()["VERSIONS"],
         "DEVICES": first.provenance()["DEVICES"],
         "MODELS": parts,
-        "RESULT": {"format": FORMAT, "slots": slots, "own": plain(own)},
+        "RESULT": sealed({"format": FORMAT, "slots": slots, "own": plain(own)}),
     }
     table.meta.update(packed(meta))
     return table
@@ -118,14 +118,27 @@ def result_meta(result, rows) -> dict:
     origins = [kind_of(item).origin(item) for item in result.data]
     return {
         "PARAMS": model_record(result.model, prior_text)["parameters"],
-        "RESULT": {
-            "format": FORMAT,
-            "kind": kind_of(result.data[0]).one,
-            "n_free": int(result.n_free),
-            "sha256": result_digest(result, rows, origins),
-            "together": None if together is None else together_record(together),
-        },
+        "RESULT": sealed(
+            {
+                "format": FORMAT,
+                "kind": kind_of(result.data[0]).one,
+                "n_free": int(result.n_free),
+                "sha256": result_digest(result, rows, origins),
+                "together": None if together is None else together_record(together),
+            }
+        ),
     }
+
+
+def sealed(record) -> dict:
+    """A dict of plain values, with the `seal_of` it as ``seal``."""
+    return record | {"seal": seal_of(record)}
+
+
+def seal_of(record) -> str:
+    """Hash by which it is known that the values of a dict were changed, ``seal`` left out."""
+    rest = {key: value for key, value in record.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def result_digest(result, rows, origins) -> str:
