@@ -21,13 +21,13 @@ from jaxspec.fit.start import alike, distinct_starts, far_apart, lowest_unlike
 # the second: TBabs*(bbody+powerlaw+gaussian) is A.
 FEW = 16  # candidates that are descended for STEPS iterations: 8 leave 5 rows of the four models
 # with one or two parts, 16 leave 2. Twice as many with three parts
-BEST = 3  # that go on to their minimum: 6 leave 1 row of the four models, for a third more time.
-# Eight times as many with three parts: 12 leave 46 rows of A, 32 leave 19
+BEST = 3, 16  # that go on to their minimum, with one or two parts and with more: 6 leave 1 row of
+# the four models, for a third more time; of A 12 leave 6 rows, 16 leave 3, for a sixth more time
 STEPS = 6  # with three parts 12: 6 leave twice as many of A
 HARDLY = 16  # lanes up to which all candidates go on: there are few to learn from
 ROUNDS = 6  # in which lanes learn; the last ones find next to nothing
 OTHERS = 6  # solutions of other lanes that are tried in a round: 3 leave 19 rows of
-# powerlaw+gaussian, 6 leave 5. Four times as many with three parts: 6 leave 19 of A, 24 leave 9
+# powerlaw+gaussian, 6 leave 5. Four times as many with three parts
 PROMISING = 5.0  # times a lane's statistic, up to which a solution of another is tried for it; 20
 # with three parts: 0.1 in a temperature is as much in a bright spectrum
 HOPELESS = 1e6  # times: a line in another place may be far off until all others give way. With 5
@@ -35,7 +35,8 @@ HOPELESS = 1e6  # times: a line in another place may be far off until all others
 CLOSE = 1.05  # times the statistic, up to which it goes on after STEPS iterations
 PLACES = 3  # solutions with one part changed that are tried,
 APART = 6  # rows apart
-CROSSED = 64  # shapes of each of three or more parts that lanes try from one another,
+CROSSED = 64  # shapes of each of three or more parts that lanes try from one another; without that
+# 15 rows of A are left
 TRIED = 12  # of which so many are descended
 GAIN = 0.01  # by which another minimum has to be lower: the bits of a lane do not change for less
 
@@ -45,7 +46,7 @@ def lowest_minimum(group, progress=None):
     everyone = np.arange(len(group.full.index))
     parts = parts_of(group.models[0])
     more = max(1, len(parts.tables) - 1)
-    best_few = BEST * more**3 if len(everyone) > HARDLY else HARDLY * more
+    best_few = BEST[more > 1] if len(everyone) > HARDLY else HARDLY * more
     starts, value = screen_parts(group, parts, FEW * more)
     first = int(np.isfinite(value).any(axis=0).sum()) or 1
     tried = [
@@ -60,9 +61,10 @@ def lowest_minimum(group, progress=None):
         end = _tried(group, end, some, best[some, rank], progress)
     end = _freed(group, end, everyone, starts, progress)
     end = _scanned(group, end, parts, progress)
+    end = _learned(group, end, progress, more**2)
     if more > 1 and len(everyone) > HARDLY:
-        end = _crossed(group, end, progress)
-    return _learned(group, end, progress, more**2)
+        end = _learned(group, _crossed(group, end, progress), progress, more**2)
+    return end
 
 
 def screen(group, numbers, choose=None):

@@ -138,8 +138,10 @@ def of_others(model, thetas, n) -> np.ndarray:
     """
     rows = [np.zeros((0, thetas.shape[1]))]
     for some in filter(None, _owners(model.tree)[1]):
-        table = np.unique(_only(some, thetas), axis=0)
-        rows.append(table[far_apart(table[:, some], n)])
+        shapes = np.unique(thetas[:, some], axis=0)
+        shapes = shapes[far_apart(shapes, n)]
+        rows.append(np.full((len(shapes), thetas.shape[1]), np.nan))
+        rows[-1][:, some] = shapes
     return np.concatenate(rows)
 
 

@@ -6,8 +6,9 @@ from toy import toy_response
 
 import jaxspec as js
 from jaxspec._status import Status
+from jaxspec.fit import lowest
 from jaxspec.fit.lowest import APART
-from jaxspec.fit.parts import COLUMNS, COMBINED, alone, parts_of
+from jaxspec.fit.parts import COLUMNS, COMBINED, alone, of_others, parts_of
 from jaxspec.fit.start import candidates, distinct_starts, several_minima
 from jaxspec.likelihood.objective import Links
 from jaxspec.model.model import Model
@@ -128,6 +129,46 @@ def test_changes_of_one_part_know_which_are_alike():
     moved = np.isnan(rows[:, 5]) & line
     assert moved.sum() == len(set(place[moved])) == 128
     assert place[line].min() - place[~line].max() > APART
+
+
+def test_lanes_try_single_parts_of_one_another():
+    model, n = js.Model("TBabs*(bbody+powerlaw+gaussian)"), 4
+    thetas = np.random.default_rng(1).random((9, len(model.parameters)))
+    thetas[:, 3] = 2.0  # the slope is the same in all
+    rows = of_others(model, thetas, n)
+    parts = [[1], [3], [5, 6]]  # kT; PhoIndex; LineE, Sigma: not nH, which all share, and no norms
+    changed = [np.flatnonzero(~np.isnan(row)).tolist() for row in rows]
+    assert changed == [parts[0]] * n + [parts[1]] + [parts[2]] * n
+    for row, some in zip(rows, changed, strict=True):
+        assert (row[some] == thetas[:, some]).all(axis=1).any()
+    assert {thetas[:, 1].min(), thetas[:, 1].max()} < set(rows[:n, 1])  # as far apart as can be
+
+
+def test_a_part_that_another_lane_has_found_is_tried(monkeypatch):
+    """A lane that lost a line takes it from another, whose continuum and other line differ."""
+    energies = np.array([[3.0, 5.0], [3.0, 8.0], [5.0, 8.0]])
+    params = {"PhoIndex": np.array([1.2, 2.0, 2.8]), "powerlaw.norm": 3.0}
+    for k, name in enumerate(("gaussian", "gaussian_3")):
+        params |= {f"{name}.LineE": energies[:, k], f"{name}.Sigma": 0.1, f"{name}.norm": 0.4}
+    expression, done = "powerlaw+gaussian+gaussian", []
+    spectra = js.fake(expression, RESPONSE, exposure=np.full(3, 3e3), params=params, seed=5)
+
+    def spoil(group, end, progress, _):
+        """In place of learning: before the lanes cross, the first one loses its line at 5 keV."""
+        if not done:
+            done.append(end.local.value.copy())
+            theta = end.theta.copy()
+            lost = 2 if abs(theta[0, 2] - 5.0) < 1 else 5
+            theta[0, lost] = 10.0
+            end = lowest._descend(group, np.arange(3), theta, progress, 0)
+            assert end.local.value[0] > done[0][0] + 100
+        return end
+
+    monkeypatch.setattr(lowest, "HARDLY", 2)
+    monkeypatch.setattr(lowest, "_learned", spoil)
+    result = js.fit(expression, spectra.notice("1-11"), stat="cstat")
+    np.testing.assert_allclose(result.stat, done[0], rtol=1e-6)
+    np.testing.assert_allclose(np.sort(result.params[:, [2, 5]], axis=1), energies, atol=0.1)
 
 
 def test_distances_of_combinations_are_those_of_least_squares(broken):
