@@ -189,10 +189,9 @@ def _crossed(group, end, progress):
 
     Two minima of a spectrum often differ in one part only, which some other lane has found.
     """
-    found = end.theta[np.isfinite(end.local.value)]
-    if not len(found):
+    rows = of_others(group.models[0], end.theta[np.isfinite(end.local.value)], CROSSED)
+    if not len(rows):
         return end
-    rows = of_others(group.models[0], found, CROSSED)
     none = np.zeros(rows.shape[1], bool)  # energies are energies here
     numbers = group.numbers._replace(candidates=group.numbers.candidates._replace(spread=none))
 

@@ -104,6 +104,8 @@ def places(table):
 
 def far_apart(table, n) -> list[int]:
     """Up to ``n`` rows of a table (n_row, n_column), each as far from those before as can be."""
+    if not len(table):
+        return []
     place = places(table)
     chosen = [int(np.argmin(np.abs(place - 0.5).max(axis=1, initial=0.0)))]
     away = np.full(len(table), np.inf)
