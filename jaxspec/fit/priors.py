@@ -54,7 +54,8 @@ def prior_map(model, priors) -> dict:
 
 def _in_double(x):
     """Numbers of a prior as what they are traced to: 5, 5.0 and an array are one program."""
-    return np.asarray(x, np.float64) if np.result_type(x).kind in "iuf" else x
+    array = np.asarray(x)
+    return array.astype(np.float64) if array.dtype.kind in "iuf" else x
 
 
 def by_index(model, priors) -> dict:
