@@ -267,6 +267,8 @@ def _joint(meta, data, components, file) -> JointResult:
         own = None if data is None else data[name]
         joint[name] = _result(columns, part["meta"], own, components, file)
     found = meta["RESULT"]
+    if set(found["own"]) != set(joint):
+        raise _damaged(file)
     joint.slots = [[(name, int(i)) for name, i in members] for members in found["slots"]]
     joint.own = {
         name: Untied(np.asarray(u["own"], bool), np.asarray(u["fixed"], float))

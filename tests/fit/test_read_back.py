@@ -230,8 +230,15 @@ def test_joint_fits_of_several_models_come_back(spectra, tmp_path):
     text = (joint.write(tmp_path / "joint.ecsv")).read_text()
     slots = '"slots": [[["x", 0], ["y", 1]]'
     assert slots in text
-    for damaged in (slots.replace("y", "z"), slots.replace("1", "9")):
-        (tmp_path / "damaged.ecsv").write_text(text.replace(slots, damaged))
+    of_y = '"y": {"meta"'
+    assert of_y in text
+    changes = [
+        (slots, slots.replace("y", "z")),
+        (slots, slots.replace("1", "9")),
+        (of_y, of_y.replace("y", "z")),
+    ]
+    for there, damaged in changes:
+        (tmp_path / "damaged.ecsv").write_text(text.replace(there, damaged))
         with pytest.raises(InputError, match="is damaged or was changed"):
             js.read_result(tmp_path / "damaged.ecsv")
 
