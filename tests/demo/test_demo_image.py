@@ -12,7 +12,7 @@ from jaxspec.demo import image as demo_image
 from jaxspec.run import image as image_run
 from jaxspec.run.folder import make_room, plain, write_json
 
-SIZE, DRAWS = 96, 60
+SIZE, DRAWS = 64, 60
 
 
 @pytest.fixture(scope="module")
