@@ -41,12 +41,14 @@ def call(name, e_lo, e_hi, params, tables):
     return kernel(e_lo, e_hi, *(params[i] for i in range(params.shape[0])), *tables)
 
 
+in_one = jax.jit(call, static_argnums=0)
+
+
 def evaluate(name, edges, params, abund="angr", xsect="vern"):
-    """Value for any number of bins, not compiled as a whole."""
+    """Value for any number of bins."""
     lo, hi = edges[:-1], edges[1:]
-    tables = [jnp.asarray(t) for t in table(name, lo, hi, abund, xsect)]
-    params = jnp.array(params, float)
-    return np.asarray(call(name, jnp.asarray(lo), jnp.asarray(hi), params, tables))
+    tables = table(name, lo, hi, abund, xsect)
+    return np.asarray(in_one(name, lo, hi, jnp.array(params, float), tables))
 
 
 def n_shape(name):
@@ -129,7 +131,7 @@ def test_cflux_gives_the_flux_whatever_the_response_covers():
     scale = 10.0**-11 / (true * 1.60219e-9)
     for edges in (EDGES, np.array([20.0, 21.0])):
         value = evaluate("cflux", edges, (0.5, 10.0, -11.0))
-        expected = scale * inner(jnp.array(edges[:-1]), jnp.array(edges[1:]))
+        expected = scale * jax.jit(inner)(edges[:-1], edges[1:])
         np.testing.assert_allclose(value, expected, rtol=2e-5)
 
 
@@ -287,12 +289,12 @@ def test_transmission_against_xspec_on_coarse_bins(name, worst, reference_dir):
 
 
 def test_wabs_is_its_published_polynomial():
-    e = np.array([0.02, 0.05, 0.9, 3.0, 7.5, 20.0])
+    e = np.array([0.0135, 0.02, 0.05, 0.9, 3.0, 7.5, 20.0])
     row = {0.02: 0.336, 20.0: 9.532, 7.5: 6.29 + 0.309 * 7.5}
-    sigma = absorption.sigma_wabs(jnp.array(e))
+    sigma = jax.jit(absorption.sigma_wabs)(e)
     for x, expected in row.items():
         np.testing.assert_allclose(sigma[e == x], expected / x**3, rtol=1e-12)
-    assert absorption.sigma_wabs(jnp.array([0.0135]))[0] == 0
+    assert sigma[e == 0.0135] == 0
 
 
 def test_disc_is_continuous_and_right_where_its_two_expansions_meet():

@@ -114,6 +114,7 @@ def test_a_point_under_a_narrow_psf_is_where_it_is(sigma):
         )
     place = model["point.x0"].number - 1
 
+    @jax.jit
     def light(v):
         params = jax.numpy.asarray(model.values).at[place].set(v)
         return expected_counts_psf(model.tree, grid, index, pixels, params)
