@@ -65,3 +65,37 @@ def numbers(value, parameter, remedy="give a number") -> np.ndarray:
         return np.asarray(value, dtype=float)
     except (TypeError, ValueError):
         raise InputError(f"is {value!r:.60}", parameter=parameter, remedy=remedy) from None
+
+
+def probability(value, parameter) -> float:
+    """A number between 0 and 1, both excluded; raises `InputError` for what is none.
+
+    Examples
+    --------
+    >>> probability(0.9, "level")
+    0.9
+    """
+    found = numbers(value, parameter)
+    if found.ndim or not 0 < found < 1:
+        raise InputError(
+            f"is {value!r:.60}, no probability", parameter=parameter, remedy="give 0.9 for 90 %"
+        )
+    return float(found)
+
+
+def row_number(names, row) -> int:
+    """Number of a row from its number or its name; ``names`` are those of all rows.
+
+    Raises
+    ------
+    InputError
+        There is no such row.
+    """
+    if isinstance(row, str):
+        if row not in names:
+            raise InputError(f"there is no row named {row!r}", remedy=".names lists them")
+        return names.index(row)
+    whole = isinstance(row, int | np.integer) and not isinstance(row, bool)
+    if not whole or not -len(names) <= row < len(names):
+        raise InputError(f"there is no row {row!r}", remedy=f"the rows are 0 to {len(names) - 1}")
+    return int(row) % len(names)

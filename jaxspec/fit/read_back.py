@@ -165,14 +165,16 @@ def _unpacked(value):
 
 
 def _result(columns, meta, data, components, file) -> FitResult:
+    found = meta["RESULT"]
     record = {
         "expression": meta["MODEL"],
         "abund": meta["ABUND"],
         "xsect": meta["XSECT"],
         "parameters": meta["PARAMS"],
+        "own": found["own"],
     }
-    model, found = model_of(record, components), meta["RESULT"]
     _check_seal(found, file)
+    model = model_of(record, components)
     names = [str(name) for name in columns["name"]]
     origins = _origins(columns, meta.get("DATA", {}), len(names))
     if data is None:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from scipy.stats import norm
 
+from jaxspec._ask import probability, row_number
 from jaxspec._environment import versions
 from jaxspec._status import Status
 from jaxspec.errors import InputError
@@ -183,14 +184,19 @@ class FitResult:
         Parameters
         ----------
         name : str
-        level : float, the probability that is wanted.
+        level : float, the probability that is wanted, between 0 and 1.
+
+        Raises
+        ------
+        InputError
+            A level that is no probability, such as 90 for 90 %.
 
         Examples
         --------
         >>> result.interval("norm", 0.9)                               # doctest: +SKIP
         """
         value, error = self.value(name), self.error(name)
-        reach = float(norm.isf(0.5 * (1.0 - level))) * error
+        reach = float(norm.isf(0.5 * (1.0 - probability(level, "level")))) * error
         if self.model.parameters[self._place(name)].role != "amplitude":
             return np.stack([value - reach, value + reach], axis=1)
         positive = value > 0
@@ -430,21 +436,3 @@ def where_known(between, one, other) -> np.ndarray:
         for result, row in (one, other)
     ]
     return np.where(known[0][:, None] & known[1][None, :], between, np.nan)
-
-
-def row_number(names, row) -> int:
-    """Number of a row from its number or its name; ``names`` are those of all rows.
-
-    Raises
-    ------
-    InputError
-        There is no such row.
-    """
-    if isinstance(row, str):
-        if row not in names:
-            raise InputError(f"there is no row named {row!r}", remedy=".names lists them")
-        return names.index(row)
-    whole = isinstance(row, int | np.integer) and not isinstance(row, bool)
-    if not whole or not -len(names) <= row < len(names):
-        raise InputError(f"there is no row {row!r}", remedy=f"the rows are 0 to {len(names) - 1}")
-    return int(row) % len(names)

@@ -16,9 +16,9 @@ import numpy as np
 from jaxspec.errors import InputError
 from jaxspec.fit.priors import prior_text
 from jaxspec.likelihood.forward import kind_of
-from jaxspec.model.record import model_record
+from jaxspec.model.record import model_record, own_record
 
-FORMAT = "jaxspec result 3"
+FORMAT = "jaxspec result 4"
 FACTS = ("time", "exposure", "counts")
 HASHES = ("data_sha256", "response_key")
 INFORMATION = ("observed", "expected")
@@ -123,6 +123,7 @@ def result_meta(result, rows) -> dict:
                 "format": FORMAT,
                 "kind": kind_of(result.data[0]).one,
                 "n_free": int(result.n_free),
+                "own": own_record(result.model),
                 "sha256": result_digest(result, rows, origins),
                 "together": None if together is None else together_record(together),
             }

@@ -15,7 +15,10 @@ from jaxspec.model.component import Settings
 from jaxspec.model.expression import Leaf, parse, resolve
 from jaxspec.model.links import apply_links
 from jaxspec.model.model import Model
+from jaxspec.model.surface_catalogue import SURFACES
 from jaxspec.model.tree import build
+
+_ON_IMAGES = {c.name.lower() for c in SURFACES}
 
 
 @np.errstate(all="ignore")
@@ -98,6 +101,11 @@ def _tree_of_model(model, abund, xsect):
 
 def _tree_of_text(text, abund, xsect):
     known = {c.name: c for c in CATALOGUE}
+    if isinstance(text, str) and text.strip().lower() in _ON_IMAGES - {n.lower() for n in known}:
+        raise InputError(
+            f"{text.strip()} is a component of images, which have no energies",
+            remedy="fit an image with it",
+        )
     if isinstance(text, str) and text.strip().isidentifier():
         root = Leaf(resolve(text.strip(), known, ALIASES), 1)
     else:

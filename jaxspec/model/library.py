@@ -79,7 +79,8 @@ def component(
     parameters : dict of name to (value, min, max[, role]), or list of `Parameter`
         In the order of the arguments. Names mean nothing to jaxspec; a role says what a parameter
         is, so that fits start it from the data and keep it in place: "amplitude" (the component is
-        proportional to it), "positive", "slope", and for images "position" (in pairs, x then y),
+        proportional to it), "positive", "slope", "energy" (of a break or a line, looked for all
+        over the band), and for images "position" (in pairs, x then y),
         "length", "angle" (which repeats after 360; a `Parameter` may say another ``period``),
         "ellipticity". A norm is added to additive components of spectra and applied for you.
     vignetted : bool

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from jaxspec._environment import imported
 from jaxspec._text import decimals
 from jaxspec.errors import InputError
 from jaxspec.report import draw
@@ -92,9 +93,9 @@ def triangle(posterior, fig=None, *, names=None, truths=None):
     InputError
         No posterior, a parameter that is not in the model, or fewer draws than parameters.
     """
-    import corner
     from matplotlib.colors import to_rgb
 
+    corner = imported("corner")
     many = posterior if isinstance(posterior, dict) else {"": posterior}
     if not many:
         raise InputError("is empty", parameter="posterior", remedy="use js.sample")

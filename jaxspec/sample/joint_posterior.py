@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from jaxspec._ask import row_number
 from jaxspec.errors import InputError
-from jaxspec.fit.result import row_number
 from jaxspec.likelihood.forward import log_constant, log_likelihoods
 from jaxspec.sample.posterior import Posterior, columns, fingerprint
 

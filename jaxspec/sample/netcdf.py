@@ -15,13 +15,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from jaxspec._environment import imported
 from jaxspec._files import check_free, write_bytes
 from jaxspec.errors import InputError, MissingExtraError
 from jaxspec.fit.priors import prior_text
 from jaxspec.likelihood.forward import content, pointwise_log_likelihood
-from jaxspec.model.record import model_record
+from jaxspec.model.record import model_record, own_record
 
-FORMAT = "jaxspec posterior 2"
+FORMAT = "jaxspec posterior 3"
 ENGINE = "h5netcdf"
 SEAL = b"\njaxspec sha256 "
 
@@ -62,7 +63,7 @@ def to_arviz(posterior, *, pointwise=True, most=MOST):
         ArviZ is not installed.
     """
     try:
-        import arviz
+        arviz = imported("arviz")
         import xarray
     except ImportError as error:
         raise MissingExtraError(error.name or "arviz", "bayes") from None
@@ -197,7 +198,7 @@ def _groups(posterior):
 
 def _attributes(posterior):
     model, settings = posterior.model, dict(posterior.settings, data=posterior.fingerprint)
-    held = model_record(model, prior_text)
+    held = model_record(model, prior_text) | {"own": own_record(model)}
     return {
         "format": FORMAT,
         "inference_library": "jaxspec",

@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
+from jaxspec._ask import row_number
 from jaxspec._status import Status
 from jaxspec.errors import InputError
-from jaxspec.fit.result import row_number
 from jaxspec.sample.summary import made_by
 
 

@@ -274,6 +274,30 @@ def test_own_components_come_back(spectra, tmp_path):
         js.read_result(path)
 
 
+def test_components_of_one_name_are_not_confused(spectra, tmp_path):
+    """A file holds no code: another function of the name was believed, without a word."""
+
+    def mine(times, name="powerlaw"):
+        return js.component(
+            lambda e_lo, e_hi, PhoIndex: times * (e_hi - e_lo) * e_lo**-PhoIndex,
+            name=name,
+            parameters={"PhoIndex": (1.5, -4.0, 9.0)},
+        )
+
+    given = mine(1.0)
+    own, built_in = (js.fit(m, spectra[0], "cstat") for m in (given(), "powerlaw"))
+    path = own.write(tmp_path / "own.fits")
+    same(own, js.read_result(path, components=[given]))
+    with pytest.raises(InputError, match="its powerlaw is a component of its own, and not"):
+        js.read_result(path)
+    with pytest.raises(InputError, match="its powerlaw gave other values"):
+        js.read_result(path, components=[mine(1.1)])
+    path = built_in.write(tmp_path / "built_in.fits")
+    with pytest.raises(InputError, match="its powerlaw is of the catalogue, and not"):
+        js.read_result(path, components=[given])
+    same(built_in, js.read_result(path, components=[mine(1.0, "another")]))
+
+
 def test_a_result_does_not_replace_what_it_was_made_from(tmp_path):
     spectra = fake(tmp_path)
     model = js.Model("powerlaw")

@@ -125,6 +125,14 @@ def test_own_components(image, tmp_path):
     same(given, read_posterior(path, components=[ramp]))
     with pytest.raises(InputError, match=r"own.nc: its model cannot be made: .*ramp"):
         read_posterior(path)
+    steep = js.component(
+        lambda x, y, slope: 2 * slope * x,
+        kind="image",
+        name="ramp",
+        parameters={"slope": (1e-8, 0.0, 1.0)},
+    )
+    with pytest.raises(InputError, match="its ramp gave other values"):
+        read_posterior(path, components=[steep])
 
 
 def test_arviz_data(posterior):
@@ -228,7 +236,7 @@ def test_files_that_are_not_ours(posterior, saved, tmp_path):
     with pytest.raises(InputError, match="its end, a hash of the rest, is missing"):
         read_posterior(plain)
     seal(plain)
-    with pytest.raises(InputError, match=r"its format is None, not 'jaxspec posterior 2'"):
+    with pytest.raises(InputError, match=r"its format is None, not 'jaxspec posterior 3'"):
         read_posterior(plain)
     cut = tmp_path / "cut.nc"
     cut.write_bytes(Path(saved).read_bytes()[:3000])
