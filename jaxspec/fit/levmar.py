@@ -73,6 +73,7 @@ NEAR = 0.003  # Newton's method from an expected decrease below this part of the
 # PCA spectra took 3.4 iterations on average with powerlaw (Newton always 3.6, never 4.2) and 18
 # with TBabs*(diskbb+powerlaw) (19.8 and 21.8)
 
+SURE = 3.0  # standard deviations
 FAINT = 4e-5  # of the statistic, per bin: twice what the floor of 1e-5 expected counts is worth
 
 
@@ -82,7 +83,7 @@ def propose(theta, at, damping, bounds, written_out=arrow.WRITTEN_OUT):
     scale = scale_of(at.fisher, mask)
     rhs = jnp.where(mask, at.gradient * scale, 0.0)
     more = damping * jnp.ones_like(rhs)
-    logarithm = in_logarithm(theta, bounds)
+    logarithm = in_logarithm(theta, at, bounds)
     bend = jnp.where(logarithm, at.gradient / jnp.where(logarithm, theta, 1.0), 0.0)
     both = jax.tree.map(lambda *m: jnp.stack(m), at.fisher, arrow.add_diagonal(at.hessian, bend))
 
@@ -97,9 +98,14 @@ def propose(theta, at, damping, bounds, written_out=arrow.WRITTEN_OUT):
     return x * scale, 0.5 * (rhs @ x + damping * (x @ x))
 
 
-def in_logarithm(theta, bounds):
-    """Mask (n_par,) of the parameters stepped in their logarithm that are above 0."""
-    return (bounds.amplitude | bounds.positive) & (theta > 0)
+def in_logarithm(theta, at, bounds):
+    """Mask (n_par,) of the parameters stepped in their logarithm that are above 0.
+
+    What may be negative (the norm of a line in absorption) is so only while it is `SURE` standard
+    deviations above 0: in its logarithm it would never cross 0.
+    """
+    sure = theta * theta * arrow.diagonal(at.fisher) > 2.0 * SURE**2
+    return (bounds.amplitude | bounds.positive) & (theta > 0) & ((bounds.lower >= 0) | sure)
 
 
 def move(theta, step, at, bounds):
@@ -110,7 +116,7 @@ def move(theta, step, at, bounds):
     get there.
     """
     n_bin = bins_of(at)
-    logarithm = in_logarithm(theta, bounds)
+    logarithm = in_logarithm(theta, at, bounds)
     ratio = jnp.where(logarithm, step / jnp.where(logarithm, theta, 1.0), 0.0)
     longest = jnp.where(bounds.positive, 1.0, 3.0)
     trial = jnp.where(logarithm, theta * jnp.exp(-jnp.clip(ratio, -longest, longest)), theta - step)
@@ -118,7 +124,7 @@ def move(theta, step, at, bounds):
     trial = jnp.where(bounds.energy, jnp.clip(trial, theta - hop, theta + hop), trial)
     falling = at.gradient > 0.25 * theta * arrow.diagonal(at.fisher)
     faint = bounds.amplitude & (theta > 0) & falling & (trial * at.gradient < FAINT * (1 + n_bin))
-    trial = jnp.where(faint, bounds.lower, trial)
+    trial = jnp.where(faint & (bounds.lower >= 0), bounds.lower, trial)
     trial = jnp.clip(trial, bounds.lower, bounds.upper)
     return jnp.where(bounds.free, trial, theta)
 

@@ -177,9 +177,9 @@ class FitResult:
     def interval(self, name, level=0.6827) -> np.ndarray:
         """Intervals (n_row, 2) of one parameter from its error.
 
-        That of an amplitude is symmetric in its logarithm: near the minimum of few counts the
-        statistic is closer to a parabola there. How often such intervals hold the truth is in the
-        docs (results).
+        That of an amplitude that cannot be negative is symmetric in its logarithm: near the
+        minimum of few counts the statistic is closer to a parabola there. How often such intervals
+        hold the truth is in the docs (results).
 
         Parameters
         ----------
@@ -197,7 +197,8 @@ class FitResult:
         """
         value, error = self.value(name), self.error(name)
         reach = float(norm.isf(0.5 * (1.0 - probability(level, "level")))) * error
-        if self.model.parameters[self._place(name)].role != "amplitude":
+        parameter = self.model.parameters[self._place(name)]
+        if parameter.role != "amplitude" or parameter.min < 0:
             return np.stack([value - reach, value + reach], axis=1)
         positive = value > 0
         ratio = np.where(positive, reach / np.where(positive, value, 1.0), np.nan)

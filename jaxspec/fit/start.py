@@ -213,6 +213,7 @@ def with_amplitudes(term, functions, lane, links, scalable, box, theta):
     mean, slopes = term.forward.slopes(lane.inputs, to_params(theta), tuple(index.tolist()))
     slopes = jax.jacfwd(to_params)(theta)[index][:, index].T @ slopes
     active = scalable[index]
+    signed = ~is_log & (box.lower[index] < 0)
     columns = jnp.where(active[:, None], slopes, 0.0)
     columns = columns * jnp.where(is_log, 1.0 / np.log(10.0), 1.0)[:, None]
     present = jnp.where(is_log, 1.0, theta[index])
@@ -220,7 +221,7 @@ def with_amplitudes(term, functions, lane, links, scalable, box, theta):
     # what is nearest to the data, then steps of Newton's method for the statistic itself
     matrix = (columns * weight[None]) @ columns.T
     rest = target - (mean - present @ columns)
-    amount = _non_negative(matrix, columns @ (weight * rest), present, active)
+    amount = _amounts(matrix, columns @ (weight * rest), present, active, signed)
 
     def look(_, seen):
         """The statistic where the last step went, and the next one: traced once for all."""
@@ -228,7 +229,7 @@ def with_amplitudes(term, functions, lane, links, scalable, box, theta):
         bins = stat.kernel(lane.bins, mean + (last - present) @ columns, term.floor)
         slope, bent = bins.slope * lane.mask, bins.curvature * lane.mask
         matrix = (columns * bent[None]) @ columns.T
-        new = _non_negative(matrix, matrix @ last - columns @ slope, last, active)
+        new = _amounts(matrix, matrix @ last - columns @ slope, last, active, signed)
         new = jnp.where(jnp.all(jnp.isfinite(new)), new, last)
         return new, last, jnp.sum(bins.value * lane.mask)
 
@@ -246,16 +247,17 @@ def weighted_data(term, lane):
     return target, jnp.where(usable, 1.0 / jnp.where(usable, variance, 1.0), 0.0)
 
 
-def _non_negative(matrix, right, start, active):
-    """Minimise x.matrix.x / 2 - right.x over positive x, one amplitude after the other.
+def _amounts(matrix, right, start, active, signed):
+    """Minimise x.matrix.x / 2 - right.x over x that are positive, one amplitude after the other.
 
-    What is not ``active`` stays at ``start``. No amplitude is exactly zero: a tenth of its own
-    error is left, from which a fit finds its way back.
+    What is not ``active`` stays at ``start``; what is ``signed`` may be negative. No amplitude of
+    the others is exactly zero: a tenth of its own error is left, from which a fit finds its way
+    back.
     """
     diagonal = jnp.diagonal(matrix)
     acts = active & (diagonal > 0)
     safe = jnp.where(acts, diagonal, 1.0)
-    least = 0.1 * jax.lax.rsqrt(safe)
+    least = jnp.where(signed, -jnp.inf, 0.1 * jax.lax.rsqrt(safe))
     n = right.shape[0]
     if n == 1:
         return jnp.where(acts, jnp.maximum(right / safe, least), start)

@@ -34,8 +34,8 @@ def _additive(name, kernel, parameters, norm_unit, summary, reference):
     return Component(name, "add", (*parameters, norm), kernel, **texts, norm=norm.name)
 
 
-def _cutoff(name, soft, hard, symbol):
-    options = {"starts": CUTOFF_STARTS, "role": "positive", "symbol": symbol}
+def _cutoff(name, soft, hard, symbol, starts=CUTOFF_STARTS):
+    options = {"starts": starts, "role": "positive", "symbol": symbol}
     return _kev(name, 15.0, soft, hard, **options)
 
 
@@ -189,7 +189,7 @@ CATALOGUE: tuple[Component, ...] = (
                 starts=BAND_STARTS,
                 role="energy",
             ),
-            _cutoff("foldE", (0.01, 1e6), (1e-4, 1e6), r"$E_\mathrm{fold}$"),
+            _cutoff("foldE", (0.01, 1e6), (1e-4, 1e6), r"$E_\mathrm{fold}$", (0.3, *CUTOFF_STARTS)),
         ),
         multiplicative.highecut,
         summary="High-energy cutoff above cutoffE",

@@ -88,7 +88,7 @@ def make_space(theta, bounds, ties=(), error=None) -> Space:
     low, high = np.asarray(bounds.lower)[index], np.asarray(bounds.upper)[index]
     p = np.clip(np.asarray(theta, float)[index], low, high)
     soft = np.full(len(index), np.nan) if error is None else np.asarray(error, float)[index]
-    logarithmic = (np.asarray(bounds.amplitude) | np.asarray(bounds.positive))[index]
+    logarithmic = (np.asarray(bounds.amplitude) | np.asarray(bounds.positive))[index] & (low >= 0)
     for tie in ties:
         ends = [float(tie.natural.to(x[tie.of])) for x in (low, high)]
         soft[tie.of] *= abs(float(jax.grad(tie.natural.to)(float(p[tie.of]))))
