@@ -62,6 +62,8 @@ def _check_parts(spectrum, channel):
     if response is not None and not hasattr(response, "e_min"):
         found = f"is a {type(response).__name__}"
         raise _wrong(spectrum, "response", found, "give what jaxspec.read_response returns")
+    if response is not None:
+        _check_detector(spectrum, channel, response.channel)
     for name in ("background", "correction"):
         other = getattr(spectrum, name)
         if other is not None and not hasattr(other, "counts"):
@@ -81,6 +83,19 @@ def _check_parts(spectrum, channel):
         raise _wrong(spectrum, "filters", found, "give a tuple of Filter, () for none")
     if spectrum.header is not None and not isinstance(spectrum.header, Mapping):
         raise _wrong(spectrum, "header", f"is a {type(spectrum.header).__name__}", "give a dict")
+
+
+def _check_detector(spectrum, channel, theirs):
+    """Refuse a response for a detector of another number of channels than the file said."""
+    header = spectrum.header if isinstance(spectrum.header, Mapping) else {}
+    detchans, first, last = (header.get(key) for key in ("DETCHANS", "TLMIN1", "TLMAX1"))
+    whole = int(theirs[-1] - theirs[0]) + 1 if len(theirs) else 0
+    part = first is not None and last is not None and last - first + 1 == whole
+    if detchans is None or part or len(theirs) == len(channel) or detchans in (len(theirs), whole):
+        return
+    problem = f"has {len(theirs)} channels, and the spectrum is of a detector of {detchans:g}"
+    remedy = f"use the response that was made for it, or set DETCHANS in the header to {whole}"
+    raise _wrong(spectrum, "response", f"{problem} (DETCHANS)", remedy)
 
 
 def _plain(spectrum, name, value):

@@ -158,6 +158,7 @@ def write_arf(response, path, *, overwrite=False):
     """
     from astropy.io import fits
 
+    telescope = getattr(response, "telescope", "") or "UNKNOWN"
     if isinstance(response, Response):
         response = (response.e_lo, response.e_hi, response.area)
     if not isinstance(response, tuple | list) or len(response) != 3:
@@ -170,7 +171,8 @@ def write_arf(response, path, *, overwrite=False):
         fits.Column("SPECRESP", "D", unit="cm**2", array=area),
     ]
     hdu = fits.BinTableHDU.from_columns(columns, name="SPECRESP")
-    put_keywords(hdu.header, _response_keywords("SPECRESP", "1.1.0") | dict(ARFVERSN="1992a"))
+    more = dict(ARFVERSN="1992a", TELESCOP=telescope)
+    put_keywords(hdu.header, _response_keywords("SPECRESP", "1.1.0") | more)
     store([hdu], path, overwrite)
 
 
@@ -275,6 +277,8 @@ def matrix_tables(response, matrix, name, kind) -> list:
     limits = dict(TLMIN1=int(response.channel[0]), TLMAX1=int(response.channel[-1]))
     common = _of_matrix(response.channel)
     put_keywords(bounds.header, _response_keywords("EBOUNDS", "1.2.0") | common | limits)
+    for table in (*tables, bounds):
+        table.header["TELESCOP"] = response.telescope or "UNKNOWN"
     return [*tables, bounds]
 
 

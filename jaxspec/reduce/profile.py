@@ -14,6 +14,7 @@ from jaxspec.reduce.pixels import Pixels
 from jaxspec.reduce.regrid import in_pixels, position
 
 NODES = 16  # radii at which the model of an annulus is taken
+OVERLAP = 0.05  # of the narrower annulus, which edges that were rounded may overlap
 PER_EXPOSURE = {"cm2 s": "s-1 cm-2", "s": "s-1", "cm2": "cm-2"}  # the longest first
 
 
@@ -136,8 +137,8 @@ class RadialProfile:
         Raises
         ------
         InputError
-            If lengths differ, something is not finite, an error is not positive, or a radius is
-            there twice.
+            If lengths differ, something is not finite, an error is not positive, a radius is
+            there twice, or annuli overlap.
 
         Examples
         --------
@@ -167,6 +168,18 @@ class RadialProfile:
         if np.any(r_lo > r_hi):
             n = int(np.argmax(r_lo > r_hi))
             raise InputError(f"is {r_lo[n]}, above r_hi, in row {n + 1}", parameter="r_lo")
+        order = np.argsort(r_lo, kind="stable")
+        width = (r_hi - r_lo)[order]
+        over = r_hi[order][:-1] - r_lo[order][1:] - OVERLAP * np.minimum(width[:-1], width[1:])
+        if np.any(over > 0):
+            n = int(np.argmax(over))
+            a, b = order[n], order[n + 1]
+            raise InputError(
+                f"is {r_hi[a]:g} in row {a + 1} and an annulus begins at {r_lo[b]:g} (row {b + 1}): "
+                "they overlap",
+                parameter="r_hi",
+                remedy="give edges that do not; a width (dr) is half of the annulus",
+            )
         one, zero = np.ones_like(r), np.zeros_like(r)
         return cls(r_lo, r_hi, r, sb, one, one, zero, sb_err, r_unit=unit, **names)
 

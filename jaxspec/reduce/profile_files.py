@@ -50,6 +50,11 @@ def read_profile(path, *, r=None, sb=None, sb_err=None, unit=None) -> RadialProf
     try:
         if raw[:6] == b"SIMPLE":
             return _from_fits(raw, file, (r, sb, sb_err), unit)
+        if given := [n for n in (r, sb, sb_err) if n is not None]:
+            raise InputError(
+                f"is text, whose columns have no names such as {given[0]!r}",
+                remedy="leave out r=, sb= and sb_err=: columns are r sb err, or r dr sb err",
+            )
         return _from_text(raw, file, unit)
     except InputError as error:
         if error.file is not None:
@@ -65,6 +70,8 @@ def _from_fits(raw, file, wanted, unit):
         names = [_first(hdu, *pair) for pair in zip(wanted, known, strict=True)]
         if None in names:
             continue
+        if len(set(names)) < 3:
+            raise hdu.fail("is given for two of r, sb and sb_err", max(names, key=names.count))
         if not hdu.n_rows:
             raise hdu.fail("has no rows", remedy="remake the file")
         radius, sb, err = (_numbers(hdu, n) for n in names)
@@ -102,19 +109,28 @@ def _first(hdu, given, known):
 def _from_text(raw, file, unit):
     try:
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # of no rows
-            rows = np.loadtxt(io.StringIO(raw.decode("utf-8", errors="replace")), ndmin=2)
+            text = raw.decode("utf-8", errors="replace")
+            rows = np.loadtxt(io.StringIO(text), ndmin=2)
     except ValueError as error:
-        raise InputError(f"is no table of numbers ({error})", file=file) from None
+        raise InputError(
+            f"is no table of numbers ({error})",
+            file=file,
+            remedy="give numbers between blanks; lines of words begin with #",
+        ) from None
     if rows.shape[0] == 0:
         raise InputError("has no rows", file=file, remedy="remake the file")
     if rows.shape[1] < 3:
         raise InputError(
             f"has {rows.shape[1]} columns", file=file, remedy="give r, sb, err or r, dr, sb, err"
         )
-    radius, lo, hi = rows[:, 0], None, None
+    radius, lo, hi, notes = rows[:, 0], None, None, []
     if rows.shape[1] > 3:
+        notes.append("columns are read as r, dr (half of the width), sb and its error")
         lo, hi = np.maximum(radius - rows[:, 1], 0.0), radius + rows[:, 1]
         rows = rows[:, 1:]
+    if unit is None:
+        notes.append("radii are taken in pixels; unit= tells another unit")
     return RadialProfile.from_table(
-        radius, rows[:, 1], rows[:, 2], lo, hi, unit or "pixel", name=stem(file)
-    )
+        radius, rows[:, 1], rows[:, 2], lo, hi, unit or "pixel", name=stem(file),
+        diagnostics=tuple(notes),
+    )  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxspec._ask import path_text
 from jaxspec.errors import InputError
+from jaxspec.likelihood.forward import kind_of
 from jaxspec.model.record import model_of
 from jaxspec.read.paths import decompress, read_bytes
 from jaxspec.sample.netcdf import FORMAT, STATS, need_netcdf, unsealed
@@ -22,8 +23,8 @@ def read_posterior(path, data=None, *, components=()) -> Posterior:
     Parameters
     ----------
     path : str or os.PathLike, local or any address that fsspec opens.
-    data : Image or RadialProfile, optional
-        What was sampled, for all that needs the likelihood again.
+    data : Spectrum, Image or RadialProfile, optional
+        What was sampled, for all that needs the likelihood again; also in a list of one.
     components : sequence of what `jaxspec.component` made, if the model has components of your own.
 
     Returns
@@ -51,7 +52,16 @@ def read_posterior(path, data=None, *, components=()) -> Posterior:
         raise InputError("does not exist", file=file) from None
     groups, attributes = _load(unsealed(decompress(raw, file), file), file)
     settings = attributes["settings"]
+    if isinstance(data, list | tuple) or hasattr(data, "names"):
+        if len(data) != 1:
+            raise InputError(
+                f"are {len(data)}, and a posterior is of one",
+                parameter="data",
+                remedy="give data[i]",
+            )
+        data = data[0]
     if data is not None:
+        kind_of(data)
         _check_data(settings["data"], fingerprint(data), file)
     try:
         model = model_of(attributes["model"], components)

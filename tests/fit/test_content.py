@@ -284,6 +284,19 @@ def test_the_statistic_of_given_values(tmp_path):
     np.testing.assert_allclose(together.total[0], np.sum(terms), rtol=1e-12)
 
 
+def test_a_response_of_another_detector_is_refused():
+    """As in files: a response of 4096 channels was folded with a spectrum of 1024."""
+    header = {"DETCHANS": 24}
+    for limits, n in (({}, 24), ({}, 32), ({"TLMIN1": 0, "TLMAX1": 31}, 32)):
+        response = toy_response(n, fwhm=3.0)
+        part = SPECTRUM.replace(response=None, header=header | limits)
+        if n == 24 or limits:
+            assert part.replace(response=response).response is response
+        else:
+            with pytest.raises(InputError, match="has 32 channels, and the spectrum .* of 24"):
+                part.replace(response=response)
+
+
 def test_a_response_is_no_path():
     with pytest.raises(InputError, match="response: is a str"):
         toy_spectrum(np.full(32, 50)).replace(response="a.rsp")

@@ -62,6 +62,23 @@ def test_bounds_and_frozen_parameters():
     assert frozen.done
 
 
+@pytest.mark.parametrize("start", [3.0, 1e-6, -2.0])
+def test_an_amplitude_that_may_be_negative_crosses_zero(start):
+    """In its logarithm it stayed above zero for ever: no line in absorption was found."""
+
+    def squares(theta):
+        return jnp.sum(((theta[0] * jnp.exp(-X) + theta[2] - 2.0 + 0.7 * np.exp(-X)) / 0.1) ** 2)
+
+    def quadratic(theta):
+        hessian = jax.hessian(squares)(theta)
+        return Quadratic(squares(theta), jax.grad(squares)(theta), hessian, hessian, jnp.zeros(0))
+
+    box = bounds(lower=-9, upper=9, free=[True, False, True], amplitude=[True, False, False])
+    state = run([start, 1.0, 0.0], box, quadratic)
+    assert state.done
+    np.testing.assert_allclose(state.theta[jnp.array([0, 2])], [-0.7, 2.0], rtol=1e-6)
+
+
 def test_an_amplitude_that_is_not_there_ends_at_its_limit():
     def absent(theta):
         """Counts fall below the background: the best amplitude would be negative."""

@@ -131,6 +131,38 @@ def test_changes_of_one_part_know_which_are_alike():
     assert place[line].min() - place[~line].max() > APART
 
 
+@pytest.mark.parametrize(
+    ("expression", "changed"),
+    [("highecut*powerlaw", [0, 1]), ("TBabs*highecut*powerlaw", [1, 2]), ("bknpower", [])],
+)
+def test_a_sharp_change_of_a_single_part_is_looked_for(expression, changed):
+    """Spectra of the PCA miss a cutoff at 37 keV, above the band, with anything but a sharp one."""
+    model = js.Model(expression)
+    rows, _ = alone(model, parts_of(model), candidates(model).spread)
+    assert len(rows) == (128 if changed else 0)
+    assert np.isfinite(rows[:, changed]).all()
+    assert np.isnan(np.delete(rows, changed, axis=1)).all()
+    if changed:
+        assert rows[:, changed[0]].max() > 1.2 and set(rows[:, changed[1]]) == {0.3}
+
+
+def test_a_line_in_absorption_is_found_where_its_norm_may_be_negative():
+    """All candidates had positive norms: every one of such spectra got a line somewhere else."""
+    model = js.Model("powerlaw+gaussian")
+    model["Sigma"].freeze(0.3)
+    model["gaussian.norm"].set(min=-10.0)
+    params = {"PhoIndex": 1.8, "powerlaw.norm": 3.0, "gaussian.norm": -0.02}
+    params["LineE"] = np.array([3.0, 5.0])
+    spectra = js.fake(model, RESPONSE, exposure=3e4, params=params, seed=3).notice("0-11")
+    result = js.fit(model, spectra, stat="cstat")
+    assert result.ok.all()
+    for name in ("LineE", "gaussian.norm"):
+        pull = (result.value(name) - params[name]) / result.error(name)
+        assert np.all(np.abs(pull) < 4), name
+    half = 0.5 * np.ptp(result.interval("gaussian.norm"), axis=1)  # the limits are no logarithm's
+    np.testing.assert_allclose(half, result.error("gaussian.norm"), rtol=1e-3)
+
+
 def test_lanes_try_single_parts_of_one_another():
     model, n = js.Model("TBabs*(bbody+powerlaw+gaussian)"), 4
     thetas = np.random.default_rng(1).random((9, len(model.parameters)))
@@ -171,12 +203,13 @@ def test_a_part_that_another_lane_has_found_is_tried(monkeypatch):
     np.testing.assert_allclose(np.sort(result.params[:, [2, 5]], axis=1), energies, atol=0.1)
 
 
-def test_distances_of_combinations_are_those_of_least_squares(broken):
-    """Against a non-negative least squares that shares nothing."""
+@pytest.mark.parametrize("signed", [(False, False, False), (False, True, True)], ids=str)
+def test_distances_of_combinations_are_those_of_least_squares(broken, signed):
+    """Against bounded least squares that share nothing; also where parts may be negative."""
     from functools import partial
 
     import jax
-    from scipy.optimize import nnls
+    from scipy.optimize import lsq_linear
 
     from jaxspec.fit.parts import _distances
     from jaxspec.likelihood.forward import lane_of, predict_parts
@@ -191,14 +224,16 @@ def test_distances_of_combinations_are_those_of_least_squares(broken):
             jax.jit(jax.vmap(partial(part.flux, grid.e_lo, grid.e_hi, grid.tables)))(rows)[None]
             for _, part in model.tree.additive_parts
         ]
-        distance = np.asarray(jax.jit(_distances, static_argnums=0)(term, lane, fluxes, chosen))
+        made = jax.jit(_distances, static_argnums=0)(term, lane, fluxes, chosen, signed)
+        distance = np.asarray(made)
     weight = 1.0 / np.sqrt(lane.bins.rate_variance[:n_bin])
     data = lane.bins.rate[:n_bin] * weight
     parts = [predict_parts(model, broken[2], row) for row in rows]
     for value, (_, *which) in zip(distance, chosen, strict=True):
         names = zip(model.tree.names, which, strict=True)
         columns = np.stack([parts[k][name] * weight for name, k in names])
-        assert value == pytest.approx(nnls(columns.T, data)[1] ** 2 - data @ data, rel=1e-3)
+        least = lsq_linear(columns.T, data, (np.where(signed, -np.inf, 0.0), np.inf))
+        assert value == pytest.approx(2 * least.cost - data @ data, rel=1e-3)
 
 
 def test_which_models_may_have_several_minima():

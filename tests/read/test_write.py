@@ -143,7 +143,8 @@ def test_standard_keywords(tmp_path, rng):
     response = make_response(rng.random((5, 7)).astype(np.float32), first=1)
     s = Spectrum("a", np.arange(1, 8), np.arange(7.0), 10.0, quality=np.zeros(7, np.int16))
     write_pha(s, tmp_path / "a.pha")
-    write_response(response, tmp_path / "a.rsp")
+    write_response(response.replace(telescope="XTE"), tmp_path / "a.rsp")
+    assert read_response(tmp_path / "a.rsp").telescope == "XTE"  # was UNKNOWN, and a note
     write_arf((response.e_lo, response.e_hi, response.area), tmp_path / "a.arf")
     with fits.open(tmp_path / "a.pha") as hdus:
         hdus.verify("exception")

@@ -225,7 +225,16 @@ def test_profiles_in_files(tmp_path):
     assert other.sb.tolist() == [0.1, 0.2]
     (tmp_path / "a.txt").write_text("# r dr sb err\n1 1 5 .1\n3 1 4 .2\n")
     assert read_profile(tmp_path / "a.txt").r_lo.tolist() == [0, 2]
+    assert "half of the width" in read_profile(tmp_path / "a.txt").diagnostics[0]
+    (tmp_path / "edges.txt").write_text("0 1 5 .1\n1 2 4 .2\n2 3 3 .1\n")  # r_lo r_hi sb err
+    with pytest.raises(InputError, match="edges.txt column r_hi: .*row 2.* they overlap"):
+        read_profile(tmp_path / "edges.txt")  # was fitted, with rc off by 3 sigma
+    with pytest.raises(InputError, match="is text, whose columns have no names such as 'x'"):
+        read_profile(tmp_path / "a.txt", r="x")
+    with pytest.raises(InputError, match="given for two of r, sb and sb_err"):
+        read_profile(tmp_path / "p.fits", sb="ERR_SB")
     (tmp_path / "b.txt").write_text("1 5 .1\n3 4 .2\n")
+    assert "taken in pixels" in read_profile(tmp_path / "b.txt").diagnostics[0]
     assert read_profile(tmp_path / "b.txt", unit="kpc").sb_err.tolist() == [0.1, 0.2]
     for name, text, words in (
         ("c.txt", "hello", "no table of numbers"),

@@ -19,6 +19,7 @@ from toy_posterior import (
 
 import jaxspec as js
 from jaxspec.errors import InputError, MissingExtraError
+from jaxspec.reduce.data import DataList
 from jaxspec.sample.netcdf import SEAL, sealed, to_arviz
 from jaxspec.sample.store import read_posterior
 
@@ -125,6 +126,12 @@ def test_own_components(image, tmp_path):
     same(given, read_posterior(path, components=[ramp]))
     with pytest.raises(InputError, match=r"own.nc: its model cannot be made: .*ramp"):
         read_posterior(path)
+    known = given.save(tmp_path / "known.nc")
+    assert read_posterior(known, DataList([image]), components=[ramp]).data is image
+    with pytest.raises(InputError, match="data: are 2, and a posterior is of one"):
+        read_posterior(path, [image, image], components=[ramp])
+    with pytest.raises(InputError, match="neither a spectrum nor an image"):
+        read_posterior(path, 5, components=[ramp])
     steep = js.component(
         lambda x, y, slope: 2 * slope * x,
         kind="image",
