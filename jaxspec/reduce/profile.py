@@ -175,8 +175,8 @@ class RadialProfile:
             n = int(np.argmax(over))
             a, b = order[n], order[n + 1]
             raise InputError(
-                f"is {r_hi[a]:g} in row {a + 1} and an annulus begins at {r_lo[b]:g} (row {b + 1}): "
-                "they overlap",
+                f"is {r_hi[a]:g} in row {a + 1}, and the annulus of row {b + 1} begins at "
+                f"{r_lo[b]:g}: they overlap",
                 parameter="r_hi",
                 remedy="give edges that do not; a width (dr) is half of the annulus",
             )
