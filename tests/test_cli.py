@@ -112,6 +112,10 @@ def test_fit_with_parameters_set_and_frozen(archive):
     assert "PhoIndex" not in frozen.output and "norm" in frozen.output
     quiet = call("fit", file, *MODEL, "--freeze", "PhoIndex=1.9", "--quiet")
     assert quiet.output == ""
+    twice = ["--freeze", "PhoIndex=1.9", "--set", "PhoIndex=2"]
+    for command in (["fit", file, *MODEL], ["image", file]):
+        refused = call(*command, *twice, code=2)
+        assert "PhoIndex has a value by --set and another by --freeze" in refused.output
 
 
 def test_fit_with_a_systematic_error(archive):

@@ -137,6 +137,13 @@ freeze = click.option(
 )
 
 
+def check_values(values, frozen):
+    """Refuse two values for one parameter; both are pairs of `assignment`."""
+    twice = {name for name, _ in values} & {name for name, value in frozen if value is not None}
+    for name in sorted(twice):
+        raise click.BadParameter(f"{name} has a value by --set and another by --freeze")
+
+
 def sources(_, param, values):
     """What stands for a link: a path, a dict of NAME=PATH, None for the word none, or "auto"."""
     pairs = [text.partition("=") for text in values]

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from jaxspec.cli.common import (
+    check_values,
     debug,
     end,
     freeze,
@@ -117,6 +118,7 @@ _WRITING = ("outputs", "plots", "max_plots", "overwrite", "quiet")
 def _model(options):
     from jaxspec.model.model import Model
 
+    check_values(options["values"], options["frozen"])
     model = Model(options["model"], abund=options["abund"], xsect=options["xsect"])
     for name, value in options["values"]:
         model[name].set(value)

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import click
 
-from jaxspec.cli.common import debug, end, freeze, main, no_cache, overwrite, set_values, start
+from jaxspec.cli.common import (
+    check_values,
+    debug,
+    end,
+    freeze,
+    main,
+    no_cache,
+    overwrite,
+    set_values,
+    start,
+)
 
 
 def _exposure_time(_, param, value):
@@ -149,6 +159,7 @@ def image(image, model, compare, sample, no_cache, quiet, **options):
     from jaxspec.run.image import run_image
 
     start(no_cache)
+    check_values(options["values"], options["frozen"])
     sampling = {name: options.pop(name) for name in _SAMPLING}
     expressions = list(dict.fromkeys(([model] if model else []) + compare)) or ["beta"]
     run_image(

@@ -132,6 +132,32 @@ def test_an_amplitude_has_its_interval_in_the_logarithm():
     np.testing.assert_allclose(result.table["norm_hi"][0].value, result.interval("norm")[0, 1])
 
 
+def test_a_level_is_a_probability(result):
+    with pytest.raises(InputError, match=r"level: is 90, no probability; give 0.9 for 90 %"):
+        result.interval("norm", 90)
+
+
+def test_of_sparse_counts_w_stat_expects_nothing():
+    """Data of the very model were 4 sigma above: the model was said not to describe them."""
+    counts = np.zeros((2, 40))
+    counts[0, ::5], counts[1] = 1.0, 3.0
+    empty = toy_spectrum(np.zeros(40), name="sky")
+    spectra = [toy_spectrum(c, background=empty, response=RESPONSE) for c in counts]
+    result = js.fit("powerlaw", spectra, stat="wstat")
+    assert np.isnan(result.stat_expected[0]) and np.isnan(result.table["stat_excess"][0])
+    assert np.isfinite(result.stat_expected[1]) and np.isfinite(result.excess[1])
+    assert {n for text, n in result.notes.items() if "W-stat" in text} == {1, 2}
+    assert "does not tell how well the model fits" in result.summary()
+
+
+def test_links_beyond_the_limits_of_a_parameter_are_said():
+    model = js.Model("powerlaw")
+    model["norm"].set(0.003, max=1.0)
+    model["PhoIndex"].link_to("p2 + 20")
+    found = js.fit(model, toy_spectrum(np.full(40, 9.0), response=RESPONSE), stat="cstat")
+    assert found.notes["powerlaw.PhoIndex follows its link beyond its limits, -3 to 10."] == 1
+
+
 def test_why_a_fit_did_not_converge_is_said():
     params = {"PhoIndex": 2.0, "norm": 1.0}
     spectra = js.fake("powerlaw", RESPONSE, exposure=[300.0] * 3, params=params, seed=1)
