@@ -66,7 +66,7 @@ def cutoff(lo, hi, e, fold):
     """Mean factor in each bin."""
     begin, fold = e + 1e-3, max(fold, 1e-9)
     start = np.clip(begin, lo, hi)
-    above = np.exp((begin - start) / fold) * -np.expm1((start - hi) / fold) * fold
+    above = np.exp(np.minimum((begin - start) / fold, 0.0)) * -np.expm1((start - hi) / fold) * fold
     return np.exp(-1e-3 / fold) * (start - lo + above) / (hi - lo)
 
 
