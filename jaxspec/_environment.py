@@ -1,4 +1,4 @@
-"""Versions and devices, for ``jaxspec info`` and for what results say of how they were made."""
+"""Versions and devices, for ``jaxspec info`` and for results; packages imported in silence."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def evaluate(group, batch, positions, theta):
 def lost(end, bounds):
     """Positions of lanes that did not converge, or in which a component vanished on the way."""
     idle = np.diagonal(end.local.fisher, axis1=-2, axis2=-1) <= 0
-    gone = bounds.amplitude & (end.theta <= bounds.lower) & (bounds.lower >= 0)
+    gone = bounds.vanishing & (end.theta <= bounds.lower)
     bad = ~end.done | ~np.isfinite(end.local.value) | np.any(bounds.free & (idle | gone), axis=1)
     return np.flatnonzero(bad)
 

@@ -35,6 +35,11 @@ class Bounds(NamedTuple):
     positive: jax.Array
     energy: jax.Array
 
+    @property
+    def vanishing(self):
+        """Amplitudes (n_par,) that cannot be negative: at their limit the component is gone."""
+        return self.amplitude & (self.lower >= 0)
+
 
 HOP = 0.2  # without it 73 of 550 PCA spectra lose the break of bknpower, with it 4
 
@@ -123,8 +128,8 @@ def move(theta, step, at, bounds):
     hop = HOP * jnp.maximum(jnp.abs(theta), 1e-2)
     trial = jnp.where(bounds.energy, jnp.clip(trial, theta - hop, theta + hop), trial)
     falling = at.gradient > 0.25 * theta * arrow.diagonal(at.fisher)
-    faint = bounds.amplitude & (theta > 0) & falling & (trial * at.gradient < FAINT * (1 + n_bin))
-    trial = jnp.where(faint & (bounds.lower >= 0), bounds.lower, trial)
+    faint = bounds.vanishing & (theta > 0) & falling & (trial * at.gradient < FAINT * (1 + n_bin))
+    trial = jnp.where(faint, bounds.lower, trial)
     trial = jnp.clip(trial, bounds.lower, bounds.upper)
     return jnp.where(bounds.free, trial, theta)
 

@@ -168,12 +168,17 @@ def _owners(tree):
     """Indices of the shapes that several parts have, and of those that each has for itself."""
     parts = []
     for _, part in tree.additive_parts:
-        numbers = [leaf.number for leaf in leaves(part.root)]
-        every = (i for n in numbers for i in range(tree.first[n - 1], tree.first[n]))
+        every = _indices(tree, part)
         parts.append([i for i in every if "amplitude" not in tree.parameters[i][1].role])
     uses = Counter(itertools.chain(*parts))
     shared = [i for i, n in uses.items() if n > 1]
     return shared, [[i for i in part if uses[i] == 1] for part in parts]
+
+
+def _indices(tree, part):
+    """Indices of all parameters of the components of a part."""
+    numbers = [leaf.number for leaf in leaves(part.root)]
+    return [i for n in numbers for i in range(tree.first[n - 1], tree.first[n])]
 
 
 def _as_fine_as_may_be(defined, shared, own):
@@ -226,11 +231,8 @@ def combine_chunk(term, functions, shared, lanes, numbers, own, parts, few):
     tree, box = term.forward.tree, bounds_of(numbers, own)
     amplitude = np.array(["amplitude" in p.role for _, p in tree.parameters])
     unit = numbers.candidates.scalable & amplitude
-    of_parts = [
-        [i for leaf in leaves(part.root) for i in _amplitudes_of(tree, leaf)]
-        for _, part in tree.additive_parts
-    ]
-    signed = [jnp.any(box.lower[np.array(some, int)] < 0) for some in of_parts]
+    negative = amplitude & (box.lower < 0)
+    signed = [jnp.any(negative[np.array(_indices(tree, p))]) for _, p in tree.additive_parts]
 
     def flux(part, grid, row):
         theta = jnp.where(unit, 1.0, placed(row, numbers.candidates.spread, own.band, box))
@@ -278,12 +280,6 @@ def rate_chunk(term, functions, shared, lanes, numbers, own, rows):
 
     thetas, value = over_lanes(one, shared, lanes, own, rows, axes=axes)
     return thetas, jnp.where(jnp.isfinite(value), value, jnp.inf)
-
-
-def _amplitudes_of(tree, leaf):
-    """Indices of the amplitudes of one component."""
-    own = range(tree.first[leaf.number - 1], tree.first[leaf.number])
-    return [i for i in own if "amplitude" in tree.parameters[i][1].role]
 
 
 def _distances(term, lane, fluxes, chosen, signed):

@@ -101,7 +101,7 @@ def _tree_of_model(model, abund, xsect):
 
 def _tree_of_text(text, abund, xsect):
     known = {c.name: c for c in CATALOGUE}
-    if isinstance(text, str) and text.strip().lower() in _ON_IMAGES - {n.lower() for n in known}:
+    if isinstance(text, str) and text.strip().lower() in _ON_IMAGES:
         raise InputError(
             f"{text.strip()} is a component of images, which have no energies",
             remedy="fit an image with it",

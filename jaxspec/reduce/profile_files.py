@@ -109,8 +109,7 @@ def _first(hdu, given, known):
 def _from_text(raw, file, unit):
     try:
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # of no rows
-            text = raw.decode("utf-8", errors="replace")
-            rows = np.loadtxt(io.StringIO(text), ndmin=2)
+            rows = np.loadtxt(io.StringIO(raw.decode("utf-8", errors="replace")), ndmin=2)
     except ValueError as error:
         raise InputError(
             f"is no table of numbers ({error})",
